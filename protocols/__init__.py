@@ -1,0 +1,1 @@
+"""Mail protocols in plain Python: no Django, no Celery, nothing of ours that knows a database."""

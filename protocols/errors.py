@@ -1,0 +1,61 @@
+"""Errors raised by the protocol core, split by what the caller should do.
+
+MailError
+├── Unreachable            DNS, TCP or TLS failed, or the line broke. Retry later.
+│   ├── CertificateRefused the server's certificate does not prove its name. Ask the administrator.
+│   └── DestinationRefused our own policy forbids this address or port. Nothing was sent.
+├── Refused                The server said no for good. Do not retry.
+│   ├── LoginRefused       Wrong or expired credentials. Ask the user.
+│   └── SecurityRefused    The server does not offer the security that was chosen.
+├── Deferred               The server said not now (4yz, UNAVAILABLE, LIMIT). Retry later.
+├── OutcomeUnknown         The line broke after the final dot; the mail may be on its way.
+└── ProtocolViolation      The peer broke the grammar. Report, do not retry.
+
+Every error keeps the server's own words in `reply` (empty when it said nothing) and the step it happened in.
+"""
+
+from __future__ import annotations
+
+from protocols.steps import StepName
+
+
+class MailError(Exception):
+    """A conversation with a mail server failed.
+
+    reply: the server's own words, or the operating system's where no server answered; never a secret.
+    step:  where it happened; None when the caller is not checking step by step.
+    code:  SMTP reply code (RFC 5321, 4.2), 0 for IMAP and for failures without a reply.
+    """
+
+    def __init__(self, message: str, *, reply: str = "", step: StepName | None = None, code: int = 0) -> None:
+        super().__init__(message)
+        self.reply = reply
+        self.step = step
+        self.code = code
+
+
+class Unreachable(MailError): ...
+
+
+class CertificateRefused(Unreachable): ...
+
+
+class DestinationRefused(Unreachable): ...
+
+
+class Refused(MailError): ...
+
+
+class LoginRefused(Refused): ...
+
+
+class SecurityRefused(Refused): ...
+
+
+class Deferred(MailError): ...
+
+
+class OutcomeUnknown(MailError): ...
+
+
+class ProtocolViolation(MailError): ...
