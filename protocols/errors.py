@@ -16,6 +16,9 @@ Every error keeps the server's own words in `reply` (empty when it said nothing)
 
 from __future__ import annotations
 
+from datetime import datetime
+from enum import StrEnum
+
 from protocols.steps import StepName
 
 
@@ -37,7 +40,41 @@ class MailError(Exception):
 class Unreachable(MailError): ...
 
 
-class CertificateRefused(Unreachable): ...
+class CertificateProblem(StrEnum):
+    """Why a certificate was refused, for the doctor's rules."""
+
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    WRONG_NAME = "wrong_name"
+    SELF_SIGNED = "self_signed"
+    UNKNOWN_ISSUER = "unknown_issuer"
+    WRONG_FINGERPRINT = "wrong_fingerprint"  # another one than the pinned
+    OTHER = "other"
+
+
+class CertificateRefused(Unreachable):
+    """The certificate proves nothing. What it says of itself is unproven too, and here only to be shown to a person.
+
+    names:       DNS names and addresses it claims; empty when they were not read.
+    fingerprint: SHA-256 of the certificate in hexadecimal; empty when it was not read.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reply: str = "",
+        step: StepName | None = None,
+        problem: CertificateProblem = CertificateProblem.OTHER,
+        names: tuple[str, ...] = (),
+        fingerprint: str = "",
+        expires_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message, reply=reply, step=step)
+        self.problem = problem
+        self.names = names
+        self.fingerprint = fingerprint
+        self.expires_at = expires_at
 
 
 class DestinationRefused(Unreachable): ...

@@ -1,0 +1,195 @@
+"""Mailboxes, who owns them and who may use them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Q
+
+from accounts.rights import Right
+from mailservers.models import PORT_RANGE, MailServer
+from organizations.models import Organization, Role, User
+from organizations.operations import Operation
+from organizations.sealing import SealedField, SealedModel
+from protocols.credentials import Credentials
+from protocols.endpoint import Endpoint, Security
+from providers.models import Provider, SecurityChoice
+
+
+class State(models.TextChoices):
+    """What the card says first (spec E11)."""
+
+    CONNECTED = "connected", "Connected"
+    SYNCING = "syncing", "Syncing"
+    WAITING = "waiting", "Waiting"
+    NEEDS_ATTENTION = "needs_attention", "Needs attention"
+    PAUSED = "paused", "Paused"
+
+
+class DownloadPeriod(models.TextChoices):
+    DAY = "day", "The last day"
+    WEEK = "week", "The last week"
+    MONTH = "month", "The last month"
+    QUARTER = "quarter", "The last 3 months"
+    YEAR = "year", "The last year"
+    EVERYTHING = "everything", "Everything"
+
+
+class MailboxQuerySet(models.QuerySet["Mailbox"]):
+    def in_organization_of(self, user: User) -> Self:
+        return self.filter(organization_id=user.organization_id) if user.is_active else self.none()
+
+    def allowing(self, right: Right, user: User, now: datetime) -> Self:
+        """Mailboxes on which `user` holds `right` at `now`, by ownership, grant or role. No superuser exception."""
+        granted = MailboxGrant.objects.giving(right).live_at(now).reaching(user)
+        return self.in_organization_of(user).filter(Q(owner=user) | Exists(granted.filter(mailbox=OuterRef("pk"))))
+
+    def visible_to(self, user: User, now: datetime) -> Self:
+        """Mailboxes that `user` may know of: by any right, or because the user manages email accounts."""
+        mine = self.in_organization_of(user)
+        if user.may(Operation.MANAGE_EMAIL_ACCOUNTS):
+            return mine
+        granted = MailboxGrant.objects.live_at(now).reaching(user)
+        return mine.filter(Q(owner=user) | Exists(granted.filter(mailbox=OuterRef("pk"))))
+
+    def manageable_by(self, user: User, now: datetime) -> Self:
+        """Mailboxes whose settings `user` may change: setup right, or *manage email accounts* (never its mail)."""
+        if user.may(Operation.MANAGE_EMAIL_ACCOUNTS):
+            return self.in_organization_of(user)
+        return self.allowing(Right.SETUP, user, now)
+
+    def receiving(self) -> Self:
+        return self.exclude(imap_host="").filter(downloads=True, paused_at=None)
+
+
+class Mailbox(SealedModel):
+    """An address with its store. Pages call it an email account.
+
+    Incoming part: empty `imap_host` = send-only. Outgoing part: `mail_server`, or own `smtp_*` values with the
+    mailbox's credentials; with neither the mailbox cannot send and says so. Without an owner it is the organization's.
+    """
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="mailboxes")
+    owner = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="mailboxes")
+    address = models.EmailField("Email address", max_length=254)
+    display_name = models.CharField(max_length=150)
+    provider = models.ForeignKey(Provider, models.SET_NULL, null=True, blank=True, related_name="mailboxes")
+    is_default = models.BooleanField("Default account", default=False)
+
+    imap_host = models.CharField("IMAP host", max_length=253, blank=True)
+    imap_port = models.PositiveIntegerField("IMAP port", default=993, validators=PORT_RANGE)
+    imap_security = models.CharField(max_length=8, choices=SecurityChoice, default=SecurityChoice.TLS)
+    imap_username = models.CharField(max_length=320, blank=True)
+    password = SealedField()
+
+    mail_server = models.ForeignKey(MailServer, models.SET_NULL, null=True, blank=True, related_name="mailboxes")
+    smtp_host = models.CharField("SMTP host", max_length=253, blank=True)
+    smtp_port = models.PositiveIntegerField("SMTP port", default=465, validators=PORT_RANGE)
+    smtp_security = models.CharField(max_length=8, choices=SecurityChoice, default=SecurityChoice.TLS)
+    smtp_username = models.CharField(max_length=320, blank=True)
+
+    downloads = models.BooleanField("Automatically download new emails", default=True)
+    download_period = models.CharField(max_length=12, choices=DownloadPeriod, default=DownloadPeriod.WEEK)
+    all_folders = models.BooleanField(default=True)
+    sync_interval = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Minutes; empty: as set for all.")
+    sends = models.BooleanField("Send emails using this mailbox", default=True)
+    appends_sent = models.BooleanField("Append sent copy", default=True)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    connected_at = models.DateTimeField(null=True, blank=True, help_text="Last successful login.")
+    paused_at = models.DateTimeField(null=True, blank=True)
+    login_refusals = models.PositiveSmallIntegerField(default=0, help_text="With the present credentials.")
+    attention = models.JSONField(null=True, blank=True, help_text="Diagnosis of what needs attention; null: nothing.")
+    attention_since = models.DateTimeField(null=True, blank=True)
+
+    objects = MailboxQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-is_default", "display_name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization"], condition=Q(is_default=True), name="one_default_account_per_organization"
+            ),
+            models.UniqueConstraint(
+                fields=["organization", "owner", "address"], name="one_mailbox_per_owner_and_address"
+            ),
+            models.UniqueConstraint(
+                fields=["organization", "address"],
+                condition=Q(owner=None),
+                name="one_organization_mailbox_per_address",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Marking this one default clears the old one in the same transaction (spec E5)."""
+        with transaction.atomic():
+            if self.is_default:
+                others = Mailbox.objects.filter(organization_id=self.organization_id, is_default=True)
+                others.exclude(pk=self.pk).update(is_default=False)
+            super().save(*args, **kwargs)
+
+    def incoming(self) -> Endpoint | None:
+        return Endpoint(self.imap_host, self.imap_port, Security(self.imap_security)) if self.imap_host else None
+
+    def incoming_credentials(self) -> Credentials:
+        return Credentials(self.imap_username or self.address, self.password)
+
+    def outgoing(self) -> Endpoint | None:
+        """The chosen mail server's endpoint, or the mailbox's own; None: it cannot send."""
+        if self.mail_server is not None:
+            return self.mail_server.endpoint()
+        return Endpoint(self.smtp_host, self.smtp_port, Security(self.smtp_security)) if self.smtp_host else None
+
+    def outgoing_credentials(self) -> Credentials | None:
+        if self.mail_server is not None:
+            return self.mail_server.credentials()
+        return Credentials(self.smtp_username or self.address, self.password)
+
+    @property
+    def can_send(self) -> bool:
+        return self.sends and (self.mail_server_id is not None or bool(self.smtp_host))
+
+
+class MailboxGrantQuerySet(models.QuerySet["MailboxGrant"]):
+    def giving(self, right: Right) -> Self:
+        return self.filter(**{f"may_{right}": True})
+
+    def live_at(self, now: datetime) -> Self:
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=now))
+
+    def reaching(self, user: User) -> Self:
+        return self.filter(Q(user=user) | Q(role__memberships__user=user))
+
+
+class MailboxGrant(models.Model):
+    """The three ticks of a shared mailbox for one user or role (spec F1)."""
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="grants")
+    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="mailbox_grants")
+    role = models.ForeignKey(Role, models.CASCADE, null=True, blank=True, related_name="mailbox_grants")
+    may_access = models.BooleanField("Access emails", default=False)
+    may_send = models.BooleanField("Send emails", default=False)
+    may_setup = models.BooleanField("Setup mailbox", default=False)
+    granted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    granted_at = models.DateTimeField(auto_now_add=True)
+    ends_at = models.DateTimeField(null=True, blank=True)
+
+    objects = MailboxGrantQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=False, role__isnull=True) | Q(user__isnull=True, role__isnull=False),
+                name="grant_goes_to_a_user_or_a_role",
+            ),
+            models.UniqueConstraint(fields=["mailbox", "user"], name="one_grant_per_user"),
+            models.UniqueConstraint(fields=["mailbox", "role"], name="one_grant_per_role"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mailbox} for {self.user or self.role}"

@@ -1,0 +1,33 @@
+"""What one may do with a mailbox (spec F1, F2), and the one HTTP translation of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import PermissionDenied
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from accounts.models import Mailbox
+    from organizations.models import User
+
+
+class Right(StrEnum):
+    """The owner holds all three; administrators get no silent bypass."""
+
+    ACCESS = "access"  # its mail in search, timelines and records
+    SEND = "send"  # choose it in From, see it in the mail panel
+    SETUP = "setup"  # change its settings, never read its password
+
+
+def mailbox_or_404(user: User, pk: int, right: Right) -> Mailbox:
+    """Return the mailbox; 404 if `user` cannot even see it, 403 if only `right` is missing."""
+    from accounts.models import Mailbox
+
+    now = timezone.now()
+    mailbox = get_object_or_404(Mailbox.objects.visible_to(user, now), pk=pk)
+    if not Mailbox.objects.allowing(right, user, now).filter(pk=pk).exists():
+        raise PermissionDenied
+    return mailbox

@@ -1,0 +1,16 @@
+"""Every URL of the product."""
+
+from django.urls import include, path
+
+from emailsettings import workspace
+
+urlpatterns = [
+    path("", workspace.home, name="home"),
+    path("communications/settings/email", workspace.email_settings, name="email-settings"),
+    path("", include("organizations.urls")),
+    path("", include("providers.urls")),
+    path("", include("mailservers.urls")),
+    path("", include("accounts.urls")),
+    path("", include("mailstore.urls")),
+    path("", include("delivery.urls")),
+]

@@ -1,0 +1,121 @@
+"""Outgoing mail servers of an organization, and the doctor's rules."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import Q
+
+from organizations.models import Organization, User
+from organizations.operations import Operation
+from organizations.sealing import SealedField, SealedModel
+from protocols.credentials import Credentials
+from protocols.diagnosis import Retry
+from protocols.endpoint import Endpoint, Security
+from providers.models import Provider, SecurityChoice
+
+PORT_RANGE = [MinValueValidator(1), MaxValueValidator(65535)]
+
+
+class MailServerQuerySet(models.QuerySet["MailServer"]):
+    def of(self, organization: Organization) -> Self:
+        return self.filter(organization=organization)
+
+    def manageable_by(self, user: User) -> Self:
+        """The servers whose settings `user` may see and change (spec A4)."""
+        if not user.may(Operation.MANAGE_MAIL_SERVERS):
+            return self.none()
+        return self.filter(organization_id=user.organization_id)
+
+
+class MailServer(SealedModel):
+    """A submission server (RFC 6409) with the organization's own login (spec B2)."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="mail_servers")
+    name = models.CharField("Server name", max_length=120)
+    provider = models.ForeignKey(Provider, models.SET_NULL, null=True, blank=True, related_name="+")
+    host = models.CharField("SMTP host", max_length=253)
+    port = models.PositiveIntegerField("SMTP port", default=587, validators=PORT_RANGE)
+    security = models.CharField(max_length=8, choices=SecurityChoice, default=SecurityChoice.STARTTLS)
+    username = models.CharField(max_length=320, blank=True)
+    password = SealedField()
+    timeout = models.PositiveSmallIntegerField(
+        "Response timeout", default=40, validators=[MinValueValidator(1), MaxValueValidator(300)]
+    )
+    is_default = models.BooleanField("Default server", default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(null=True, blank=True, help_text="Last edit of what a check depends on.")
+    checked_at = models.DateTimeField(null=True, blank=True)
+    check_result = models.JSONField(null=True, blank=True, help_text="The last check, as the API answers it.")
+
+    objects = MailServerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-is_default", "name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization"], condition=Q(is_default=True), name="one_default_server_per_organization"
+            ),
+            models.CheckConstraint(condition=Q(timeout__gte=1, timeout__lte=300), name="server_timeout_1_to_300_s"),
+            models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="server_port_in_range"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Marking this one default clears the old one in the same transaction (spec B5)."""
+        with transaction.atomic():
+            if self.is_default:
+                others = MailServer.objects.filter(organization_id=self.organization_id, is_default=True)
+                others.exclude(pk=self.pk).update(is_default=False)
+            super().save(*args, **kwargs)
+
+    def endpoint(self) -> Endpoint:
+        return Endpoint(self.host, self.port, Security(self.security), timeout=self.timeout)
+
+    def credentials(self) -> Credentials | None:
+        """None where the server wants no login."""
+        return Credentials(self.username, self.password) if self.username else None
+
+    @property
+    def changed_since_check(self) -> bool:
+        return bool(self.checked_at and self.changed_at and self.changed_at > self.checked_at)
+
+    def note_check(self, result: dict[str, Any], now: datetime) -> None:
+        self.checked_at, self.check_result = now, result
+        self.save(update_fields=["checked_at", "check_result"])
+
+
+class DiagnosisRule(models.Model):
+    """What a server's answer means: (provider, protocol, step, pattern) -> causes, most likely first (spec D2).
+
+    Rules without an organization are built in, loaded from `mailservers/rules/`. Lower `rank` is tried first.
+    `causes` is a list of {cause, cure, who, field, link}.
+    """
+
+    organization = models.ForeignKey(
+        Organization, models.CASCADE, null=True, blank=True, related_name="diagnosis_rules"
+    )
+    code = models.SlugField(max_length=80)
+    rank = models.PositiveIntegerField(default=100)
+    provider_key = models.CharField(max_length=80, blank=True, help_text="Empty: any provider.")
+    protocol = models.CharField(max_length=5, blank=True, help_text="imap, smtp, or empty for both.")
+    step = models.CharField(max_length=20, blank=True, help_text="Empty: any step.")
+    pattern = models.CharField(max_length=500, blank=True, help_text="Case-blind regular expression on the reply.")
+    title = models.CharField(max_length=200)
+    causes = models.JSONField(default=list)
+    retry = models.CharField(max_length=12, choices=[(retry.value, retry.value) for retry in Retry], default=Retry.STOP)
+
+    class Meta:
+        ordering = ["rank", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["code"], condition=Q(organization=None), name="one_built_in_rule_per_code"),
+            models.UniqueConstraint(fields=["organization", "code"], name="one_own_rule_per_code"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code

@@ -1,0 +1,249 @@
+"""Stored mail: folders, messages, conversations, attachments; and when each mailbox is next due."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import Mailbox
+from accounts.rights import Right
+from organizations.models import User
+
+LEASE = timedelta(seconds=90)
+
+
+class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
+    def due(self, now: datetime) -> Self:
+        """Mailboxes whose time has come and that nobody is syncing, or whose worker let the lease pass."""
+        free = Q(leased_until=None) | Q(leased_until__lte=now)
+        return self.filter(free, due_at__lte=now, mailbox__paused_at=None).exclude(mailbox__imap_host="")
+
+    def claim(self, mailbox_pk: int, now: datetime) -> int | None:
+        """Take the schedule row of one mailbox; return the fencing number, or None where another worker holds it."""
+        free = Q(leased_until=None) | Q(leased_until__lte=now)
+        taken = self.filter(free, mailbox_id=mailbox_pk, mailbox__paused_at=None)
+        if not taken.update(fence=F("fence") + 1, leased_until=now + LEASE, started_at=now):
+            return None
+        return self.values_list("fence", flat=True).get(mailbox_id=mailbox_pk)
+
+    def holding(self, mailbox_pk: int, fence: int) -> Self:
+        """The row, only while `fence` is still the newest claim. Every write of a sync goes through this."""
+        return self.filter(mailbox_id=mailbox_pk, fence=fence)
+
+
+class SyncSchedule(models.Model):
+    """When a mailbox is due, who works on it, and how far that is. The row is the truth, the queue a nudge.
+
+    fence:          grows with each claim; a worker whose number is old changes nothing any more.
+    total and done: messages of the present run, over all folders; rate and time left are derived.
+    """
+
+    mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="schedule")
+    due_at = models.DateTimeField(db_index=True)
+    fence = models.PositiveBigIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    folder_name = models.CharField(max_length=255, blank=True)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    arrived = models.PositiveIntegerField(default=0, help_text="New messages that the last finished run brought.")
+    failures = models.PositiveIntegerField(default=0, help_text="Runs in a row that ended in an error.")
+    waiting_for = models.CharField(max_length=300, blank=True, help_text="Why it waits, in words; empty: it does not.")
+
+    objects = SyncScheduleQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"Schedule of {self.mailbox}"
+
+    def is_running(self, now: datetime) -> bool:
+        return self.leased_until is not None and self.leased_until > now
+
+
+class Folder(models.Model):
+    """What IMAP calls a mailbox: a place with messages (RFC 9051, 5.1).
+
+    raw_name:  the name as the server sent it (modified UTF-7 or UTF-8), never shown.
+    stored:    UIDs that are stored or were skipped for good, as an IMAP sequence set ("1:812,900").
+    """
+
+    class SpecialUse(models.TextChoices):
+        """RFC 6154, plus INBOX."""
+
+        INBOX = "inbox", "Inbox"
+        SENT = "sent", "Sent"
+        DRAFTS = "drafts", "Drafts"
+        ARCHIVE = "archive", "Archive"
+        JUNK = "junk", "Spam"
+        TRASH = "trash", "Trash"
+        ALL = "all", "All mail"
+        FLAGGED = "flagged", "Flagged"
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="folders")
+    name = models.CharField(max_length=1000)
+    raw_name = models.BinaryField(max_length=2000)
+    delimiter = models.CharField(max_length=1, blank=True)
+    special_use = models.CharField(max_length=10, choices=SpecialUse, blank=True)
+    is_selectable = models.BooleanField(default=True)
+    is_followed = models.BooleanField(default=True)
+    vanished_at = models.DateTimeField(null=True, blank=True, help_text="Set when LIST no longer shows it.")
+    uidvalidity = models.PositiveBigIntegerField(null=True, blank=True)
+    uidnext = models.PositiveBigIntegerField(null=True, blank=True)
+    highestmodseq = models.PositiveBigIntegerField(null=True, blank=True)
+    exists = models.PositiveIntegerField(default=0, help_text="Messages on the server when last examined.")
+    stored = models.TextField(blank=True)
+    synced_at = models.DateTimeField(null=True, blank=True)
+    epoch_changes = models.PositiveSmallIntegerField(default=0, help_text="UIDVALIDITY changes in a row (fault R10).")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["mailbox", "raw_name"], name="one_row_per_folder_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def readable_by(self, user: User, now: datetime) -> Self:
+        return self.filter(mailbox__in=Mailbox.objects.allowing(Right.ACCESS, user, now))
+
+
+class Conversation(models.Model):
+    """Messages of one mailbox that answer each other (RFC 5322, 3.6.4)."""
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="conversations")
+    subject = models.CharField(max_length=500, blank=True)
+    last_at = models.DateTimeField()
+
+    objects = ConversationQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.subject or "(no subject)"
+
+
+class ThreadKey(models.Model):
+    """A Message-ID that belongs to a conversation: its own messages' and all that they refer to.
+
+    Newest first means that answers are stored before what they answer; the key waits for it.
+    """
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=64, help_text="Hash of the Message-ID.")
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="keys")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "key"], name="one_conversation_per_message_id")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def readable_by(self, user: User, now: datetime) -> Self:
+        return self.filter(mailbox__in=Mailbox.objects.allowing(Right.ACCESS, user, now))
+
+    def live(self) -> Self:
+        return self.filter(vanished_at=None)
+
+
+class Message(models.Model):
+    """One message in one folder, stored once per (folder, UIDVALIDITY, UID) (spec G1).
+
+    received_at:    INTERNALDATE, the order of every list; `date` is what the header claims.
+    pack, offset, stored_size: where the untouched octets lie (see `mailstore/packs.py`).
+    """
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="messages")
+    folder = models.ForeignKey(Folder, models.CASCADE, related_name="messages")
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages")
+    uidvalidity = models.PositiveBigIntegerField()
+    uid = models.PositiveBigIntegerField()
+    received_at = models.DateTimeField()
+    size = models.PositiveBigIntegerField(help_text="RFC822.SIZE, octets.")
+    pack = models.CharField(max_length=80)
+    offset = models.PositiveBigIntegerField()
+    stored_size = models.PositiveBigIntegerField()
+    sha256 = models.BinaryField(max_length=32)
+
+    is_seen = models.BooleanField(default=False)
+    is_flagged = models.BooleanField(default=False)
+    is_answered = models.BooleanField(default=False)
+    is_draft = models.BooleanField(default=False)
+    keywords = models.JSONField(default=list)
+
+    message_id = models.CharField(max_length=998, blank=True)
+    subject = models.CharField(max_length=1000, blank=True)
+    from_name = models.CharField(max_length=320, blank=True)
+    from_address = models.CharField(max_length=320, blank=True)
+    to = models.JSONField(default=list, help_text="[name, address] pairs; To, then Cc.")
+    date = models.DateTimeField(null=True)
+    preview = models.CharField(max_length=300, blank=True)
+    attachment_count = models.PositiveIntegerField(default=0)
+    defects = models.JSONField(default=list)
+    vanished_at = models.DateTimeField(null=True, blank=True, help_text="Set when it left the folder on the server.")
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["folder", "uidvalidity", "uid"], name="message_stored_once")]
+        indexes = [
+            models.Index(fields=["conversation", "received_at"], name="message_in_conversation"),
+            models.Index(fields=["mailbox", "message_id"], name="message_by_message_id"),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject or "(no subject)"
+
+
+class Attachment(models.Model):
+    """A part that a reader may save. Its content is decoded from the message's raw octets when asked for."""
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="attachments")
+    path = models.CharField(max_length=200, help_text='Part number as in IMAP ("2.1"; RFC 9051, 6.4.5.1).')
+    filename = models.CharField(max_length=255, blank=True)
+    content_type = models.CharField(max_length=127)
+    size = models.PositiveBigIntegerField(help_text="Decoded octets.")
+    cid = models.CharField(max_length=255, blank=True)
+    is_inline = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.filename or self.content_type
+
+
+class Listing(models.Model):
+    """A conversation as one folder's list shows it. Kept by the writer, so that the list is one keyset query."""
+
+    folder = models.ForeignKey(Folder, models.CASCADE, related_name="listings")
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="listings")
+    newest = models.ForeignKey(Message, models.CASCADE, related_name="+")
+    last_at = models.DateTimeField()
+    message_count = models.PositiveIntegerField()
+    unread_count = models.PositiveIntegerField()
+    senders = models.CharField(max_length=320, blank=True, help_text="Short names, newest last.")
+    has_attachments = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["folder", "conversation"], name="one_listing_per_folder")]
+        indexes = [
+            models.Index(fields=["folder", "-last_at", "-id"], name="listing_newest_first"),
+            models.Index(fields=["folder"], condition=Q(unread_count__gt=0), name="listing_unread"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation} in {self.folder}"
+
+
+class Arrival(models.Model):
+    """A message that came after the first import; written with it, handled once by whoever works on new mail."""
+
+    message = models.OneToOneField(Message, models.CASCADE, related_name="arrival")
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Arrival of {self.message_id}"

@@ -1,0 +1,71 @@
+"""News for open pages: workers announce, pages listen (server-sent events). Losing one loses nothing but a moment.
+
+The row is the truth; an announcement only says "look again". So failures here are logged and never raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import redis
+import redis.asyncio
+from django.conf import settings
+from django.db import transaction
+
+log = logging.getLogger(__name__)
+
+
+def channel(organization_pk: int) -> str:
+    return f"live:{organization_pk}"
+
+
+def announce(organization_pk: int, kind: str, pk: int) -> None:
+    """Tell open pages of the organization, after the commit, that the row `kind` `pk` has changed.
+
+    Carries ids only: each page asks with its own user's rights what it may show.
+    """
+    transaction.on_commit(lambda: _publish(channel(organization_pk), json.dumps({"kind": kind, "pk": pk})))
+
+
+def _publish(name: str, text: str) -> None:
+    if settings.CACHE_URL.startswith("locmem"):
+        return
+    try:
+        _client().publish(name, text)
+    except redis.RedisError as exc:
+        log.warning("Live news were not published: %s", exc)
+
+
+def _client() -> redis.Redis:
+    global _connection
+    if _connection is None:
+        _connection = redis.Redis.from_url(settings.CACHE_URL, socket_timeout=1, socket_connect_timeout=1)
+    return _connection
+
+
+_connection: redis.Redis | None = None
+
+
+async def listen(organization_pk: int, *, seconds: float) -> AsyncIterator[tuple[str, int] | None]:
+    """Yield (kind, pk) as announced; None about every second of silence, so that the caller can look for itself.
+
+    Ends after `seconds`, so that a forgotten page does not hold a worker; browsers reconnect by themselves.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    client = redis.asyncio.Redis.from_url(settings.CACHE_URL)
+    try:
+        async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await pubsub.subscribe(channel(organization_pk))
+            while loop.time() < end:
+                message = await pubsub.get_message(timeout=1.0)
+                if message is None:
+                    yield None
+                    continue
+                news = json.loads(message["data"])
+                yield news["kind"], news["pk"]
+    finally:
+        await client.aclose()
