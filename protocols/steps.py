@@ -30,7 +30,11 @@ class StepStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One finished step. ms: milliseconds it took; detail: a short fact ("203.0.113.25", "TLS 1.3, expires 2027-01-09")."""
+    """One finished step.
+
+    ms:     milliseconds it took.
+    detail: a short fact ("203.0.113.25", "TLS 1.3, expires 2027-01-09") or, after a failure, the server's words.
+    """
 
     name: StepName
     status: StepStatus
