@@ -4,5 +4,9 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from emailsettings.lifeline import die_with_parent
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailsettings.settings")
+if "EMAILSETTINGS_PARENT" in os.environ:  # granian's own worker process, a grandchild of `manage.py up`
+    die_with_parent()
 application = get_asgi_application()

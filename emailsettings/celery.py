@@ -3,8 +3,17 @@
 import os
 
 from celery import Celery
+from celery.signals import worker_process_init
+
+from emailsettings.lifeline import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailsettings.settings")
 app = Celery("emailsettings")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def tie_pool_process_to_its_worker(**_: object) -> None:
+    """A worker that is killed leaves no pool process behind that would go on with a task."""
+    die_with_parent()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import environ
 from csp.constants import NONCE, NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -17,10 +18,21 @@ STATE_DIR = Path(env.str("EMAILSETTINGS_STATE_DIR", default=str(BASE_DIR / "var"
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-SECRET_KEY = env.str("SECRET_KEY", default="") or (STATE_DIR / "secret-key").read_text().strip()
 
+
+def secret(variable: str, file: str) -> str:
+    """A secret from the environment, or the one that `./run` made under the state folder."""
+    if given := env.str(variable, default=""):
+        return str(given)
+    try:
+        return (STATE_DIR / file).read_text().strip()
+    except OSError as exc:
+        raise ImproperlyConfigured(f"{variable} is not set. Set it, or start ./run once, which makes one.") from exc
+
+
+SECRET_KEY = secret("SECRET_KEY", "secret-key")
 # "id:base64 of 32 octets", comma-separated; the first one seals, the others still unseal (spec J1).
-ENCRYPTION_KEYS = env.str("EMAILSETTINGS_ENCRYPTION_KEYS", default="") or (STATE_DIR / "encryption-keys").read_text()
+ENCRYPTION_KEYS = secret("EMAILSETTINGS_ENCRYPTION_KEYS", "encryption-keys")
 
 # --- Apps -------------------------------------------------------------------------------------------------------
 
@@ -201,10 +213,12 @@ DIAL_NETWORKS = env.list("EMAILSETTINGS_DIAL_NETWORKS", default=[])
 DIAL_PORTS = env.list("EMAILSETTINGS_DIAL_PORTS", cast=int, default=[])
 EXTRA_CA_FILE = env.str("EMAILSETTINGS_EXTRA_CA_FILE", default="")
 
-# The sandbox's two ports, handed over by `manage.py up`; 0 = there is no sandbox.
+# The sandbox listens on two loopback ports, chosen once by `./run`; 0 = there is no sandbox.
 SANDBOX = env.bool("EMAILSETTINGS_SANDBOX", default=True) and DATABASE_IS_SQLITE
-SANDBOX_IMAP_PORT = env.int("EMAILSETTINGS_SANDBOX_IMAP_PORT", default=0) if SANDBOX else 0
-SANDBOX_SMTP_PORT = env.int("EMAILSETTINGS_SANDBOX_SMTP_PORT", default=0) if SANDBOX else 0
+SANDBOX_DIR = STATE_DIR / "sandbox"
+SANDBOX_IMAP_PORT = SANDBOX_SMTP_PORT = 0
+if SANDBOX and (SANDBOX_DIR / "ports").exists():
+    SANDBOX_IMAP_PORT, SANDBOX_SMTP_PORT = map(int, (SANDBOX_DIR / "ports").read_text().split())
 
 # --- Logs -------------------------------------------------------------------------------------------------------
 

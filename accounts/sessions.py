@@ -1,0 +1,35 @@
+"""Open a mailbox's connections: unseal, dial through the guard, log in. The only place that joins the three."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from accounts.models import Mailbox
+from organizations.dialing import dialer, trust
+from protocols.errors import Refused
+from protocols.imap import session as imap
+from protocols.smtp import session as smtp
+from protocols.steps import Observer, ignore
+
+
+@contextmanager
+def imap_session(mailbox: Mailbox, observe: Observer = ignore) -> Iterator[imap.ImapSession]:
+    """Log in to the mailbox's IMAP server. Raises MailError, also for commands inside the block."""
+    endpoint = mailbox.incoming()
+    if endpoint is None:
+        raise Refused("This mailbox only sends; it has no IMAP server.")
+    credentials = mailbox.incoming_credentials()
+    with imap.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
+        yield session
+
+
+@contextmanager
+def smtp_session(mailbox: Mailbox, observe: Observer = ignore) -> Iterator[smtp.SmtpSession]:
+    """Log in to the server that sends for the mailbox. Raises MailError, also for commands inside the block."""
+    endpoint = mailbox.outgoing()
+    if endpoint is None:
+        raise Refused("This mailbox has no outgoing server. Choose one in its settings.")
+    credentials = mailbox.outgoing_credentials()
+    with smtp.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
+        yield session

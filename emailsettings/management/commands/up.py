@@ -1,0 +1,177 @@
+"""Start all parts, watch them, and stop them in order: `manage.py up` (what `./run` ends in)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from threading import Event
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.utils import timezone
+
+from emailsettings import embedded
+from emailsettings.parts import Part, PartFailed, celery
+from emailsettings.preflight import CannotStart, check_port, check_socket_path, take_lock
+from organizations import setup
+from organizations.models import User
+
+RESTART_AFTER = (0.5, 2.0, 5.0, 15.0)  # seconds; the last one repeats
+
+
+class Command(BaseCommand):
+    help = "Start web, workers, beat, broker and sandbox; Ctrl-C stops them in order."
+    requires_system_checks: list[str] = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+        self.address = f"http://{host}:{port}/"
+        self.stopping = Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask_to_stop)
+        try:
+            check_socket_path(settings.VALKEY_SOCKET)
+            lock = take_lock(settings.STATE_DIR, self.address)
+            check_port(host, port)
+            with lock, self._running(self._parts(host, port)) as parts:
+                self._greet()
+                self._watch(parts)
+        except (CannotStart, PartFailed) as exc:
+            raise CommandError(f"emailsettings cannot start: {exc}") from exc
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping.set()
+
+    def _parts(self, host: str, port: int) -> list[Part]:
+        """In the order of their start; they stop in the reverse order."""
+        logs, python = settings.STATE_DIR / "logs", sys.executable
+        worker = ("--without-gossip", "--without-mingle", "--pool", "prefork")
+        parts = [
+            Part(
+                "broker",
+                embedded.command(settings.VALKEY_SOCKET),
+                logs / "broker.log",
+                is_ready=lambda: embedded.is_answering(settings.VALKEY_SOCKET),
+            ),
+            Part(
+                "web",
+                [
+                    *(python, "-m", "granian", "--interface", "asginl", "--host", host, "--port", str(port)),
+                    *("--workers", "1", "--workers-kill-timeout", "3", "--no-ws", "emailsettings.asgi:application"),
+                ],
+                logs / "web.log",
+                is_ready=lambda: _accepts(host, port),
+            ),
+            Part(
+                "worker-sync",
+                celery("worker", "-n", "sync@%h", "-Q", "sync", "--concurrency", "2", *worker),
+                logs / "worker-sync.log",
+            ),
+            Part(
+                "worker-send",
+                celery("worker", "-n", "send@%h", "-Q", "send", "--concurrency", "1", *worker),
+                logs / "worker-send.log",
+            ),
+            Part("beat", celery("beat"), logs / "beat.log", grace=3),
+        ]
+        if settings.SANDBOX_IMAP_PORT:
+            parts.insert(1, self._sandbox())
+        return parts
+
+    def _sandbox(self) -> Part:
+        ports = settings.SANDBOX_IMAP_PORT, settings.SANDBOX_SMTP_PORT
+        return Part(
+            "sandbox",
+            [
+                *(sys.executable, "-m", "sandbox", "--state", str(settings.SANDBOX_DIR)),
+                *("--imap-port", str(ports[0]), "--smtp-port", str(ports[1])),
+                *("--password-file", str(settings.SANDBOX_DIR / "password")),
+            ],
+            settings.STATE_DIR / "logs" / "sandbox.log",
+            grace=3,
+            is_ready=lambda: all(_accepts("127.0.0.1", each) for each in ports),
+        )
+
+    @contextlib.contextmanager
+    def _running(self, parts: list[Part]) -> Iterator[list[Part]]:
+        embedded.clear_stale(settings.VALKEY_SOCKET)
+        first = [part for part in parts if part.name in ("broker", "sandbox")]
+        try:
+            for part in first:
+                part.start()
+            self._prepare_database(first)
+            for part in parts:
+                if part not in first:
+                    part.start()
+            for part in parts:
+                part.wait_until_ready(30)
+            yield parts
+        finally:
+            self._stop(parts)
+
+    def _prepare_database(self, started: list[Part]) -> None:
+        """Migrate and load the catalog while the first parts come up; nothing else runs yet."""
+        call_command("migrate", verbosity=0, interactive=False)
+        for part in started:
+            part.wait_until_ready(20)
+        call_command("load_catalog", verbosity=0, sandbox=bool(settings.SANDBOX_IMAP_PORT))
+        email, password = (os.environ.get(f"EMAILSETTINGS_ADMIN_{name}", "") for name in ("EMAIL", "PASSWORD"))
+        if email and password and not User.objects.exists():
+            setup.create_first_administrator(email, password)
+
+    def _greet(self) -> None:
+        if settings.SANDBOX_IMAP_PORT:
+            password = (settings.SANDBOX_DIR / "password").read_text().strip()
+            self.stdout.write("Sandbox mailboxes to try: alice@, bob@, carol@ and support@sandbox.test")
+            self.stdout.write(f"Their password:           {password}")
+        if not User.objects.exists():
+            token = setup.make_setup_link(timezone.now())
+            self.stdout.write(f"Make the first administrator: {self.address}setup/{token}")
+        self.stdout.write(self.style.SUCCESS(f"emailsettings is running at {self.address}") + "  (Ctrl-C stops it)")
+        self.stdout.flush()
+        connection.close()
+
+    def _watch(self, parts: list[Part]) -> None:
+        """Start a part again when it ends by itself; give it more time after each failure."""
+        failures: dict[str, int] = {}
+        again_at: dict[str, float] = {}
+        while not self.stopping.wait(0.25):
+            now = time.monotonic()
+            for part in parts:
+                if part.is_running:
+                    continue
+                if part.name not in again_at:
+                    count = failures[part.name] = failures.get(part.name, 0) + 1
+                    again_at[part.name] = now + RESTART_AFTER[min(count, len(RESTART_AFTER)) - 1]
+                    self.stderr.write(f"{part.name} ended and is started again. Its last words: {part.last_words()}")
+                elif now >= again_at.pop(part.name, now + 1):
+                    part.stop()  # what is left of its own children
+                    part.start()
+
+    def _stop(self, parts: list[Part]) -> None:
+        """Nothing new is scheduled, then workers finish, then the pages go, then what they stood on."""
+        if any(part.is_running for part in parts):
+            self.stdout.write("Stopping ...")
+        for part in parts:
+            if part.name.startswith("worker") or part.name == "beat":
+                part.ask_to_stop()
+        for part in reversed(parts):
+            part.stop()
+        settings.VALKEY_SOCKET.unlink(missing_ok=True)
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
