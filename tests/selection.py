@@ -1,0 +1,41 @@
+"""Which tests run: slow ones with `--all`, and on the second engine only those that touch the database."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("emailsettings")
+    group.addoption("--all", action="store_true", dest="run_slow", help="also run tests marked slow")
+    group.addoption(
+        "--database-only", action="store_true", help="run only tests that use the database, and none in a browser"
+    )
+    group.addoption("--without-browser", action="store_true", help="leave out tests that need a browser")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if uses_browser(item):
+            item.add_marker("browser")
+    left_out = [item for item in items if not wanted(config, item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def wanted(config: pytest.Config, item: pytest.Item) -> bool:
+    if item.get_closest_marker("slow") and not (config.option.run_slow or config.option.show_promises):
+        return False
+    if config.option.database_only:
+        return uses_database(item) and not uses_browser(item)
+    return not (config.option.without_browser and uses_browser(item))
+
+
+def uses_database(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    return bool(item.get_closest_marker("django_db")) or bool({"db", "transactional_db"} & set(fixtures))
+
+
+def uses_browser(item: pytest.Item) -> bool:
+    return "playwright" in getattr(item, "fixturenames", ()) or bool(item.get_closest_marker("browser"))
