@@ -64,12 +64,13 @@ class Provider(models.Model):
     instructions_url = models.URLField(max_length=500, blank=True)
     files_sent_mail = models.BooleanField(default=False, help_text="The provider itself files a copy in Sent.")
     limits = models.JSONField(default=dict, blank=True, help_text="connections, per_minute, per_day, message_size")
+    often_used = models.BooleanField(default=False, help_text="Comes first where a service is chosen.")
     is_hidden = models.BooleanField(default=False)
 
     objects = ProviderQuerySet.as_manager()
 
     class Meta:
-        ordering = ["name"]
+        ordering = ["name", "pk"]
         constraints = [
             models.UniqueConstraint(
                 fields=["key"], condition=Q(organization=None), name="one_built_in_provider_per_key"
@@ -88,6 +89,26 @@ class Provider(models.Model):
             return None
         return Endpoint(self.smtp_host, self.smtp_port, Security(self.smtp_security), timeout=self.smtp_timeout)
 
+    @property
+    def asks_for_app_password(self) -> bool:
+        return self.authentication == Authentication.APP_PASSWORD
+
+    def obstacle(self) -> str:
+        """Why nobody can connect a mailbox of this provider here, said before a password is asked (spec C6); else ""."""
+        if self.status == Status.NOT_POSSIBLE or self.authentication == Authentication.OAUTH:
+            return self.hint or f"{self.name} does not let other programs into its mailboxes."
+        if not self.imap_host:
+            return f"{self.name} offers no IMAP, so its mail cannot be read from here. It can only be used to send."
+        if SecurityChoice.NONE in (self.imap_security, self.smtp_security if self.smtp_host else ""):
+            return f"{self.name} offers only unprotected connections: anybody on the way could read the password."
+        return ""
+
+    def sending_obstacle(self) -> str:
+        """Why no mail server can send through this provider here; else ""."""
+        if self.status == Status.NOT_POSSIBLE or self.authentication == Authentication.OAUTH:
+            return self.hint or f"{self.name} does not let other programs send."
+        return "" if self.smtp_host else f"{self.name} offers no SMTP, so nothing can be sent through it."
+
     def username_for(self, address: str, rule: str) -> str:
         """The user name at login; for TYPED the whole address is the first guess."""
         return address.rpartition("@")[0] if rule == LoginRule.LOCAL_PART else address
@@ -101,6 +122,7 @@ class ProviderDomain(models.Model):
     )
     domain = models.CharField(max_length=253)
     provider = models.ForeignKey(Provider, models.CASCADE, related_name="domains")
+    covers_subdomains = models.BooleanField(default=False, help_text="Also every name below the domain.")
     learned_at = models.DateTimeField(null=True, blank=True, help_text="Set where a user's choice taught it (spec C5).")
 
     class Meta:
@@ -114,3 +136,13 @@ class ProviderDomain(models.Model):
 
     def __str__(self) -> str:
         return self.domain
+
+
+class CatalogVersion(models.Model):
+    """Which state of a catalog folder the built-in rows were last made from, so that loading twice costs nothing."""
+
+    name = models.CharField(max_length=40, unique=True)
+    digest = models.CharField(max_length=64, help_text="SHA-256 over the folder's files.")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.digest[:12]}"
