@@ -1,0 +1,145 @@
+"""Quoted history: found in a body to fold it away, and written into a reply. Every pattern works line by line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from protocols.message.addresses import Address
+
+_LONGEST_LINE = 400
+_HEADER_LINES = 8
+_WROTE = re.compile(
+    r"\b(?:wrote|writes|schrieb|a écrit|escribió|ha scritto|scrisse|schreef|escreveu|skrev|napisał\(?a?\)?|kirjoitti"
+    r"|пишет|написала?|написав|napsala?|napísala?|írta|a scris|yazdı|έγραψε|je napisala?o?)\b[^:]{0,80}:\s*$"
+    r"|写道\s*[:：]\s*$|のメール\s*[:：]\s*$|님이 작성\s*[:：]\s*$",
+    re.IGNORECASE,
+)
+_ATTRIBUTION_START = re.compile(
+    r"(?:on|am|le|el|il|op|em|a|den|dnia|w dniu|dne|dňa|în|в|на|στις|pe)\s|\d{1,4}[-/.年]", re.IGNORECASE
+)
+_ORIGINAL = re.compile(
+    r"\s*[-_]{3,40}\s*(?:original message|ursprüngliche nachricht|message d'origine|message original"
+    r"|mensaje original|messaggio originale|oorspronkelijk bericht|mensagem original|oprindelig meddelelse"
+    r"|ursprungligt meddelande|opprinnelig melding|wiadomość oryginalna|исходное сообщение|původní zpráva"
+    r"|原始邮件|원본 메시지|元のメッセージ)\s*[-_]{0,40}\s*$",
+    re.IGNORECASE,
+)
+_HEADER_LINE = re.compile(
+    r"\s{0,8}\*{0,2}(from|von|de|da|van|fra|från|od|от|发件人|寄件者|差出人|보낸 사람"
+    r"|sent|date|gesendet|datum|envoyé|enviado|fecha|data|inviato|verzonden|dato|sendt|skickat|wysłano|отправлено|дата"
+    r"|发送时间|日期|送信日時|to|an|à|para|a|aan|til|till|do|komu|кому|收件人|宛先"
+    r"|cc|kopie|subject|betreff|objet|asunto|oggetto|onderwerp|assunto|emne|ämne|temat|тема|主题|主旨|件名)"
+    r"\*{0,2}\s{0,2}[:：]",
+    re.IGNORECASE,
+)
+_SENDER_WORDS = frozenset(
+    ("from", "von", "de", "da", "van", "fra", "från", "od", "от", "发件人", "寄件者", "差出人", "보낸 사람")
+)
+_SPACES = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class SplitText:
+    """A plain text body in two: what its author wrote, and the older messages below it ("" when there are none)."""
+
+    written: str
+    history: str
+
+
+def split_history(text: str) -> SplitText:
+    """Split the trailing history off a body. A quotation the author answers in between stays where it is. Linear."""
+    lines = text.split("\n")
+    start = _history_start(lines)
+    if start is None or not any(line.strip() for line in lines[:start]):
+        return SplitText(text, "")
+    return SplitText("\n".join(lines[:start]).rstrip(), "\n".join(lines[start:]))
+
+
+def _history_start(lines: list[str]) -> int | None:
+    """Return the index of the first line of the trailing history."""
+    last_own = _last_own_line(lines)
+    for index, line in enumerate(lines):
+        if len(line) > _LONGEST_LINE or not line.strip() or is_quoted(line):
+            continue
+        if _ORIGINAL.match(line) or _is_header_block(lines, index):
+            return index - 1 if index and set(lines[index - 1].strip()) == {"_"} else index
+        if _WROTE.search(line):
+            first_quoted = next((at for at in range(index + 1, len(lines)) if lines[at].strip()), None)
+            if first_quoted is None:
+                continue
+            if is_quoted(lines[first_quoted]):
+                if last_own <= index:
+                    return _attribution_start(lines, index)
+            elif not any(map(is_quoted, lines[index + 1 : index + 200])):
+                return _attribution_start(lines, index)  # the quotation marks got lost on the way, as with HTML
+    quoted_below = sum(1 for line in lines[last_own + 1 :] if is_quoted(line))
+    return last_own + 1 if quoted_below >= 3 else None
+
+
+def _last_own_line(lines: list[str]) -> int:
+    """Return the index of the last line that is neither quoted nor empty nor part of a signature; -1 for none."""
+    end = next((index for index, line in enumerate(lines) if line == "-- "), len(lines))
+    if any(map(is_quoted, lines[end:])):
+        end = len(lines)
+    for index in range(end - 1, -1, -1):
+        if lines[index].strip() and not is_quoted(lines[index]):
+            return index
+    return -1
+
+
+def _attribution_start(lines: list[str], end: int) -> int:
+    """Return where an attribution begins that ends at line `end`: it may be folded over up to three lines."""
+    for index in range(end, max(-1, end - 3), -1):
+        if _ATTRIBUTION_START.match(lines[index].lstrip()):
+            return index
+        if not lines[index].strip():
+            break
+    return end
+
+
+def _is_header_block(lines: list[str], index: int) -> bool:
+    """Tell whether a copied header (From, Sent, To, Subject in some language) begins at this line."""
+    first = _HEADER_LINE.match(lines[index])
+    if first is None or first.group(1).lower() not in _SENDER_WORDS:
+        return False
+    return sum(1 for line in lines[index : index + _HEADER_LINES] if _HEADER_LINE.match(line[:40])) >= 3
+
+
+def is_quoted(line: str) -> bool:
+    """Tell whether a line is a quotation."""
+    return line.startswith((">", " >", "  >"))
+
+
+def preview(text: str, length: int = 200, *, window: int = 4096) -> str:
+    """Return the beginning of what the author wrote on one line, without quotations and signature."""
+    head = text[:window]
+    own: list[str] = []
+    if ">" in head or ":" in head:
+        head = split_history(head).written
+    for line in head.split("\n"):
+        if line.rstrip() == "--" and own:
+            break
+        if not is_quoted(line) and not (line.endswith(":") and len(line) < _LONGEST_LINE and _WROTE.search(line)):
+            own.append(line)
+    words = " ".join(" ".join(own).split()) or " ".join(text[:window].split())
+    return words if len(words) <= length else words[:length].rpartition(" ")[0][:length].rstrip() + "…"
+
+
+def quote(text: str) -> str:
+    """Prefix every line with "> ", or ">" where it is a quotation already (RFC 3676, 4.5)."""
+    lines = text.rstrip("\n").split("\n")
+    return "\n".join(">" + line if line.startswith(">") or not line else "> " + line for line in lines)
+
+
+def reply_quotation(text: str, sender: Address | None, sent_at: datetime | None) -> str:
+    """Return what stands below a reply: the attribution, then the quoted text.
+
+    sent_at: shown in its own time zone; convert it to the reader's before. Names of weekdays are not translated.
+    """
+    who = (sender.name or sender.address) if sender is not None else ""
+    who = _SPACES.sub(" ", who).strip() or "the sender"
+    when = f"On {sent_at:%Y-%m-%d at %H:%M}, " if sent_at is not None else ""
+    attribution = f"{when}{who} wrote:"
+    return f"{attribution}\n{quote(text)}\n"

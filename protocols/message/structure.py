@@ -1,0 +1,282 @@
+"""The tree of body parts (RFC 2046), found in one pass over the octets.
+
+Only lines that begin with two hyphens are looked at, and each is looked up among the boundaries that are open, so the
+time does not depend on how deep multiparts are nested. Nothing is decoded and nothing is copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from protocols.message.headers import Head, header_text, read_head
+from protocols.message.limits import Limits
+from protocols.message.parameters import parameter_token, parse_content_type, parse_disposition
+
+CONTENT_FIELDS = frozenset(
+    (b"content-type", b"content-transfer-encoding", b"content-disposition", b"content-id", b"content-location")
+)
+_INLINE_MEDIA = ("image/", "audio/", "video/")
+
+
+@dataclass(slots=True)
+class Part:
+    """One body part, as offsets into the raw message.
+
+    path:         section number as in IMAP (RFC 9051, 6.4.5): "1", "2.1"; "" for a multipart that is the whole message.
+    content_type: lower-case type/subtype; where it is missing or unreadable "text/plain" (RFC 2045, 5.2).
+    encoding:     lower-case Content-Transfer-Encoding; "" when there is none.
+    """
+
+    path: str
+    content_type: str
+    parameters: Mapping[str, str]
+    encoding: str
+    disposition: str
+    filename: str
+    cid: str
+    head_start: int
+    body_start: int
+    body_end: int
+    children: list[Part] = field(default_factory=list)
+
+    @property
+    def is_container(self) -> bool:
+        """Tell whether this is a multipart that was taken apart."""
+        return bool(self.children)
+
+    @property
+    def charset(self) -> str:
+        """The declared charset, "" when none is declared."""
+        return parameter_token(self.parameters.get("charset", ""))
+
+    @property
+    def subtype(self) -> str:
+        """The second half of the content type."""
+        return self.content_type.partition("/")[2]
+
+    def leaves(self) -> Iterator[Part]:
+        """Yield the parts that hold content, in order. The depth is bounded by the limits of the scan."""
+        if not self.children:
+            yield self
+        for child in self.children:
+            yield from child.leaves()
+
+
+@dataclass(slots=True)
+class BodyParts:
+    """Which parts are the text, which are attachments (RFC 8621, 4.1.4)."""
+
+    text: list[Part] = field(default_factory=list)
+    html: list[Part] = field(default_factory=list)
+    attachments: list[Part] = field(default_factory=list)
+
+
+def scan_structure(raw: bytes, head: Head, limits: Limits) -> tuple[Part, list[str]]:
+    """Return the root part of the message whose header section is `head`, and defects. Linear, never raises."""
+    root = _part(head, "", 0, "text/plain")
+    root.body_end = len(raw)
+    defects: list[str] = []
+    if root.content_type.startswith("multipart/"):
+        _Scan(raw, limits, defects).run(root)
+    if not root.children:
+        root.path = "1"
+    return root, defects
+
+
+@dataclass(slots=True)
+class _Scan:
+    raw: bytes
+    limits: Limits
+    defects: list[str]
+    stack: list[Part] = field(default_factory=list)
+    open: dict[bytes, int] = field(default_factory=dict)  # boundary -> its level in the stack
+    boundaries: list[bytes] = field(default_factory=list)
+    current: Part | None = None  # the leaf that is being passed through
+
+    def run(self, root: Part) -> None:
+        raw, find, end = self.raw, self.raw.find, len(self.raw)
+        if not self._enter(root):
+            return
+        count = 1
+        position = max(0, root.body_start - 1)  # the line break before the first line counts as its beginning
+        for _ in range(self.limits.delimiters):
+            at = find(b"\n--", position)
+            if at < 0:
+                break
+            position = find(b"\n", at + 1)
+            if position < 0:
+                position = end
+            level, closing = self._match(at + 3, position)
+            if level is None:
+                continue
+            self._leave(level + 1, at - 1 if raw[at - 1 : at] == b"\r" else at)
+            if closing:
+                self._leave(level, at)
+                if not self.stack:
+                    break
+                continue
+            if count >= self.limits.parts:
+                self.defects.append("too_many_parts")
+                break
+            count += 1
+            position = self._begin_part(self.stack[level], min(position + 1, end)) - 1
+        else:
+            self.defects.append("too_many_delimiters")
+        if self.stack:
+            self.defects.append("multipart_not_closed")
+            self._leave(0, end)
+
+    def _match(self, start: int, end: int) -> tuple[int | None, bool]:
+        """Look up the delimiter line raw[start:end]; return (level in the stack, whether it closes)."""
+        line = self.raw[start:end].rstrip()
+        level = self.open.get(line)
+        if level is not None:
+            return level, False
+        if line.endswith(b"--"):
+            return self.open.get(line[:-2].rstrip()), True
+        return None, False
+
+    def _begin_part(self, parent: Part, start: int) -> int:
+        """Read the head of the part at `start`; return where its body begins."""
+        head = read_head(self.raw, start, self._head_end(start), wanted=CONTENT_FIELDS, limits=self.limits)
+        self.defects += head.defects
+        number = str(len(parent.children) + 1)
+        default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
+        part = _part(head, f"{parent.path}.{number}" if parent.path else number, start, default)
+        part.body_end = len(self.raw)
+        parent.children.append(part)
+        if not (part.content_type.startswith("multipart/") and self._enter(part)):
+            self.current = part
+        return part.body_start
+
+    def _head_end(self, start: int) -> int:
+        """Return where the head at `start` must end: at the next delimiter, or at the header limit."""
+        at, last = start - 1, min(len(self.raw), start + self.limits.header_bytes)
+        for _ in range(8):  # a head rarely holds lines that begin with two hyphens
+            at = self.raw.find(b"\n--", at, last)
+            if at < 0:
+                break
+            line_end = self.raw.find(b"\n", at + 1)
+            if self._match(at + 3, line_end if line_end >= 0 else len(self.raw))[0] is not None:
+                return at + 1
+            at += 1
+        return last
+
+    def _enter(self, part: Part) -> bool:
+        """Open a multipart; False when it must be taken as one opaque part."""
+        boundary = part.parameters.get("boundary", "").rstrip().encode("utf-8", "replace")
+        if len(self.stack) >= self.limits.depth:
+            self.defects.append("nested_too_deeply")
+        elif not boundary:
+            self.defects.append("multipart_without_boundary")
+        elif boundary in self.open:
+            self.defects.append("boundary_reused")
+        else:
+            self.open[boundary] = len(self.stack)
+            self.stack.append(part)
+            self.boundaries.append(boundary)
+            return True
+        return False
+
+    def _leave(self, level: int, at: int) -> None:
+        """Close every multipart from `level` inwards, and the leaf inside, at offset `at`."""
+        if self.current is not None:
+            self.current.body_end = max(self.current.body_start, at)
+            self.current = None
+        for part in self.stack[level:]:
+            part.body_end = max(part.body_start, at)
+            if not part.children:
+                self.defects.append("boundary_not_found")
+        for boundary in self.boundaries[level:]:
+            del self.open[boundary]
+        del self.stack[level:]
+        del self.boundaries[level:]
+
+
+def _part(head: Head, path: str, start: int, default: str) -> Part:
+    raw_type = head.first(b"content-type")
+    content_type, parameters = parse_content_type(raw_type) if raw_type else (default, _NOTHING)
+    raw_disposition = head.first(b"content-disposition")
+    disposition, disposition_parameters = parse_disposition(raw_disposition) if raw_disposition else ("", _NOTHING)
+    encoding = head.first(b"content-transfer-encoding")
+    cid = head.first(b"content-id")
+    return Part(
+        path=path,
+        content_type=content_type or "text/plain",
+        parameters=parameters,
+        encoding=parameter_token(encoding.decode("ascii", "replace").lower())[:40] if encoding else "",
+        disposition=disposition,
+        filename=disposition_parameters.get("filename") or parameters.get("name") or "",
+        cid=header_text(cid).strip("<> ") if cid else "",
+        head_start=start,
+        body_start=head.body_start,
+        body_end=head.body_start,
+    )
+
+
+_NOTHING: Mapping[str, str] = {}
+
+
+def body_parts(root: Part) -> BodyParts:
+    """Sort the leaves into text, HTML and attachments, by the rules of RFC 8621, 4.1.4."""
+    text: list[Part] = []
+    html: list[Part] = []
+    attachments: list[Part] = []
+    _sort([root], "mixed", in_alternative=False, html=html, text=text, attachments=attachments)
+    return BodyParts(text, html, attachments)
+
+
+def _sort(
+    parts: list[Part],
+    parent: str,
+    *,
+    in_alternative: bool,
+    html: list[Part] | None,
+    text: list[Part] | None,
+    attachments: list[Part],
+) -> None:
+    text_before = len(text) if text is not None else -1
+    html_before = len(html) if html is not None else -1
+    for number, part in enumerate(parts):
+        if part.is_container:
+            inside = in_alternative or part.subtype == "alternative"
+            _sort(part.children, part.subtype, in_alternative=inside, html=html, text=text, attachments=attachments)
+            continue
+        kind = _shown_as(part)
+        if not kind or not _is_inline(part, kind, number, parent):
+            attachments.append(part)
+        elif parent == "alternative":
+            target = {"text": text, "html": html}.get(kind)
+            (target if target is not None else attachments).append(part)
+        else:
+            if in_alternative and kind == "text":
+                html = None
+            if in_alternative and kind == "html":
+                text = None
+            for body in (text, html):
+                if body is not None:
+                    body.append(part)
+            if kind == "media":
+                attachments.append(part)
+    if parent == "alternative" and text is not None and html is not None:
+        if text_before == len(text) and html_before != len(html):
+            text += html[html_before:]
+        elif html_before == len(html) and text_before != len(text):
+            html += text[text_before:]
+
+
+def _shown_as(part: Part) -> str:
+    """Tell how a leaf can be shown in the body: "text", "html", "media", or "" for not at all."""
+    content_type = part.content_type
+    if content_type == "text/html":
+        return "html"
+    if content_type == "text/plain" or content_type.startswith("multipart/"):  # a multipart without its parts
+        return "text"
+    return "media" if content_type.startswith(_INLINE_MEDIA) else ""
+
+
+def _is_inline(part: Part, kind: str, number: int, parent: str) -> bool:
+    if part.disposition == "attachment":
+        return False
+    return number == 0 or (parent != "related" and (kind == "media" or not part.filename))
