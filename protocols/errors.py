@@ -6,7 +6,8 @@ MailError
 │   └── DestinationRefused our own policy forbids this address or port. Nothing was sent.
 ├── Refused                The server said no for good. Do not retry.
 │   ├── LoginRefused       Wrong or expired credentials. Ask the user.
-│   └── SecurityRefused    The server does not offer the security that was chosen.
+│   ├── SecurityRefused    The server does not offer the security that was chosen.
+│   └── UnsafeArgument     We refused ourselves: a line break or NUL in a value. Nothing of it was sent.
 ├── Deferred               The server said not now (4yz, UNAVAILABLE, LIMIT). Retry later.
 ├── OutcomeUnknown         The line broke after the final dot; the mail may be on its way.
 └── ProtocolViolation      The peer broke the grammar. Report, do not retry.
@@ -87,6 +88,9 @@ class LoginRefused(Refused): ...
 
 
 class SecurityRefused(Refused): ...
+
+
+class UnsafeArgument(Refused, ValueError): ...
 
 
 class Deferred(MailError): ...

@@ -1,0 +1,285 @@
+"""A logged-in IMAP session: the commands we use, in our words (RFC 9051)."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from protocols.credentials import Credentials
+from protocols.endpoint import Endpoint
+from protocols.errors import MailError, ProtocolViolation, UnsafeArgument
+from protocols.imap import fetching, folders, opening
+from protocols.imap.connection import Argument, Connection, Literal, astring
+from protocols.imap.fetching import FetchedMessage
+from protocols.imap.folders import FolderEntry
+from protocols.imap.plan import FolderState, UidSet
+from protocols.imap.responses import HIGHEST_MODSEQ, Untagged, Value, response_code, tokens, whole_number
+from protocols.network import Dialer
+from protocols.stepping import watched
+from protocols.steps import Observer, StepName, ignore
+from protocols.tls import SYSTEM_TRUST, TlsTrust
+from protocols.transcript import Transcript
+
+logger = logging.getLogger(__name__)
+
+MOST_FOLDERS = 50_000
+LOGOUT_TIMEOUT = 3.0  # seconds
+
+_FLAG = re.compile(r"\\?[^\x00-\x20\x7f-\uffff(){%*\"\\\]]+", re.ASCII)
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+@contextmanager
+def open_session(
+    endpoint: Endpoint,
+    credentials: Credentials,
+    *,
+    dialer: Dialer,
+    observe: Observer = ignore,
+    trust: TlsTrust = SYSTEM_TRUST,
+    transcript: Transcript | None = None,
+) -> Iterator[ImapSession]:
+    """Log in to `endpoint`, yield the session, log out and close on every path.
+
+    Raises Unreachable (no connection, or it broke), SecurityRefused, LoginRefused (bad credentials), Deferred (too
+    busy), Refused (the server answered NO or BAD) or ProtocolViolation, also for commands issued inside the block.
+    Timeouts come from the endpoint, in seconds.
+    """
+    connection, logged_in = opening.connect(endpoint, dialer, trust=trust, observe=observe, transcript=transcript)
+    try:
+        if not logged_in:
+            with watched(StepName.LOGIN, observe) as step:
+                opening.log_in(connection, credentials)
+                step.detail = connection.alerts[-1] if connection.alerts else ""
+        yield ImapSession(connection)
+    finally:
+        _say_goodbye(connection)
+
+
+class ImapSession:
+    """Commands on one connection. Not safe to share between threads.
+
+    Every method raises Unreachable, Refused, Deferred or ProtocolViolation; the server's words are in `reply`, and
+    `protocols.imap.responses.response_code(reply)` gives their code, such as NONEXISTENT or OVERQUOTA.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the server offers to this user, upper-cased, asked after the login."""
+        return self._connection.capabilities
+
+    @property
+    def usable(self) -> bool:
+        """False after a break or an abandoned fetch: only closing is left."""
+        return not self._connection.broken
+
+    def folders(self) -> list[FolderEntry]:
+        """List every folder with its use: from the server where it tells (RFC 6154), else guessed by name."""
+        extended = {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
+        options: tuple[Argument, ...] = (b"RETURN", b"(SPECIAL-USE)") if extended else ()
+        listed = self._command(b"LIST", b'""', b'"*"', *options, wanted={b"LIST"})
+        if len(listed) > MOST_FOLDERS:
+            raise ProtocolViolation(f"The server lists {len(listed)} folders; at most {MOST_FOLDERS} are taken.")
+        entries = {entry.raw_name: entry for entry in map(folders.read_entry, listed)}
+        return folders.with_guesses(entries.values())
+
+    def examine(self, raw_name: bytes) -> FolderState:
+        """Open a folder for reading only (EXAMINE): nothing we do changes it."""
+        options = (b"(CONDSTORE)",) if self._counts_changes else ()
+        responses = self._command(b"EXAMINE", astring(raw_name), *options, wanted={b"EXISTS", b"OK"})
+        numbers = {"EXISTS": "0"}
+        for response in responses:
+            if response.kind == b"EXISTS":
+                numbers["EXISTS"] = str(response.number)
+            else:
+                code, argument = response_code(response.text)
+                numbers[code] = argument
+        exists = _number(numbers["EXISTS"])
+        if "UIDVALIDITY" not in numbers:
+            raise ProtocolViolation("The server gives its messages no lasting numbers (UIDVALIDITY).")
+        uidnext = _number(numbers["UIDNEXT"]) if "UIDNEXT" in numbers else self._last_uid(exists) + 1
+        return FolderState(_number(numbers["UIDVALIDITY"]), uidnext, exists, _modseq(numbers.get("HIGHESTMODSEQ")))
+
+    def status(self, raw_name: bytes) -> FolderState:
+        """Ask for the state of a folder without opening it (STATUS): the cheap poll. Not for the open folder."""
+        items = b"(MESSAGES UIDNEXT UIDVALIDITY%s)" % (b" HIGHESTMODSEQ" if self._counts_changes else b"")
+        for response in self._command(b"STATUS", astring(raw_name), items, wanted={b"STATUS"}):
+            values = tokens(response.parts)
+            if len(values) >= 2 and isinstance(values[-1], list):
+                numbers = dict(zip(map(_word, values[-1][::2]), map(_word, values[-1][1::2]), strict=False))
+                return FolderState(
+                    _number(numbers.get("UIDVALIDITY", "")),
+                    _number(numbers.get("UIDNEXT", "1")),
+                    _number(numbers.get("MESSAGES", "0")),
+                    _modseq(numbers.get("HIGHESTMODSEQ")),
+                )
+        raise ProtocolViolation("The server did not tell the state of the folder.")
+
+    def fetch(self, uids: UidSet | range | Iterable[int]) -> Iterator[FetchedMessage]:
+        """Stream whole messages of the open folder as they arrive, without marking them seen.
+
+        UIDs that do not exist are passed over. Leaving the iteration early makes the session unusable.
+        """
+        wanted = _uid_set(uids)
+        for chunk in wanted.chunks():
+            for message in fetching.fetched_messages(self._connection, b"UID FETCH", str(chunk), at_most=len(chunk)):
+                if message.uid in chunk:
+                    yield message
+
+    def fetch_numbers(self, numbers: range) -> Iterator[FetchedMessage]:
+        """Like `fetch`, by message numbers of the open folder, for folders with sparse UIDs."""
+        text = str(UidSet([numbers]))
+        yield from fetching.fetched_messages(self._connection, b"FETCH", text, at_most=len(numbers))
+
+    def fetch_part(self, uid: int, offset: int, size: int) -> bytes:
+        """Return up to `size` octets of a message from `offset` on: for messages too large to take in one piece.
+
+        Empty at or past the end, and when the message is gone.
+        """
+        items = b"(UID BODY.PEEK[]<%d.%d>)" % (offset, size)
+        name = b"BODY[]<%d>" % offset
+        part = b""
+        for found in fetching.fetched_attributes(self._connection, b"UID FETCH", str(uid), items):
+            octets = found.get(name, found.get(b"BODY[]"))
+            if _uid_of(found) == uid and isinstance(octets, bytes):
+                part = octets
+        if len(part) > size:
+            raise ProtocolViolation(f"The server sent {len(part)} octets where {size} were asked for.")
+        return part
+
+    def sizes(self, uids: UidSet | range | Iterable[int]) -> dict[int, int]:
+        """Return octets by UID, as the server announces them."""
+        found = self._attributes(uids, b"(UID RFC822.SIZE)")
+        return {
+            uid: whole_number(item[b"RFC822.SIZE"], highest=HIGHEST_MODSEQ)
+            for uid, item in found
+            if b"RFC822.SIZE" in item
+        }
+
+    def flags(
+        self, uids: UidSet | range | Iterable[int], *, changed_since: int | None = None
+    ) -> dict[int, frozenset[str]]:
+        """Return flags by UID; with `changed_since` only of messages whose MODSEQ is higher (RFC 7162, 3.1.4)."""
+        items = b"(UID FLAGS)" if changed_since is None else b"(UID FLAGS) (CHANGEDSINCE %d)" % changed_since
+        return {uid: fetching.flags_of(item) for uid, item in self._attributes(uids, items) if b"FLAGS" in item}
+
+    def uids_of_numbers(self, numbers: range) -> list[int]:
+        """Return the UIDs of message numbers in the open folder, lowest first."""
+        found = fetching.fetched_attributes(self._connection, b"FETCH", str(UidSet([numbers])), b"(UID)")
+        return sorted(uid for uid in map(_uid_of, found) if uid)
+
+    def existing_uids(self, low: int, high: int) -> UidSet:
+        """Return which UIDs from `low` to `high`, both included, exist in the open folder."""
+        span = b"UID %d:%d" % (low, high)
+        return UidSet(uid for uid in self._search(span) if low <= uid <= high)
+
+    def search_message_id(self, message_id: str) -> list[int]:
+        """Return the UIDs in the open folder whose Message-ID contains `message_id`."""
+        return list(self._search(b"HEADER MESSAGE-ID", astring(message_id)))
+
+    def append(
+        self, raw_name: bytes, raw: bytes, *, flags: Collection[str] = (), when: datetime | None = None
+    ) -> int | None:
+        """Store a message in a folder; return its UID where the server tells (RFC 4315), else None.
+
+        Line ends become CRLF. Raises UnsafeArgument for a NUL in the message or a flag that is none.
+        """
+        if b"\0" in raw:
+            raise UnsafeArgument("The message contains a NUL character, which mail servers do not take.")
+        if not all(_FLAG.fullmatch(flag) for flag in flags):
+            raise UnsafeArgument("A flag is one word without brackets, quotes or spaces.")
+        options = [b"(" + " ".join(flags).encode("ascii") + b")"] if flags else []
+        if when is not None:
+            options.append(_written_date(when))
+        octets = _LINE_END.sub(b"\r\n", raw) if raw.count(b"\r\n") != raw.count(b"\n") or b"\r" in raw else raw
+        self._command(b"APPEND", astring(raw_name), *options, Literal(octets))
+        code, argument = response_code(self._connection.answer)
+        uid = argument.rpartition(" ")[2]
+        return int(uid) if code == "APPENDUID" and uid.isdigit() else None
+
+    def noop(self) -> None:
+        """Keep the connection alive and let the server tell its news."""
+        self._command(b"NOOP")
+
+    @property
+    def _counts_changes(self) -> bool:
+        """Whether the server keeps MODSEQ; it may begin only when asked (RFC 7162, 3.1)."""
+        return bool({"CONDSTORE", "QRESYNC"} & self.capabilities)
+
+    def _command(self, name: bytes, *arguments: Argument, wanted: Collection[bytes] = ()) -> list[Untagged]:
+        return self._connection.command(name, *arguments, wanted=wanted)
+
+    def _attributes(
+        self, uids: UidSet | range | Iterable[int], items: bytes
+    ) -> Iterator[tuple[int, dict[bytes, Value]]]:
+        for chunk in _uid_set(uids).chunks():
+            for found in fetching.fetched_attributes(self._connection, b"UID FETCH", str(chunk), items):
+                uid = _uid_of(found)
+                if uid in chunk:
+                    yield uid, found
+
+    def _search(self, *criteria: Argument) -> Iterator[int]:
+        """Search the open folder, by ESEARCH where offered: it answers with ranges (RFC 4731)."""
+        charset: tuple[Argument, ...] = (b"CHARSET", b"UTF-8") if any(isinstance(c, Literal) for c in criteria) else ()
+        if "ESEARCH" in self.capabilities:
+            responses = self._command(b"UID SEARCH", b"RETURN (ALL)", *charset, *criteria, wanted={b"ESEARCH"})
+        else:
+            responses = self._command(b"UID SEARCH", *charset, *criteria, wanted={b"SEARCH"})
+        for response in responses:
+            values = tokens(response.parts)
+            if response.kind == b"SEARCH":
+                yield from (whole_number(value) for value in values if not isinstance(value, list))
+            else:
+                words = [_word(value) for value in values]
+                yield from UidSet.parse(words[words.index("ALL") + 1]) if "ALL" in words[:-1] else ()
+
+    def _last_uid(self, exists: int) -> int:
+        return max(self.uids_of_numbers(range(exists, exists + 1)), default=0) if exists else 0
+
+
+def _say_goodbye(connection: Connection) -> None:
+    """Log out and close; what goes wrong here is nobody's concern any more."""
+    try:
+        if not connection.broken:
+            connection.wire.be_patient(min(connection.wire.timeout, LOGOUT_TIMEOUT))
+            connection.command(b"LOGOUT")
+    except (MailError, OSError) as exc:
+        logger.debug("The server did not take the goodbye: %s", exc)
+    finally:
+        connection.close()
+
+
+def _uid_set(uids: UidSet | range | Iterable[int]) -> UidSet:
+    if isinstance(uids, UidSet):
+        return uids
+    return UidSet([uids]) if isinstance(uids, range) else UidSet(uids)
+
+
+def _uid_of(found: dict[bytes, Value]) -> int:
+    return whole_number(found[b"UID"]) if b"UID" in found else 0
+
+
+def _word(value: Value) -> str:
+    if isinstance(value, list):
+        value = value[0] if len(value) == 1 else b""
+    return value.decode("ascii", "replace").upper() if isinstance(value, bytes) else ""
+
+
+def _number(text: str) -> int:
+    return whole_number(text.encode())
+
+
+def _modseq(text: str | None) -> int | None:
+    return whole_number(text.encode(), highest=HIGHEST_MODSEQ) if text else None
+
+
+def _written_date(when: datetime) -> bytes:
+    moment = when.astimezone(UTC)
+    return f'"{moment.day:2}-{_MONTHS[moment.month - 1]}-{moment.year:04} {moment:%H:%M:%S} +0000"'.encode("ascii")

@@ -1,0 +1,153 @@
+"""One socket, read through one buffer: lines and counted octets, bounded in size and in time.
+
+Both protocols and the bulk reader of IMAP share this buffer, so nothing read ahead is ever lost between them, and
+what an attacker slips in before TLS starts is seen.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from io import BytesIO
+from time import monotonic
+from typing import Final
+
+from protocols.errors import ProtocolViolation, Unreachable
+
+SMALL_BUFFER: Final = 8 * 1024  # octets; what an idle connection keeps
+LARGE_BUFFER: Final = 1024 * 1024  # octets; while messages stream
+LONGEST_LINE: Final = 16 * 1024 * 1024  # octets; a SEARCH answer over 1,000,000 messages fits
+SLOWEST_RATE: Final = 4 * 1024  # octets per second below which a counted read is given up
+
+
+class Wire:
+    """Buffered reading and plain writing. Raises Unreachable when the line breaks or stalls.
+
+    timeout: seconds without any octet, and for a whole line; a counted read gets more time by its size.
+    """
+
+    def __init__(self, sock: socket.socket, *, timeout: float) -> None:
+        self._sock = sock
+        self._allocate(SMALL_BUFFER)
+        self._start = self._end = 0
+        self.timeout = timeout
+        self.last_words = ""  # what the peer said before it hung up, for the error
+        sock.settimeout(timeout)
+
+    @property
+    def sock(self) -> socket.socket:
+        return self._sock
+
+    @property
+    def pending(self) -> int:
+        """Octets that arrived and were not read yet."""
+        return self._end - self._start
+
+    def be_patient(self, timeout: float) -> None:
+        self.timeout = timeout
+        self._sock.settimeout(timeout)
+
+    def expect_much(self) -> None:
+        """Enlarge the buffer for bulk reading; it shrinks again with `rest`."""
+        if len(self._buffer) < LARGE_BUFFER:
+            self._move_to(LARGE_BUFFER)
+
+    def rest(self) -> None:
+        """Give the large buffer back."""
+        if len(self._buffer) > SMALL_BUFFER and self.pending <= SMALL_BUFFER:
+            self._move_to(SMALL_BUFFER)
+
+    def refuse_read_ahead(self) -> None:
+        """Before TLS: octets that came in the clear behind the go-ahead were slipped in by somebody."""
+        if self.pending:
+            raise ProtocolViolation("The server sent data in the clear after TLS was agreed; the line may be tampered.")
+
+    def protect(self, protected: ssl.SSLSocket) -> None:
+        """Go on over TLS, on the same line."""
+        self._sock = protected
+        self.be_patient(self.timeout)
+
+    def send(self, data: bytes | memoryview) -> None:
+        try:
+            self._sock.sendall(data)
+        except OSError as exc:
+            raise self._broken(exc) from exc
+
+    def readline(self) -> bytes:
+        """Return the next line without its line end."""
+        scanned = self._start
+        deadline = 0.0
+        while True:
+            found = self._buffer.find(b"\n", scanned, self._end)
+            if found >= 0:
+                stop = found - 1 if found > self._start and self._buffer[found - 1] == 13 else found
+                line = bytes(self._view[self._start : stop])
+                self._start = found + 1
+                return line
+            if self.pending > LONGEST_LINE:
+                raise ProtocolViolation(f"The server sent a line of more than {LONGEST_LINE} octets.")
+            deadline = deadline or monotonic() + self.timeout
+            unread = self.pending
+            self._fill(deadline)
+            scanned = self._start + unread
+
+    def read(self, size: int) -> bytes:
+        """Return exactly `size` octets, held once: those not yet buffered go straight into the result."""
+        if size <= self.pending:
+            octets = bytes(self._view[self._start : self._start + size])
+            self._start += size
+            return octets
+        deadline = monotonic() + self.timeout + size / SLOWEST_RATE
+        gathered = BytesIO()
+        missing = size
+        while missing:
+            if not self.pending:
+                self._fill(deadline)
+            taken = min(missing, self.pending)
+            gathered.write(self._view[self._start : self._start + taken])
+            self._start += taken
+            missing -= taken
+        return gathered.getvalue()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _fill(self, deadline: float) -> None:
+        """Wait for at least one more octet."""
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer):
+            full = self._start == 0
+            self._move_to(len(self._buffer) * 2 if full else len(self._buffer))
+        try:
+            count = self._sock.recv_into(self._view[self._end :])
+        except OSError as exc:
+            raise self._broken(exc) from exc
+        if not count:
+            raise Unreachable("The server closed the connection.", reply=self.last_words or "connection closed")
+        if monotonic() > deadline:
+            raise Unreachable("The server answers too slowly to go on.", reply="timed out")
+        self._end += count
+
+    def _allocate(self, size: int) -> None:
+        self._buffer = bytearray(size)
+        self._view = memoryview(self._buffer)
+
+    def _move_to(self, size: int) -> None:
+        unread = bytes(self._view[self._start : self._end])
+        if size != len(self._buffer):
+            self._allocate(size)
+        self._view[: len(unread)] = unread
+        self._start, self._end = 0, len(unread)
+
+    def _broken(self, exc: OSError) -> Unreachable:
+        if isinstance(exc, TimeoutError):
+            return Unreachable(f"The server said nothing for {self.timeout:g} seconds.", reply="timed out")
+        reply = self.last_words or exc.strerror or str(exc)
+        return Unreachable("The connection to the server broke.", reply=reply)
+
+
+def readable(octets: bytes, *, limit: int = 2000) -> str:
+    """A server's words for people: UTF-8 where it is, no control characters that a terminal or page would obey."""
+    text = octets[: limit * 4].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else " " for character in text)[:limit].strip()
