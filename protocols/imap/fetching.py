@@ -142,9 +142,12 @@ def flags_of(found: dict[bytes, Value]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def flag_set(written: bytes) -> frozenset[str]:
-    """Read `\\seen $Forwarded`; system flags get their usual capitals, keywords stay as the server writes them."""
+    """Read FLAGS: system flags with their usual capitals, keywords as the server writes them.
+
+    Recent is left out: it tells about this session, not about the message.
+    """
     flags = readable(written, limit=20_000).split()
-    return frozenset(_SYSTEM_FLAGS.get(flag.lower(), flag) for flag in flags)
+    return frozenset(_SYSTEM_FLAGS.get(flag.lower(), flag) for flag in flags if flag.lower() != r"\recent")
 
 
 def internal_date(written: bytes) -> datetime | None:
