@@ -90,8 +90,15 @@ class MailServer(SealedModel):
         self.save(update_fields=["checked_at", "check_result"])
 
 
+class DiagnosisRuleQuerySet(models.QuerySet["DiagnosisRule"]):
+    def for_organization(self, organization: Organization | None) -> Self:
+        """The built-in rules and the organization's own."""
+        shared = Q(organization=None)
+        return self.filter(shared | Q(organization=organization)) if organization else self.filter(shared)
+
+
 class DiagnosisRule(models.Model):
-    """What a server's answer means: (provider, protocol, step, pattern) -> causes, most likely first (spec D2).
+    """What a failure means: all conditions that are given must hold; then the causes, most likely first (spec D2).
 
     Rules without an organization are built in, loaded from `mailservers/rules/`. Lower `rank` is tried first.
     `causes` is a list of {cause, cure, who, field, link}.
@@ -102,13 +109,18 @@ class DiagnosisRule(models.Model):
     )
     code = models.SlugField(max_length=80)
     rank = models.PositiveIntegerField(default=100)
-    provider_key = models.CharField(max_length=80, blank=True, help_text="Empty: any provider.")
+    providers = models.JSONField(default=list, blank=True, help_text="Keys of the catalog; empty: any provider.")
     protocol = models.CharField(max_length=5, blank=True, help_text="imap, smtp, or empty for both.")
     step = models.CharField(max_length=20, blank=True, help_text="Empty: any step.")
+    kind = models.CharField(max_length=40, blank=True, help_text="Kind of failure; empty: any.")
+    ports = models.JSONField(default=list, blank=True, help_text="Empty: any port.")
+    security = models.CharField(max_length=8, blank=True, choices=SecurityChoice, help_text="Empty: any.")
     pattern = models.CharField(max_length=500, blank=True, help_text="Case-blind regular expression on the reply.")
     title = models.CharField(max_length=200)
     causes = models.JSONField(default=list)
     retry = models.CharField(max_length=12, choices=[(retry.value, retry.value) for retry in Retry], default=Retry.STOP)
+
+    objects = DiagnosisRuleQuerySet.as_manager()
 
     class Meta:
         ordering = ["rank", "pk"]

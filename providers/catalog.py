@@ -17,7 +17,7 @@ from protocols.endpoint import Security
 from protocols.errors import DestinationRefused
 from protocols.network import MAIL_PORTS, dns_name
 from providers.catalog_files import CatalogError, Entry, digest, entries, refuse_doubles
-from providers.models import Authentication, CatalogVersion, LoginRule, Provider, ProviderDomain, Status
+from providers.models import SANDBOX_KEY, Authentication, CatalogVersion, LoginRule, Provider, ProviderDomain, Status
 
 FOLDER = Path(__file__).parent / "catalog"
 FIELDS = frozenset(
@@ -27,7 +27,6 @@ FIELDS = frozenset(
 SERVER_FIELDS = frozenset({"host", "port", "security", "login"})
 LIMITS = frozenset({"connections", "messages_per_connection", "per_minute", "per_day", "message_size"})
 DEFAULT_PORT = {"imap": 993, "smtp": 465}
-SANDBOX_KEY = "sandbox"  # comes and goes with the sandbox, not with the files (see providers/sandbox.py)
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 

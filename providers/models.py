@@ -10,6 +10,8 @@ from django.db.models import Q
 from organizations.models import Organization
 from protocols.endpoint import Endpoint, Security
 
+SANDBOX_KEY = "sandbox"  # comes and goes with the sandbox, not with the catalog's files (see providers/sandbox.py)
+
 
 class SecurityChoice(models.TextChoices):
     TLS = Security.TLS.value, "TLS"
@@ -94,12 +96,13 @@ class Provider(models.Model):
         return self.authentication == Authentication.APP_PASSWORD
 
     def obstacle(self) -> str:
-        """Why nobody can connect a mailbox of this provider here, said before a password is asked (spec C6); else ""."""
+        """Why no mailbox of this provider can be connected; said before a password is asked (spec C6). Else ""."""
         if self.status == Status.NOT_POSSIBLE or self.authentication == Authentication.OAUTH:
             return self.hint or f"{self.name} does not let other programs into its mailboxes."
         if not self.imap_host:
             return f"{self.name} offers no IMAP, so its mail cannot be read from here. It can only be used to send."
-        if SecurityChoice.NONE in (self.imap_security, self.smtp_security if self.smtp_host else ""):
+        in_the_clear = SecurityChoice.NONE in (self.imap_security, self.smtp_security if self.smtp_host else "")
+        if in_the_clear and self.key != SANDBOX_KEY:
             return f"{self.name} offers only unprotected connections: anybody on the way could read the password."
         return ""
 

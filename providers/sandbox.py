@@ -8,8 +8,7 @@ from django.db import transaction
 
 from organizations.dialing import SANDBOX_IMAP_HOST, SANDBOX_SMTP_HOST
 from protocols.endpoint import Security
-from providers.catalog import SANDBOX_KEY
-from providers.models import Provider, ProviderDomain
+from providers.models import SANDBOX_KEY, Provider, ProviderDomain
 
 DOMAIN = "sandbox.test"
 
