@@ -2,8 +2,114 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from django.db.models import IntegerField, OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from accounts.models import Mailbox
+from accounts.rights import Right
+from mailstore.models import Folder, Listing
+from organizations.models import User
+from organizations.operations import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line. `count` is the number of unread conversations; 0 shows nothing."""
+
+    label: str
+    url: str
+    icon: str
+    is_current: bool = False
+    count: int = 0
+
+    @property
+    def short_count(self) -> str:
+        return "999+" if self.count > 999 else str(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    label: str
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Navigation:
+    sections: list[Section]
+    profile_url: str | None
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:
-    return {}
+    """Context processor. Lazy: fragments that draw no side bar ask nothing."""
+    return {"navigation": SimpleLazyObject(lambda: build(request))}
+
+
+def build(request: HttpRequest) -> Navigation:
+    if not request.user.is_authenticated:
+        return Navigation([], None)
+    mail = Section("Mail", _mailboxes(request, request.user))
+    communications = Section("Communications", _communications(request, request.user))
+    return Navigation([section for section in (mail, communications) if section.items], _url("organizations:profile"))
+
+
+def _url(name: str, *args: object) -> str | None:
+    """The address of a page; None while the page is not built."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return None
+
+
+def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
+    """The mailboxes of the mail panel, each with the unread conversations of its inbox; one query in all."""
+    overview = _url("mailstore:mail")
+    if overview is None:
+        return []
+    unread = (
+        Listing.objects.filter(
+            folder__mailbox=OuterRef("pk"), folder__special_use=Folder.SpecialUse.INBOX, unread_count__gt=0
+        )
+        .order_by()
+        .values("folder__mailbox")
+        .annotate(total=Sum("unread_count"))
+        .values("total")
+    )
+    mailboxes = Mailbox.objects.allowing(Right.SEND, user, timezone.now()).annotate(
+        unread=Coalesce(Subquery(unread, output_field=IntegerField()), 0)
+    )
+    match = request.resolver_match
+    current = match.kwargs.get("mailbox_pk") if match and match.app_name == "mailstore" else None
+    return [
+        Item(
+            label=mailbox.address,
+            url=_url("mailstore:mailbox", mailbox.pk) or f"{overview}?mailbox={mailbox.pk}",
+            icon="inbox" if mailbox.owner_id == user.pk else "users",
+            is_current=current == mailbox.pk,
+            count=mailbox.unread,
+        )
+        for mailbox in mailboxes
+    ]
+
+
+# URL name, words, icon, the operation it needs, and further URL names that belong to it.
+PAGES: list[tuple[str, str, str, Operation | None]] = [
+    ("email-settings", "Email settings", "settings-2", None),
+    ("providers:list", "Providers", "library", Operation.MANAGE_EMAIL_PROVIDERS),
+    ("delivery:email-log", "Email log", "scroll-text", Operation.VIEW_EMAIL_LOGS),
+]
+
+
+def _communications(request: HttpRequest, user: User) -> list[Item]:
+    items = []
+    for name, label, icon, operation in PAGES:
+        url = _url(name)
+        if url and (operation is None or user.may(operation)):
+            current = request.path == url or request.path.startswith(f"{url.rstrip('/')}/")
+            items.append(Item(label, url, icon, is_current=current))
+    return items

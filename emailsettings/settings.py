@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "csp",
     "django_cotton",
     "django_htmx",
+    "lucide",
     "organizations",
     "providers",
     "mailservers",

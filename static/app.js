@@ -1,0 +1,27 @@
+/* What every page starts with. htmx itself is configured by the meta element in base.html. */
+
+import "./dialog.js";
+import "./live.js";
+import "./menu.js";
+import "./time.js";
+import { csrfToken } from "./csrf.js";
+import { toast } from "./toast.js";
+
+document.addEventListener("htmx:configRequest", (event) => {
+  event.detail.headers["X-CSRFToken"] = csrfToken();
+});
+
+// A failed request must not pass in silence; what was typed stays where it is.
+const SENTENCES = {
+  403: "You may not do this. Ask an administrator for the right, or reload the page if you signed in again elsewhere.",
+  404: "This no longer exists. Somebody may have deleted it; reload the page to see what is there now.",
+  413: "This is too large for the server to take.",
+  429: "That was too often in a short time. Wait a minute, then try again.",
+};
+
+document.addEventListener("htmx:responseError", (event) => {
+  const { status } = event.detail.xhr;
+  toast(SENTENCES[status] ?? `The server could not do this (it answered ${status}). Nothing you typed is lost; try again.`, "bad");
+});
+document.addEventListener("htmx:sendError", () => toast("The server cannot be reached. Nothing you typed is lost; try again in a moment.", "bad"));
+document.addEventListener("htmx:timeout", () => toast("The server took too long to answer. Nothing you typed is lost; try again.", "bad"));

@@ -1,0 +1,74 @@
+/* Elements that follow their row: <article data-live="mailbox:12" data-live-url="/mailboxes/12/card">.
+
+   /events announces {kind, pk}; each element that names it (several names: separated by spaces) fetches its url and
+   replaces itself, soon and at most once per pause. Announcements may be lost: whenever the stream begins again,
+   everything is fetched once. A hidden page lets go of its connection, since browsers keep only six per server. */
+
+const PAUSE = 250; // milliseconds
+const waiting = new Map(); // element -> timer
+let source = null;
+let interrupted = false;
+
+const followers = (name) => document.querySelectorAll(name ? `[data-live~="${CSS.escape(name)}"]` : "[data-live]");
+
+function soon(element, pause = PAUSE) {
+  if (!waiting.has(element)) waiting.set(element, setTimeout(refetch, pause, element));
+}
+
+async function refetch(element) {
+  waiting.delete(element);
+  if (!element.isConnected) return;
+  if (element.querySelector("details[data-menu][open]")) return soon(element, 1000); // somebody is choosing
+  let answer;
+  try {
+    answer = await fetch(element.dataset.liveUrl, { headers: { "HX-Request": "true" } });
+  } catch {
+    return; // the next announcement, or the next connection, asks again
+  }
+  if (answer.redirected || answer.headers.has("HX-Redirect")) return location.reload(); // signed out meanwhile
+  if (answer.status === 404) return element.remove();
+  if (!answer.ok) return;
+  const place = focusedPlace(element);
+  const successor = place && { id: element.id };
+  window.htmx.swap(element, await answer.text(), { swapStyle: "outerHTML" });
+  if (successor?.id) focusables(document.getElementById(successor.id))[place.index]?.focus();
+}
+
+// The focus survives: it goes to the same control of the new element (htmx looks after those with an id).
+const focusables = (element) => [...(element?.querySelectorAll("a[href], button, summary, input, select, textarea") ?? [])];
+function focusedPlace(element) {
+  const index = focusables(element).indexOf(document.activeElement);
+  return index < 0 || document.activeElement.id ? null : { index };
+}
+
+function connect() {
+  if (source || document.hidden || followers().length === 0) return;
+  source = new EventSource("/events");
+  source.addEventListener("open", () => {
+    if (interrupted) for (const element of followers()) soon(element);
+    interrupted = false;
+  });
+  source.addEventListener("error", () => {
+    interrupted = true;
+    if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    source = null;
+    setTimeout(connect, 10000);
+  });
+  source.addEventListener("message", (event) => {
+    const { kind, pk } = JSON.parse(event.data);
+    for (const element of followers(`${kind}:${pk}`)) soon(element);
+    document.dispatchEvent(new CustomEvent("live", { detail: { kind, pk } }));
+  });
+}
+
+function release() {
+  source?.close();
+  source = null;
+  interrupted = true;
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? release() : connect()));
+document.addEventListener("htmx:afterSettle", connect);
+window.addEventListener("pagehide", release);
+window.addEventListener("pageshow", connect);
+connect();
