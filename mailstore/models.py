@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Self
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
@@ -17,17 +17,27 @@ LEASE = timedelta(seconds=90)
 
 class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
     def due(self, now: datetime) -> Self:
-        """Mailboxes whose time has come and that nobody is syncing, or whose worker let the lease pass."""
+        """Mailboxes whose time has come and that nobody is syncing, or whose worker let the lease pass.
+
+        A mailbox that does not download by itself is due only when somebody asked. The conditions on the row itself
+        stay outside of any subquery: PostgreSQL looks at them again after waiting for another claim.
+        """
         free = Q(leased_until=None) | Q(leased_until__lte=now)
-        return self.filter(free, due_at__lte=now, mailbox__paused_at=None).exclude(mailbox__imap_host="")
+        receiving = Mailbox.objects.exclude(imap_host="").filter(paused_at=None)
+        wanted = Q(mailbox_id__in=receiving.filter(downloads=True)) | Q(
+            requested_at__isnull=False, mailbox_id__in=receiving
+        )
+        return self.filter(free, wanted, due_at__lte=now)
 
     def claim(self, mailbox_pk: int, now: datetime) -> int | None:
-        """Take the schedule row of one mailbox; return the fencing number, or None where another worker holds it."""
-        free = Q(leased_until=None) | Q(leased_until__lte=now)
-        taken = self.filter(free, mailbox_id=mailbox_pk, mailbox__paused_at=None)
-        if not taken.update(fence=F("fence") + 1, leased_until=now + LEASE, started_at=now):
-            return None
-        return self.values_list("fence", flat=True).get(mailbox_id=mailbox_pk)
+        """Take the schedule row of one mailbox if it is due; return the fencing number, or None to leave it alone."""
+        with transaction.atomic():
+            claimed = (
+                self.due(now)
+                .filter(mailbox_id=mailbox_pk)
+                .update(fence=F("fence") + 1, leased_until=now + LEASE, started_at=now, folder_name="", done=0, total=0)
+            )
+            return self.values_list("fence", flat=True).get(mailbox_id=mailbox_pk) if claimed else None
 
     def holding(self, mailbox_pk: int, fence: int) -> Self:
         """The row, only while `fence` is still the newest claim. Every write of a sync goes through this."""
@@ -38,15 +48,17 @@ class SyncSchedule(models.Model):
     """When a mailbox is due, who works on it, and how far that is. The row is the truth, the queue a nudge.
 
     fence:          grows with each claim; a worker whose number is old changes nothing any more.
+    requested_at:   when a person last asked for a sync that has not ended yet.
     total and done: messages of the present run, over all folders; rate and time left are derived.
     """
 
     mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="schedule")
     due_at = models.DateTimeField(db_index=True)
+    requested_at = models.DateTimeField(null=True, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True, help_text="End of the last run that came through.")
     folder_name = models.CharField(max_length=255, blank=True)
     done = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
@@ -67,11 +79,14 @@ class Folder(models.Model):
     """What IMAP calls a mailbox: a place with messages (RFC 9051, 5.1).
 
     raw_name:  the name as the server sent it (modified UTF-7 or UTF-8), never shown.
+    uidnext:   every message with this UID or a higher one is new to us; the lower ones are old mail.
     stored:    UIDs that are stored or were skipped for good, as an IMAP sequence set ("1:812,900").
+    missing:   UIDs that were gone at `missing_since`, more than is believed at once (fault R13). Empty with a
+               `missing_since`: the whole folder was gone from the server's list.
     """
 
     class SpecialUse(models.TextChoices):
-        """RFC 6154, plus INBOX."""
+        """RFC 6154 and 8457, plus INBOX."""
 
         INBOX = "inbox", "Inbox"
         SENT = "sent", "Sent"
@@ -81,6 +96,7 @@ class Folder(models.Model):
         TRASH = "trash", "Trash"
         ALL = "all", "All mail"
         FLAGGED = "flagged", "Flagged"
+        IMPORTANT = "important", "Important"
 
     mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="folders")
     name = models.CharField(max_length=1000)
@@ -96,6 +112,9 @@ class Folder(models.Model):
     exists = models.PositiveIntegerField(default=0, help_text="Messages on the server when last examined.")
     stored = models.TextField(blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
+    problem = models.CharField(max_length=300, blank=True, help_text="Why it cannot be synced, in words.")
+    missing = models.TextField(blank=True)
+    missing_since = models.DateTimeField(null=True, blank=True)
     epoch_changes = models.PositiveSmallIntegerField(default=0, help_text="UIDVALIDITY changes in a row (fault R10).")
 
     class Meta:

@@ -1,0 +1,92 @@
+"""Many rows at once, the fast way of each engine: COPY on PostgreSQL, executemany on SQLite.
+
+Keys are reserved first, so that rows which point at each other can be made in memory and written table by table.
+Everything here expects to run inside a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection, models
+
+Row = tuple[Any, ...]
+
+
+def reserve_keys(model: type[models.Model], count: int) -> range | list[int]:
+    """Return `count` primary keys that no other writer will get."""
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(
+                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count]
+            )
+            return [key for (key,) in cursor.fetchall()]
+        # One writer at a time: nobody else inserts before this transaction ends. AUTOINCREMENT never reuses a key.
+        cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
+        found = cursor.fetchone()
+        first = (found[0] if found else 0) + 1
+        return range(first, first + count)
+
+
+def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Insert `rows`, whose values are in the form that `moment`, `storable` and `json.dumps` give them."""
+    table = connection.ops.quote_name(model._meta.db_table)
+    names = ", ".join(map(connection.ops.quote_name, columns))
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return
+        marks = ", ".join(["%s"] * len(columns))
+        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)  # noqa: S608
+
+
+def upsert_rows(table: str, columns: Sequence[str], rows: Sequence[Row], *, unique: Sequence[str]) -> None:
+    """Insert `rows`; where one with the same `unique` columns exists, replace its other values."""
+    changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in unique)
+    marks = ", ".join(["%s"] * len(columns))
+    sql = (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+        f" ON CONFLICT ({', '.join(unique)}) DO UPDATE SET {changes}"
+    )
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, rows)
+
+
+def in_list(values: Iterable[int] | Iterable[str]) -> tuple[str, list[Any]]:
+    """Return the right side of `column IN ...` and its one parameter, however many values there are."""
+    listed = list(values)
+    if connection.vendor == "postgresql":
+        kind = "text" if listed and isinstance(listed[0], str) else "bigint"
+        return f"(SELECT unnest(%s::{kind}[]))", [listed]
+    return "(SELECT value FROM json_each(%s))", [json.dumps(listed)]
+
+
+def moment(at: datetime | None) -> datetime | str | None:
+    """Return an aware moment as the engine stores it; None for a moment that no calendar of ours reaches."""
+    if at is None:
+        return None
+    try:
+        utc = at.astimezone(UTC)
+    except OverflowError:
+        return None
+    return utc if connection.vendor == "postgresql" else str(utc.replace(tzinfo=None))
+
+
+def storable(text: str, length: int) -> str:
+    """Return at most `length` characters of `text` without what a database refuses: NUL and lone surrogates."""
+    if len(text) > length:
+        text = text[:length]
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "replace").decode()
+    return text

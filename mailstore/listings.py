@@ -1,0 +1,86 @@
+"""Keeps `Listing`: what each folder's list shows of each conversation, so that showing it is one keyset query."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+
+from django.db import connection
+
+from mailstore import bulk
+
+SENDERS_LENGTH = 320
+
+_Row = tuple[int, int, int, datetime, bool, str, str, int]
+
+_COLUMNS = (
+    "folder_id", "conversation_id", "newest_id", "last_at", "message_count", "unread_count", "senders",
+    "has_attachments",
+)  # fmt: skip
+
+
+def refresh(conversations: Collection[int], *, folder_pk: int | None = None) -> None:
+    """Bring the listings of `conversations` up to date, in one folder or in all. Runs inside the writer's transaction.
+
+    A conversation without live messages in a folder leaves its list.
+    """
+    if not conversations:
+        return
+    rows = _messages(conversations, folder_pk)
+    listed = [_listing(pair, list(messages)) for pair, messages in groupby(rows, key=itemgetter(0, 1))]
+    _remove_others(conversations, folder_pk, {(row[0], row[1]) for row in listed})
+    bulk.upsert_rows("mailstore_listing", _COLUMNS, listed, unique=("folder_id", "conversation_id"))
+
+
+def _messages(conversations: Collection[int], folder_pk: int | None) -> list[_Row]:
+    values, parameters = bulk.in_list(conversations)
+    where = "AND folder_id = %s" if folder_pk is not None else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT folder_id, conversation_id, id, received_at, is_seen, from_name, from_address, attachment_count"  # noqa: S608
+            f" FROM mailstore_message WHERE conversation_id IN {values} AND vanished_at IS NULL {where}"
+            " ORDER BY folder_id, conversation_id, received_at, id",
+            [*parameters, *([folder_pk] if folder_pk is not None else [])],
+        )
+        rows: list[_Row] = cursor.fetchall()
+        return rows
+
+
+def _listing(pair: tuple[int, int], messages: list[_Row]) -> bulk.Row:
+    newest = messages[-1]
+    senders = dict.fromkeys(short_name(name, address) for *_, name, address, _ in reversed(messages))
+    shown = ", ".join(reversed(list(filter(None, senders))[:6]))
+    return (
+        *pair,
+        newest[2],
+        newest[3],
+        len(messages),
+        sum(not is_seen for _, _, _, _, is_seen, *_ in messages),
+        shown[:SENDERS_LENGTH],
+        any(messages_with[7] for messages_with in messages),
+    )
+
+
+def short_name(name: str, address: str) -> str:
+    """Return the name a colleague would use in a list: "Alice" of "Alice Liddell" or of alice@example.org."""
+    if "," in name:
+        name = name.partition(",")[2] or name  # "Liddell, Alice"
+    words = name.split()
+    return (words[0] if words else address.partition("@")[0])[:40]
+
+
+def _remove_others(conversations: Collection[int], folder_pk: int | None, kept: set[tuple[int, int]]) -> None:
+    """Delete listings of `conversations` that have no message left."""
+    values, parameters = bulk.in_list(conversations)
+    where = "AND folder_id = %s" if folder_pk is not None else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT id, folder_id, conversation_id FROM mailstore_listing WHERE conversation_id IN {values} {where}",  # noqa: S608
+            [*parameters, *([folder_pk] if folder_pk is not None else [])],
+        )
+        gone = [pk for pk, folder, conversation in cursor.fetchall() if (folder, conversation) not in kept]
+        if gone:
+            values, parameters = bulk.in_list(gone)
+            cursor.execute(f"DELETE FROM mailstore_listing WHERE id IN {values}", parameters)  # noqa: S608

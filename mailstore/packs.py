@@ -1,0 +1,228 @@
+"""Where the untouched octets of messages lie: append-only pack files, many messages in each.
+
+`MAIL_DIR/<mailbox>/<fence>-<number>.pack` holds raw messages end to end and nothing else; the message's row says where
+(`pack`, `offset`, `stored_size`). Octets reach the disk before the row that names them is committed, so whatever no
+row names, such as the tail that a killed worker left, is garbage by design and does no harm.
+
+One writer per file: a file is written only under its lock, and a new name carries the fencing number of the claim, so
+a worker whose claim has passed can never write into what a newer one is writing.
+Why packs: docs/decisions/0002-raw-mail-in-pack-files.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from django.conf import settings
+
+from mailstore.faultpoints import faultpoint
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from mailstore.models import Message
+
+ROLL_AT = 128 * 1024 * 1024  # octets after which the next message begins a new pack
+
+_NAME = re.compile(r"(\d+)-(\d+)\.pack", re.ASCII)
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
+
+
+class StorageFull(Exception):
+    """The disk took no more octets. Nothing that was stored is lost; the sync goes on once there is room."""
+
+
+class RawUnavailable(Exception):
+    """The stored octets of a message cannot be read back: the pack is missing, too short or damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where one message lies. offset and size in octets."""
+
+    pack: str
+    offset: int
+    size: int
+
+
+def directory_of(mailbox_pk: int) -> Path:
+    """Return the directory that holds the packs of one mailbox; it may not exist yet."""
+    return Path(settings.MAIL_DIR) / str(int(mailbox_pk))
+
+
+def read_raw(message: Message, *, verify: bool = False) -> bytes:
+    """Return the octets of `message` as the server sent them; `verify` compares their SHA-256 with the stored one.
+
+    Raises RawUnavailable.
+    """
+    path = _path(message.mailbox_id, message.pack)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise RawUnavailable(f"The stored copy of this message cannot be opened: {exc.strerror}.") from exc
+    try:
+        raw = _read_exactly(descriptor, message.stored_size, message.offset)
+    except OSError as exc:
+        raise RawUnavailable(f"The stored copy of this message cannot be read: {exc.strerror}.") from exc
+    finally:
+        os.close(descriptor)
+    if len(raw) != message.stored_size:
+        raise RawUnavailable("The stored copy of this message is cut short.")
+    if verify and hashlib.sha256(raw).digest() != bytes(message.sha256):
+        raise RawUnavailable("The stored copy of this message is damaged.")
+    return raw
+
+
+def remove_mailbox(mailbox_pk: int) -> None:
+    """Delete every stored octet of a mailbox. Call it after the deletion of its rows is committed."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(directory_of(mailbox_pk))
+
+
+class PackWriter:
+    """Appends messages of one mailbox under one claim. Use as a context manager; nothing is opened before `append`.
+
+    `append` only hands the octets to the operating system: call `settle` before committing rows that name them.
+    Both raise StorageFull.
+    """
+
+    def __init__(self, mailbox_pk: int, fence: int, *, roll_at: int = ROLL_AT) -> None:
+        self._directory = directory_of(mailbox_pk)
+        self._fence = fence
+        self._roll_at = roll_at
+        self._descriptor: int | None = None
+        self._name = ""
+        self._end = 0
+        self._unsettled = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def append(self, raw: bytes) -> Location:
+        """Write one message; return where it lies."""
+        with _storage_errors():
+            if self._descriptor is not None and self._end >= self._roll_at:
+                self.settle()
+                self._close()
+            if self._descriptor is None:
+                self._open()
+            offset = self._end
+            self._write(raw)
+            self._unsettled = True
+        return Location(self._name, offset, len(raw))
+
+    def settle(self) -> None:
+        """Force everything that was appended onto the disk."""
+        if self._descriptor is not None and self._unsettled:
+            with _storage_errors():
+                os.fdatasync(self._descriptor)
+            self._unsettled = False
+            faultpoint("pack settled")
+
+    def _write(self, raw: bytes) -> None:
+        assert self._descriptor is not None
+        view = memoryview(raw)
+        try:
+            while view:
+                written = os.write(self._descriptor, view)
+                view = view[written:]
+        finally:
+            self._end += len(raw) - len(view)
+
+    def _open(self) -> None:
+        """Go on with the mailbox's newest pack if it has room and nobody holds it; otherwise begin a new one."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        numbers = sorted(
+            (int(match[1]), int(match[2])) for match in map(_NAME.fullmatch, os.listdir(self._directory)) if match
+        )
+        if numbers and self._take(self._directory / _pack_name(*numbers[-1])):
+            return
+        number = max((number for fence, number in numbers if fence == self._fence), default=0) + 1
+        path = self._directory / _pack_name(self._fence, number)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._descriptor, self._name, self._end = descriptor, path.name, 0
+        _settle_directory(self._directory)
+        if not numbers:
+            _settle_directory(self._directory.parent)
+
+    def _take(self, path: Path) -> bool:
+        """Open an existing pack under its lock; False where it is full, held by another writer, or just gone."""
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        end = os.fstat(descriptor).st_size
+        if end >= self._roll_at:
+            os.close(descriptor)
+            return False
+        self._descriptor, self._name, self._end = descriptor, path.name, end
+        return True
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)  # drops the lock too
+        self._descriptor = None
+
+
+def _pack_name(fence: int, number: int) -> str:
+    return f"{fence}-{number}.pack"
+
+
+def _path(mailbox_pk: int, pack: str) -> Path:
+    if not _NAME.fullmatch(pack):
+        raise RawUnavailable("The stored copy of this message has no place on the disk.")
+    return directory_of(mailbox_pk) / pack
+
+
+def _read_exactly(descriptor: int, size: int, offset: int) -> bytes:
+    """Read up to `size` octets; fewer only at the end of the file (one call reads at most 2 GiB on Linux)."""
+    raw = os.pread(descriptor, size, offset)
+    if len(raw) == size or not raw:
+        return raw
+    pieces = [raw]
+    done = len(raw)
+    while done < size and (piece := os.pread(descriptor, size - done, offset + done)):
+        pieces.append(piece)
+        done += len(piece)
+    return b"".join(pieces)
+
+
+def _settle_directory(path: Path) -> None:
+    """Make new names in a directory survive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in _NO_SPACE:
+            raise
+        why = "it is read-only" if exc.errno == errno.EROFS else "it is full"
+        raise StorageFull(f"The disk for stored mail takes no more: {why}. Sync goes on once there is room.") from exc
