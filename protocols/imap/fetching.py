@@ -48,6 +48,19 @@ class FetchedMessage:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What tells a message from others without its octets.
+
+    head: the header section with only its Message-ID field, as the server gives it.
+    """
+
+    uid: int
+    internal_date: datetime | None
+    size: int
+    head: bytes
+
+
 def fetched_messages(connection: Connection, command: bytes, numbers: str, *, at_most: int) -> Iterator[FetchedMessage]:
     """Stream the whole messages `numbers`; `command` is FETCH or UID FETCH. Does not set \\Seen.
 
@@ -129,6 +142,18 @@ def _message(response: Untagged) -> FetchedMessage | None:
         internal_date=internal_date(date) if isinstance(date, bytes) else None,
         size=whole_number(found.get(b"RFC822.SIZE", b"%d" % len(raw)), highest=HIGHEST_MODSEQ),
         raw=raw,
+    )
+
+
+def outline(uid: int, found: dict[bytes, Value]) -> Outline:
+    """Read an Outline from FETCH attributes; what the server left out is None, 0 or empty."""
+    written = found.get(b"INTERNALDATE")
+    head = next((value for name, value in found.items() if name.startswith(b"BODY[HEADER.FIELDS")), b"")
+    return Outline(
+        uid,
+        internal_date(written) if isinstance(written, bytes) else None,
+        whole_number(found.get(b"RFC822.SIZE", b"0"), highest=HIGHEST_MODSEQ),
+        head if isinstance(head, bytes) else b"",
     )
 
 

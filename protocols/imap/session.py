@@ -6,14 +6,14 @@ import logging
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from protocols.credentials import Credentials
 from protocols.endpoint import Endpoint
 from protocols.errors import MailError, ProtocolViolation, UnsafeArgument
 from protocols.imap import fetching, folders, opening
 from protocols.imap.connection import Argument, Connection, Literal, astring
-from protocols.imap.fetching import FetchedMessage
+from protocols.imap.fetching import FetchedMessage, Outline
 from protocols.imap.folders import FolderEntry
 from protocols.imap.plan import FolderState, UidSet
 from protocols.imap.responses import HIGHEST_MODSEQ, Untagged, Value, response_code, tokens, whole_number
@@ -179,6 +179,16 @@ class ImapSession:
         """Return which UIDs from `low` to `high`, both included, exist in the open folder."""
         span = b"UID %d:%d" % (low, high)
         return UidSet(uid for uid in self._search(span) if low <= uid <= high)
+
+    def uids_since(self, day: date) -> UidSet:
+        """Return the UIDs in the open folder received on `day` or later, by the server's calendar (SEARCH SINCE)."""
+        return UidSet(self._search(b"SINCE", f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04}".encode("ascii")))
+
+    def outlines(self, uids: UidSet | range | Iterable[int]) -> Iterator[Outline]:
+        """Stream what tells messages of the open folder apart, without their octets."""
+        items = b"(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
+        for uid, found in self._attributes(uids, items):
+            yield fetching.outline(uid, found)
 
     def search_message_id(self, message_id: str) -> list[int]:
         """Return the UIDs in the open folder whose Message-ID contains `message_id`."""
