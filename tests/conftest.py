@@ -28,12 +28,13 @@ from protocols.credentials import Secret  # noqa: E402
 
 PASSWORD = "correct horse battery"
 
+pytest.register_assert_rewrite("tests.servers")
 pytest_plugins = [
     "tests.promises",
     "tests.selection",
     "tests.queries",
     "tests.errors",
-    *(f"tests.servers.{file.stem}" for file in sorted(Path(__file__).parent.glob("servers/[a-z]*.py"))),
+    *(f"tests.servers.{file.stem}" for file in sorted(Path(__file__).parent.glob("servers/[!_]*.py"))),
 ]
 
 

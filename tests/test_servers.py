@@ -1,0 +1,74 @@
+"""The servers that tests lean on are real, start, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psycopg
+import pytest
+
+from tests.environment import ROOT
+from tests.servers.browser import BrowserWatch
+
+
+def test_the_private_cluster_takes_databases(postgres):
+    url = postgres.create_database("a_fresh_one")
+    assert "a_fresh_one" in url
+    with psycopg.connect(host=str(postgres.folder), user="emailsettings", dbname="a_fresh_one") as connection:
+        assert connection.execute("SHOW fsync").fetchone() == ("off",)
+
+
+def test_a_command_runs_on_a_cluster_of_its_own_and_its_exit_status_is_kept():
+    ask = "import os, sys; print(os.environ['DATABASE_URL']); sys.exit(7)"
+    finished = subprocess.run(
+        [sys.executable, "-m", "tests.servers.postgres", sys.executable, "-c", ask],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 7, finished.stderr
+    assert finished.stdout.startswith("postgres://emailsettings@%2Ftmp%2Fes-pg-")
+    assert not os.path.exists(finished.stdout.split("@")[1].replace("%2F", "/").rsplit("/", 1)[0])
+
+
+def test_a_page_under_watch_that_calls_elsewhere_is_reported(page, browser_watch):
+    page.route(
+        "**/*", lambda route: route.fulfill(body="<!doctype html><title>Hello</title><img src=//elsewhere/a.png>")
+    )
+    browser_watch("foreign request: http://elsewhere/a.png", "ERR_|Failed")
+    page.goto("http://localhost/")
+    page.evaluate("console.error('Failed on purpose')")
+    assert "foreign request: http://elsewhere/a.png" in browser_watch.complaints
+
+
+def test_an_unannounced_complaint_of_the_browser_fails_the_test():
+    watch = BrowserWatch()
+    watch.complaints.append("console error: boom")
+    assert watch.verdict() == "The browser complained: console error: boom"
+
+
+PAGE = "<!doctype html><html lang=en><title>A page</title><main><h1>Hello</h1>{}</main></html>"
+STRICT = {"Content-Security-Policy": "default-src 'none'; frame-src 'self'", "Content-Type": "text/html"}
+
+
+def test_axe_passes_a_good_page_under_a_strict_policy(page, assert_accessible):
+    page.route("**/*", lambda route: route.fulfill(body=PAGE.format("<p>Text</p>"), headers=STRICT))
+    page.goto("http://localhost/")
+    assert_accessible(page)
+
+
+def test_axe_finds_an_image_without_words_and_leaves_sandboxed_frames_alone(page, assert_accessible):
+    image = "<img src='data:image/gif;base64,R0lGODlhAQABAAAAACw='>"
+    body = PAGE.format("<iframe title='Mail' sandbox src='/frame'></iframe>")
+    headers = {**STRICT, "Content-Security-Policy": "default-src 'none'; frame-src 'self'; img-src data:"}
+
+    def answer(route):
+        route.fulfill(body=PAGE.format(image) if route.request.url.endswith("/frame") else body, headers=headers)
+
+    page.route("**/*", answer)
+    page.goto("http://localhost/")
+    assert_accessible(page)
+    body = PAGE.format(image)
+    page.goto("http://localhost/")
+    with pytest.raises(pytest.fail.Exception, match="image-alt"):
+        assert_accessible(page)
