@@ -49,6 +49,13 @@ _COMMENT_MARK = re.compile(r"[()]|\\.", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=")
 _SIMPLE_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
+_SIMPLE_ENTRY = re.compile(
+    r"""[ \t]*+(?:(?:"([^"\\]*+)"[ \t]*+|([^"\\<>(),:;@\[\]]*+))<("""  # a name and an angle bracket
+    + _SIMPLE_ADDRESS.pattern
+    + ")>|("  # or an address alone
+    + _SIMPLE_ADDRESS.pattern
+    + r"))[ \t]*+(?:,|\Z)"
+)
 _COMMENT = re.compile(r"\([^()]*+\)")
 _ROUTE = re.compile(r"(?:[\s,]*+@[^,:@\s]++)++\s*+:")
 
@@ -58,11 +65,29 @@ def parse_addresses(values: list[bytes], charset: str = "", *, limit: int = LIMI
     found: list[Address] = []
     defects: list[str] = []
     for value in values:
+        simple = _simple_list(decode_header_octets(unfold(value), charset), limit - len(found))
+        if simple is not None:
+            found += simple
+            continue
         scanner = _Scanner(decode_header_octets(unfold(value), charset), limit - len(found))
         scanner.run()
         found += scanner.found
         defects += scanner.defects
     return AddressList(tuple(found), tuple(dict.fromkeys(defects)))
+
+
+def _simple_list(text: str, limit: int) -> list[Address] | None:
+    """Read the list by a pattern for plain entries alone; None when there is anything else in it."""
+    found: list[Address] = []
+    position, end = 0, len(text)
+    while position < end:
+        entry = _SIMPLE_ENTRY.match(text, position)
+        if entry is None or len(found) >= limit:
+            return None
+        quoted, phrase, angle, bare = entry.groups()
+        found.append(Address(_words(quoted or phrase or ""), angle or bare))
+        position = entry.end()
+    return found
 
 
 @dataclass(slots=True)

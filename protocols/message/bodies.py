@@ -1,18 +1,96 @@
-"""Transfer encodings undone (RFC 2045, 6), and the text of a part."""
+"""Which parts are the text of a message (RFC 8621, 4.1.4), and what they hold (transfer encodings: RFC 2045, 6)."""
 
 from __future__ import annotations
 
 import binascii
 import re
+from dataclasses import dataclass, field
 
 from protocols.message.charsets import decode_text
 from protocols.message.headers import decode_base64
 from protocols.message.structure import Part
 
+_CR = 13
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\n]*\n", re.MULTILINE)
 _UU_NAMES = ("x-uuencode", "x-uue", "uuencode", "x-uu")
 # How many encoded octets one decoded octet can take: white space in base64, "=0A" with soft line breaks in the other.
 _WORST_EXPANSION = {"base64": 2, "quoted-printable": 4}
+
+
+_INLINE_MEDIA = ("image/", "audio/", "video/")
+
+
+@dataclass(slots=True)
+class BodyParts:
+    """Which parts are the text, which are attachments (RFC 8621, 4.1.4)."""
+
+    text: list[Part] = field(default_factory=list)
+    html: list[Part] = field(default_factory=list)
+    attachments: list[Part] = field(default_factory=list)
+
+
+def body_parts(root: Part) -> BodyParts:
+    """Sort the leaves into text, HTML and attachments, by the rules of RFC 8621, 4.1.4."""
+    text: list[Part] = []
+    html: list[Part] = []
+    attachments: list[Part] = []
+    _sort([root], "mixed", in_alternative=False, html=html, text=text, attachments=attachments)
+    return BodyParts(text, html, attachments)
+
+
+def _sort(
+    parts: list[Part],
+    parent: str,
+    *,
+    in_alternative: bool,
+    html: list[Part] | None,
+    text: list[Part] | None,
+    attachments: list[Part],
+) -> None:
+    text_before = len(text) if text is not None else -1
+    html_before = len(html) if html is not None else -1
+    for number, part in enumerate(parts):
+        if part.is_container:
+            inside = in_alternative or part.subtype == "alternative"
+            _sort(part.children, part.subtype, in_alternative=inside, html=html, text=text, attachments=attachments)
+            continue
+        kind = _shown_as(part)
+        if not kind or not _is_inline(part, kind, number, parent):
+            attachments.append(part)
+        elif parent == "alternative":
+            target = {"text": text, "html": html}.get(kind)
+            (target if target is not None else attachments).append(part)
+        else:
+            if in_alternative and kind == "text":
+                html = None
+            if in_alternative and kind == "html":
+                text = None
+            for body in (text, html):
+                if body is not None:
+                    body.append(part)
+            if kind == "media":
+                attachments.append(part)
+    if parent == "alternative" and text is not None and html is not None:
+        if text_before == len(text) and html_before != len(html):
+            text += html[html_before:]
+        elif html_before == len(html) and text_before != len(text):
+            html += text[text_before:]
+
+
+def _shown_as(part: Part) -> str:
+    """Tell how a leaf can be shown in the body: "text", "html", "media", or "" for not at all."""
+    content_type = part.content_type
+    if content_type == "text/html":
+        return "html"
+    if content_type == "text/plain" or content_type.startswith("multipart/"):  # a multipart without its parts
+        return "text"
+    return "media" if content_type.startswith(_INLINE_MEDIA) else ""
+
+
+def _is_inline(part: Part, kind: str, number: int, parent: str) -> bool:
+    if part.disposition == "attachment":
+        return False
+    return number == 0 or (parent != "related" and (kind == "media" or not part.filename))
 
 
 def decode_octets(data: bytes, encoding: str) -> bytes:
@@ -31,7 +109,9 @@ def decoded_size(raw: bytes, part: Part) -> int:
     start, end = part.body_start, part.body_end
     if part.encoding != "base64":
         return end - start if part.encoding != "quoted-printable" else len(binascii.a2b_qp(raw[start:end]))
-    letters = end - start - raw.count(b"\n", start, end) - raw.count(b"\r", start, end)
+    lines = raw.count(b"\n", start, end)
+    first = raw.find(b"\n", start, end)
+    letters = end - start - lines * (2 if first > start and raw[first - 1] == _CR else 1)
     padding = raw.count(b"=", max(start, end - 6), end)
     return max(0, letters * 3 // 4 - padding)
 

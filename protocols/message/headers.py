@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from protocols.message.charsets import decode_header_octets, decode_text
 from protocols.message.limits import LIMITS, Limits
 
-_BLANK_LINE = re.compile(rb"\n\r?\n")
+_CR = 13
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?")
 _ENVELOPE_LINE = re.compile(rb">?From [^\n]*\n")
 _KNOWN_FIELD = re.compile(
@@ -69,9 +69,9 @@ def read_head(
     while position < fields_end:
         found = match(raw, position, fields_end)
         if found:
-            name = found.group(1).lower()
+            name = found[1].lower()
             if name in wanted:
-                fields.setdefault(name, []).append(found.group(2))
+                fields.setdefault(name, []).append(found[2])
             position = found.end()
             continue
         if _is_blank(raw, position, fields_end):
@@ -85,13 +85,27 @@ def read_head(
     return head
 
 
+def with_line_feeds(raw: bytes, limits: Limits) -> bytes:
+    """Return the message with line feeds where it only has carriage returns, as old Macintoshes wrote it."""
+    first = raw[: limits.header_bytes]
+    return raw.replace(b"\r", b"\n") if b"\n" not in first and b"\r" in first else raw
+
+
 def _blank_line(raw: bytes, start: int, end: int) -> tuple[int, int] | None:
     """Return (start of the body, end of the fields) around the first empty line; None when there is none."""
     for empty in (b"\n", b"\r\n"):
         if raw.startswith(empty, start, end):
             return start + len(empty), start
-    blank = _BLANK_LINE.search(raw, start, end)
-    return (blank.end(), blank.start() + 1) if blank else None
+    first = raw.find(b"\n", start, end)
+    if first < 0:
+        return None
+    # The usual line end of the section is looked for first: the other one then only as far as that was found.
+    usual, other = (b"\n\r\n", b"\n\n") if raw[first - 1] == _CR else (b"\n\n", b"\n\r\n")
+    found = raw.find(usual, first, end)
+    odd = raw.find(other, first, end if found < 0 else found)
+    if odd >= 0:
+        found, usual = odd, other
+    return (found + len(usual), found + 1) if found >= 0 else None
 
 
 def _is_blank(raw: bytes, position: int, end: int) -> bool:

@@ -80,7 +80,7 @@ def parse_parameters(text: str) -> Mapping[str, str]:
 
 def parameter_token(value: str) -> str:
     """Return a parameter that is a token (a charset, an encoding) without the comments some writers append."""
-    return _TOKEN_END.split(value.strip(), maxsplit=1)[0]
+    return value if value.isalnum() else _TOKEN_END.split(value.strip(), maxsplit=1)[0]
 
 
 def _join(parts: dict[int, tuple[str, bool]]) -> str:

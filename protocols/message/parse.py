@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from protocols.message.addresses import Address, AddressList, parse_addresses
-from protocols.message.bodies import decoded_size, part_text
+from protocols.message.bodies import body_parts, decoded_size, part_text
 from protocols.message.dates import parse_date
-from protocols.message.headers import Head, header_text, read_head, unfold
+from protocols.message.headers import Head, header_text, read_head, unfold, with_line_feeds
 from protocols.message.limits import LIMITS, Limits
 from protocols.message.plaintext import html_to_text
 from protocols.message.quoting import preview
-from protocols.message.structure import CONTENT_FIELDS, Part, body_parts, scan_structure
+from protocols.message.structure import CONTENT_FIELDS, Part, scan_structure
 
 __all__ = ["Address", "MessageSummary", "PartInfo", "parse_summary"]
 
@@ -102,8 +102,7 @@ def parse_summary(raw: bytes, *, limits: Limits = LIMITS) -> MessageSummary:
 
 
 def _parse(raw: bytes, limits: Limits) -> MessageSummary:
-    if b"\n" not in raw[: limits.header_bytes] and b"\r" in raw[: limits.header_bytes]:
-        raw = raw.replace(b"\r", b"\n")  # line ends of old Macintoshes; offsets stay the same
+    raw = with_line_feeds(raw, limits)
     head = read_head(raw, 0, len(raw), wanted=_WANTED, limits=limits, top=True)
     root, structure_defects = scan_structure(raw, head, limits)
     charset = root.charset or next((part.charset for part in root.leaves() if part.charset), "")

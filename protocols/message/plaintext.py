@@ -12,25 +12,24 @@ _HIDDEN = {
     for name in ("head", "style", "script", "title")
 }
 _HIDDEN_CLOSE = re.compile(r"</(head|style|script|title)", re.IGNORECASE)
-_BREAK = re.compile(
-    r"</?(?:p|div|tr|table|ul|ol|h[1-6]|blockquote|pre|section|article|header|footer|hr|address|dl|dt|dd|br)\b[^<>]*>",
-    re.IGNORECASE,
+_TAG = re.compile(r"<(/?[a-zA-Z!?][a-zA-Z0-9]*+)[^<>]*+>")
+_BLOCKS = (
+    *("p", "div", "tr", "table", "ul", "ol", "dl", "dt", "dd", "pre", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"),
+    *("section", "article", "header", "footer", "address"),
 )
-_ITEM = re.compile(r"<li\b[^<>]*>", re.IGNORECASE)
-_CELL = re.compile(r"</t[dh]\s*>", re.IGNORECASE)
-_TAG = re.compile(r"</?[a-zA-Z!?][^<>]*>")
+_MARKS = dict.fromkeys(("br", "/br", "hr", *_BLOCKS, *("/" + block for block in _BLOCKS)), "\n")
+_MARKS |= {"li": "\n- ", "/td": " ", "/th": " "}
+_MARKS |= {tag.upper(): mark for tag, mark in _MARKS.items()}
 _LONG_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}+;?")
-_SPACES = re.compile(r"[ \t\r\f\v\xa0]+")
-_BLANK_LINES = re.compile(r"(?:\n ?){3,}")
+_BLANK_LINES = re.compile(r"\n{3,}")
 _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2060-\u2064\ufeff\u202a-\u202e\u2066-\u2069]+")
 
 
 def html_to_text(markup: str) -> str:
     """Return the visible text of `markup` with line breaks where blocks begin and end. Never raises."""
-    text = _without_hidden(markup)
-    text = " ".join(text.split())
-    text = _ITEM.sub("\n- ", _CELL.sub(" ", _BREAK.sub("\n", text)))
-    text = _TAG.sub("", text)
+    pieces = _TAG.split(_without_hidden(markup).replace("\n", " "))
+    pieces[1::2] = [_MARKS.get(tag, "") for tag in pieces[1::2]]
+    text = "".join(pieces)
     if "&" in text:
         text = html.unescape(_LONG_REFERENCE.sub("", text))
     return tidy(text)
@@ -40,9 +39,8 @@ def tidy(text: str) -> str:
     """Drop invisible characters and needless white space, keep single empty lines."""
     if not text.isascii():
         text = _INVISIBLE.sub("", text)
-    text = _SPACES.sub(" ", text)
-    text = _BLANK_LINES.sub("\n\n", text.replace(" \n", "\n").replace("\n ", "\n"))
-    return text.strip()
+    text = "\n".join([" ".join(line.split()) for line in text.split("\n")])
+    return _BLANK_LINES.sub("\n\n", text).strip()
 
 
 def _without_hidden(markup: str) -> str:

@@ -65,7 +65,7 @@ def _history_start(lines: list[str]) -> int | None:
             continue
         if _ORIGINAL.match(line) or _is_header_block(lines, index):
             return index - 1 if index and set(lines[index - 1].strip()) == {"_"} else index
-        if _WROTE.search(line):
+        if _is_attribution(line):
             first_quoted = next((at for at in range(index + 1, len(lines)) if lines[at].strip()), None)
             if first_quoted is None:
                 continue
@@ -99,6 +99,11 @@ def _attribution_start(lines: list[str], end: int) -> int:
     return end
 
 
+def _is_attribution(line: str) -> bool:
+    """Tell whether a line ends an attribution, such as "On Monday, Alice wrote:"."""
+    return line.rstrip().endswith((":", "：")) and len(line) < _LONGEST_LINE and _WROTE.search(line) is not None
+
+
 def _is_header_block(lines: list[str], index: int) -> bool:
     """Tell whether a copied header (From, Sent, To, Subject in some language) begins at this line."""
     first = _HEADER_LINE.match(lines[index])
@@ -114,15 +119,23 @@ def is_quoted(line: str) -> bool:
 
 def preview(text: str, length: int = 200, *, window: int = 4096) -> str:
     """Return the beginning of what the author wrote on one line, without quotations and signature."""
-    head = text[:window]
+    lines = text[:window].split("\n")
     own: list[str] = []
-    if ">" in head or ":" in head:
-        head = split_history(head).written
-    for line in head.split("\n"):
-        if line.rstrip() == "--" and own:
+    size = 0
+    for index, line in enumerate(lines):
+        if is_quoted(line):
+            continue
+        if own and (line.rstrip() == "--" or _ORIGINAL.match(line) or _is_header_block(lines, index)):
             break
-        if not is_quoted(line) and not (line.endswith(":") and len(line) < _LONGEST_LINE and _WROTE.search(line)):
-            own.append(line)
+        if _is_attribution(line):
+            del own[len(own) - (index - _attribution_start(lines, index)) :]
+            if own and not any(map(is_quoted, lines[index + 1 : index + 4])):
+                break  # the quotation marks got lost on the way, as with HTML
+            continue
+        own.append(line)
+        size += len(line)
+        if size > 2 * length:
+            break
     words = " ".join(" ".join(own).split()) or " ".join(text[:window].split())
     return words if len(words) <= length else words[:length].rpartition(" ")[0][:length].rstrip() + "…"
 

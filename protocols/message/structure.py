@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from protocols.message.headers import Head, header_text, read_head
+from protocols.message.headers import Head, header_text, read_head, unfold
 from protocols.message.limits import Limits
 from protocols.message.parameters import parameter_token, parse_content_type, parse_disposition
 
 CONTENT_FIELDS = frozenset(
     (b"content-type", b"content-transfer-encoding", b"content-disposition", b"content-id", b"content-location")
 )
-_INLINE_MEDIA = ("image/", "audio/", "video/")
+_ENCODING = b"content-transfer-encoding"
+_LONGEST_ENCODING = 80
+_HYPHEN_LINES = 8  # a head rarely holds one line that begins with two hyphens
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -63,15 +67,6 @@ class Part:
             yield from child.leaves()
 
 
-@dataclass(slots=True)
-class BodyParts:
-    """Which parts are the text, which are attachments (RFC 8621, 4.1.4)."""
-
-    text: list[Part] = field(default_factory=list)
-    html: list[Part] = field(default_factory=list)
-    attachments: list[Part] = field(default_factory=list)
-
-
 def scan_structure(raw: bytes, head: Head, limits: Limits) -> tuple[Part, list[str]]:
     """Return the root part of the message whose header section is `head`, and defects. Linear, never raises."""
     root = _part(head, "", 0, "text/plain")
@@ -92,6 +87,7 @@ class _Scan:
     stack: list[Part] = field(default_factory=list)
     open: dict[bytes, int] = field(default_factory=dict)  # boundary -> its level in the stack
     boundaries: list[bytes] = field(default_factory=list)
+    needle: bytes = b"\n--"  # what every delimiter that is open begins with
     current: Part | None = None  # the leaf that is being passed through
 
     def run(self, root: Part) -> None:
@@ -101,7 +97,7 @@ class _Scan:
         count = 1
         position = max(0, root.body_start - 1)  # the line break before the first line counts as its beginning
         for _ in range(self.limits.delimiters):
-            at = find(b"\n--", position)
+            at = find(self.needle, position)
             if at < 0:
                 break
             position = find(b"\n", at + 1)
@@ -139,7 +135,11 @@ class _Scan:
 
     def _begin_part(self, parent: Part, start: int) -> int:
         """Read the head of the part at `start`; return where its body begins."""
-        head = read_head(self.raw, start, self._head_end(start), wanted=CONTENT_FIELDS, limits=self.limits)
+        last = min(len(self.raw), start + self.limits.header_bytes)
+        head = read_head(self.raw, start, last, wanted=CONTENT_FIELDS, limits=self.limits)
+        delimiter = self._delimiter_within(start, head.body_start)
+        if delimiter is not None:  # the head ends without an empty line, there is no body
+            head = read_head(self.raw, start, delimiter, wanted=CONTENT_FIELDS, limits=self.limits)
         self.defects += head.defects
         number = str(len(parent.children) + 1)
         default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
@@ -150,18 +150,18 @@ class _Scan:
             self.current = part
         return part.body_start
 
-    def _head_end(self, start: int) -> int:
-        """Return where the head at `start` must end: at the next delimiter, or at the header limit."""
-        at, last = start - 1, min(len(self.raw), start + self.limits.header_bytes)
-        for _ in range(8):  # a head rarely holds lines that begin with two hyphens
-            at = self.raw.find(b"\n--", at, last)
+    def _delimiter_within(self, start: int, end: int) -> int | None:
+        """Return where the first delimiter line in raw[start:end] begins."""
+        at = start - 1
+        for _ in range(_HYPHEN_LINES):
+            at = self.raw.find(self.needle, at, end)
             if at < 0:
-                break
+                return None
             line_end = self.raw.find(b"\n", at + 1)
             if self._match(at + 3, line_end if line_end >= 0 else len(self.raw))[0] is not None:
                 return at + 1
             at += 1
-        return last
+        return None
 
     def _enter(self, part: Part) -> bool:
         """Open a multipart; False when it must be taken as one opaque part."""
@@ -176,6 +176,7 @@ class _Scan:
             self.open[boundary] = len(self.stack)
             self.stack.append(part)
             self.boundaries.append(boundary)
+            self._aim()
             return True
         return False
 
@@ -191,92 +192,50 @@ class _Scan:
         for boundary in self.boundaries[level:]:
             del self.open[boundary]
         del self.stack[level:]
-        del self.boundaries[level:]
+        if len(self.boundaries) > level:
+            del self.boundaries[level:]
+            self._aim()
+
+    def _aim(self) -> None:
+        """Search for as long a string as all open delimiters share: the longer it is, the faster it is not found."""
+        self.needle = b"\n--" + _shared_beginning(self.boundaries)
+
+
+def _shared_beginning(boundaries: list[bytes]) -> bytes:
+    if not boundaries:
+        return b""
+    if len(boundaries) == 1:
+        return boundaries[0]
+    first, last = min(boundaries), max(boundaries)
+    length = next(
+        (at for at, octets in enumerate(zip(first, last, strict=False)) if octets[0] != octets[1]),
+        min(len(first), len(last)),
+    )
+    return first[:length]
 
 
 def _part(head: Head, path: str, start: int, default: str) -> Part:
-    raw_type = head.first(b"content-type")
-    content_type, parameters = parse_content_type(raw_type) if raw_type else (default, _NOTHING)
-    raw_disposition = head.first(b"content-disposition")
-    disposition, disposition_parameters = parse_disposition(raw_disposition) if raw_disposition else ("", _NOTHING)
-    encoding = head.first(b"content-transfer-encoding")
-    cid = head.first(b"content-id")
+    fields = head.fields
+    content_type, parameters = default, _NOTHING
+    if b"content-type" in fields:
+        content_type, parameters = parse_content_type(fields[b"content-type"][0])
+    disposition, disposition_parameters = "", _NOTHING
+    if b"content-disposition" in fields:
+        disposition, disposition_parameters = parse_disposition(fields[b"content-disposition"][0])
     return Part(
         path=path,
         content_type=content_type or "text/plain",
         parameters=parameters,
-        encoding=parameter_token(encoding.decode("ascii", "replace").lower())[:40] if encoding else "",
+        encoding=_known_encoding(fields[_ENCODING][0][:_LONGEST_ENCODING]) if _ENCODING in fields else "",
         disposition=disposition,
         filename=disposition_parameters.get("filename") or parameters.get("name") or "",
-        cid=header_text(cid).strip("<> ") if cid else "",
+        cid=header_text(fields[b"content-id"][0]).strip("<> ") if b"content-id" in fields else "",
         head_start=start,
         body_start=head.body_start,
         body_end=head.body_start,
     )
 
 
-_NOTHING: Mapping[str, str] = {}
-
-
-def body_parts(root: Part) -> BodyParts:
-    """Sort the leaves into text, HTML and attachments, by the rules of RFC 8621, 4.1.4."""
-    text: list[Part] = []
-    html: list[Part] = []
-    attachments: list[Part] = []
-    _sort([root], "mixed", in_alternative=False, html=html, text=text, attachments=attachments)
-    return BodyParts(text, html, attachments)
-
-
-def _sort(
-    parts: list[Part],
-    parent: str,
-    *,
-    in_alternative: bool,
-    html: list[Part] | None,
-    text: list[Part] | None,
-    attachments: list[Part],
-) -> None:
-    text_before = len(text) if text is not None else -1
-    html_before = len(html) if html is not None else -1
-    for number, part in enumerate(parts):
-        if part.is_container:
-            inside = in_alternative or part.subtype == "alternative"
-            _sort(part.children, part.subtype, in_alternative=inside, html=html, text=text, attachments=attachments)
-            continue
-        kind = _shown_as(part)
-        if not kind or not _is_inline(part, kind, number, parent):
-            attachments.append(part)
-        elif parent == "alternative":
-            target = {"text": text, "html": html}.get(kind)
-            (target if target is not None else attachments).append(part)
-        else:
-            if in_alternative and kind == "text":
-                html = None
-            if in_alternative and kind == "html":
-                text = None
-            for body in (text, html):
-                if body is not None:
-                    body.append(part)
-            if kind == "media":
-                attachments.append(part)
-    if parent == "alternative" and text is not None and html is not None:
-        if text_before == len(text) and html_before != len(html):
-            text += html[html_before:]
-        elif html_before == len(html) and text_before != len(text):
-            html += text[text_before:]
-
-
-def _shown_as(part: Part) -> str:
-    """Tell how a leaf can be shown in the body: "text", "html", "media", or "" for not at all."""
-    content_type = part.content_type
-    if content_type == "text/html":
-        return "html"
-    if content_type == "text/plain" or content_type.startswith("multipart/"):  # a multipart without its parts
-        return "text"
-    return "media" if content_type.startswith(_INLINE_MEDIA) else ""
-
-
-def _is_inline(part: Part, kind: str, number: int, parent: str) -> bool:
-    if part.disposition == "attachment":
-        return False
-    return number == 0 or (parent != "related" and (kind == "media" or not part.filename))
+@lru_cache(maxsize=64)
+def _known_encoding(value: bytes) -> str:
+    return parameter_token(unfold(value).decode("ascii", "replace").lower())
