@@ -80,8 +80,10 @@ def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
         .annotate(total=Sum("unread_count"))
         .values("total")
     )
-    mailboxes = Mailbox.objects.allowing(Right.SEND, user, timezone.now()).annotate(
-        unread=Coalesce(Subquery(unread, output_field=IntegerField()), 0)
+    mailboxes = (
+        Mailbox.objects.allowing(Right.SEND, user, timezone.now())
+        .annotate(unread=Coalesce(Subquery(unread, output_field=IntegerField()), 0))
+        .values_list("pk", "address", "owner_id", "unread", named=True)
     )
     match = request.resolver_match
     current = match.kwargs.get("mailbox_pk") if match and match.app_name == "mailstore" else None
@@ -97,7 +99,7 @@ def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
     ]
 
 
-# URL name, words, icon, the operation it needs, and further URL names that belong to it.
+# URL name, words, icon, and the operation it needs.
 PAGES: list[tuple[str, str, str, Operation | None]] = [
     ("email-settings", "Email settings", "settings-2", None),
     ("providers:list", "Providers", "library", Operation.MANAGE_EMAIL_PROVIDERS),

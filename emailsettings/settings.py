@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "organizations.middleware.SignInAgainMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "organizations.middleware.PersonalTimeZoneMiddleware",
 ]
@@ -157,6 +158,10 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "organizations.sign_in.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "organizations.forms.SignInForm",
+    "change_password": "organizations.forms.ChangePasswordForm",
+}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
 from organizations.operations import Operation
+from organizations.requests import SignedInRequest
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+R = TypeVar("R", bound=HttpResponseBase)
+View = Callable[Concatenate[SignedInRequest, P], R]
 
 
-def operation_required(operation: Operation) -> Callable[[View[P]], View[P]]:
+def operation_required(operation: Operation) -> Callable[[View[P, R]], View[P, R]]:
     """Let only holders of `operation` in; everybody else gets the 403 page that names it."""
 
-    def decorate(view: View[P]) -> View[P]:
+    def decorate(view: View[P, R]) -> View[P, R]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def guarded(request: SignedInRequest, /, *args: P.args, **kwargs: P.kwargs) -> R:
             require(request, operation)
             return view(request, *args, **kwargs)
 

@@ -1,10 +1,72 @@
-"""How people sign in: django-allauth, without open registration."""
+"""How people sign in: django-allauth, without open registration, and with a trace in the audit log (spec A2, A8)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.signals import password_changed, user_logged_in
+from django.contrib.auth.signals import user_logged_out
+from django.dispatch import receiver
 from django.http import HttpRequest
+from django.urls import reverse
+
+from organizations import audit
+from organizations.models import AuditEntry, User
+
+log = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "account_inactive": "This account is switched off. An administrator can switch it on again.",
+        "email_password_mismatch": (
+            "This address and this password do not belong together. Check both; capital letters count in the password."
+        ),
+        "enter_current_password": "This is not your current password.",
+        "too_many_login_attempts": "The password was wrong too often. Wait five minutes, then try again.",
+    }
+
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Accounts are made by the first-administrator link and by invitations only."""
         return False
+
+    def get_password_change_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("organizations:profile")
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Written for the person whose account it is. How often this can happen is bounded by the rate limit."""
+        user = User.objects.filter(email__iexact=credentials.get("email", "")).select_related("organization").first()
+        log.warning("Sign-in refused for %s from %s", user.pk if user else "nobody", request.META.get("REMOTE_ADDR"))
+        if user is not None:
+            audit.record(
+                "user.sign_in",
+                organization=user.organization,
+                actor=user,
+                target=user,
+                outcome=AuditEntry.Outcome.REFUSED,
+                detail={"reason": "wrong password" if user.is_active else "switched off"},
+                request=request,
+            )
+
+
+def _record(action: str, request: HttpRequest, user: User) -> None:
+    audit.record(action, organization=user.organization, actor=user, target=user, request=request)
+
+
+@receiver(user_logged_in)
+def record_sign_in(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    _record("user.sign_in", request, user)
+
+
+@receiver(user_logged_out)
+def record_sign_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> None:
+    if user is not None:  # a session that had ended already
+        _record("user.sign_out", request, user)
+
+
+@receiver(password_changed)
+def record_password_change(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    _record("user.password_changed", request, user)

@@ -28,5 +28,8 @@ function refresh() {
   }
 }
 
+for (const input of document.querySelectorAll("input[data-own-time-zone]")) {
+  input.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+}
 setInterval(refresh, 15000);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

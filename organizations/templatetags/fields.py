@@ -25,7 +25,7 @@ def control(
     field: BoundField, hint: str = "", placeholder: str = "", autofocus: object = "", kind: str = ""
 ) -> SafeString:
     """Render the widget of `field`, tied to its hint and error; `kind` becomes its class."""
-    attrs: dict[str, object] = {}
+    attrs: dict[str, str | bool] = {}
     if described := described_by(field, hint):
         attrs["aria-describedby"] = described
     if placeholder:

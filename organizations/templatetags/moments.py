@@ -62,8 +62,8 @@ def iso(moment: datetime) -> str:
 
 
 @register.filter
-def milliseconds(value: float | None) -> str:
+def milliseconds(value: float | str | None) -> str:
     """ "4 ms", "3.0 s"; nothing for a step that never ran."""
-    if value is None or value == "":
+    if not isinstance(value, int | float):
         return ""
     return f"{round(value)} ms" if value < 1000 else f"{value / 1000:.1f} s"
