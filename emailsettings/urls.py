@@ -7,6 +7,9 @@ from emailsettings import workspace
 urlpatterns = [
     path("", workspace.home, name="home"),
     path("communications/settings/email", workspace.email_settings, name="email-settings"),
+    path("communications/settings/email/overview", workspace.overview, name="email-settings-overview"),
+    path("communications/settings/email/accounts", workspace.accounts, name="email-settings-accounts"),
+    path("communications/settings/email/mailboxes/<int:pk>", workspace.mailbox_card, name="email-settings-mailbox"),
     path("", include("organizations.urls")),
     path("", include("providers.urls")),
     path("", include("mailservers.urls")),

@@ -1,12 +1,157 @@
-"""The settings workspace: mail servers and email accounts on one page, with an overview on top."""
+"""The settings workspace: mail servers and email accounts on one page, with an overview on top (spec B1)."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Count, QuerySet
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts.models import Mailbox, State
+from accounts.rights import Right
+from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.states import State as Sending
+from mailservers.models import MailServer
+from mailstore import schedule
+from mailstore.schedule import Progress
+from organizations.operations import Operation
+from organizations.requests import SignedInRequest
+
+if TYPE_CHECKING:
+    from organizations.models import User
 
 
-def home(request: HttpRequest) -> HttpResponse:
-    return redirect("email-settings")
+@dataclass(frozen=True, slots=True)
+class MailboxCard:
+    """One email account as its card shows it."""
+
+    mailbox: Mailbox
+    progress: Progress
+    may_change: bool
+
+    @property
+    def trouble(self) -> dict[str, str]:
+        """What is wrong and how it is cured, in the words of the most likely cause."""
+        attention = self.mailbox.attention or {}
+        causes = attention.get("causes") or [{}]
+        return {"title": attention.get("title", "This account needs attention."), "cure": causes[0].get("cure", "")}
+
+    @property
+    def footer(self) -> str:
+        """What happens now, or how mail leaves."""
+        if self.progress.state == State.SYNCING and self.progress.rate_per_second:
+            left = self.progress.seconds_left
+            rate = f"{self.progress.rate_per_second:,.0f} per second"
+            return f"{rate}, about {_duration(left)} left" if left else rate
+        if self.mailbox.mail_server is not None:
+            return f"Sends through {self.mailbox.mail_server}"
+        return "Sends through its provider" if self.mailbox.smtp_host else "Reads only"
 
 
-def email_settings(request: HttpRequest) -> HttpResponse:
-    return render(request, "emailsettings/email_settings.html")
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The numbers on top."""
+
+    connected: int
+    syncing: int
+    need_attention: int
+    paused: int
+    sent: int
+    failed: int
+    uncertain: int
+
+
+@require_GET
+def home(request: SignedInRequest) -> HttpResponse:
+    """People with a mailbox land in their mail, all others where they can connect one."""
+    reads = Mailbox.objects.allowing(Right.ACCESS, request.user, timezone.now()).exists()
+    return redirect("mailstore:mail" if reads else "email-settings")
+
+
+@require_GET
+def email_settings(request: SignedInRequest) -> HttpResponse:
+    user, now = request.user, timezone.now()
+    cards = _cards(user, now)
+    context = {
+        **_accounts(request, cards),
+        "overview": _overview(user, cards, now),
+        "manages_servers": user.may(Operation.MANAGE_MAIL_SERVERS),
+        "servers": MailServer.objects.manageable_by(user).annotate(mailbox_count=Count("mailboxes")),
+    }
+    return render(request, "emailsettings/email_settings.html", context)
+
+
+@require_GET
+def accounts(request: SignedInRequest) -> HttpResponse:
+    """The section with the cards alone, after a dialog changed one."""
+    return render(request, "emailsettings/_accounts.html", _accounts(request, _cards(request.user, timezone.now())))
+
+
+@require_GET
+def overview(request: SignedInRequest) -> HttpResponse:
+    """The numbers alone, for a page that stays open."""
+    now = timezone.now()
+    numbers = _overview(request.user, _cards(request.user, now), now)
+    return render(request, "emailsettings/_overview.html", {"overview": numbers})
+
+
+@require_GET
+def mailbox_card(request: SignedInRequest, pk: int) -> HttpResponse:
+    """One card alone, for a page that stays open."""
+    now = timezone.now()
+    mailbox = get_object_or_404(_mailboxes(request.user, now), pk=pk)
+    may_change = Mailbox.objects.manageable_by(request.user, now).filter(pk=pk).exists()
+    return render(request, "accounts/_card.html", {"card": _card(mailbox, may_change, now)})
+
+
+def _accounts(request: SignedInRequest, cards: list[MailboxCard]) -> dict[str, object]:
+    attention_only = request.GET.get("show") == "attention"
+    return {
+        "cards": [card for card in cards if not attention_only or _needs_attention(card)],
+        "attention_only": attention_only,
+        "manages_accounts": request.user.may(Operation.MANAGE_EMAIL_ACCOUNTS),
+    }
+
+
+def _mailboxes(user: User, now: datetime) -> QuerySet[Mailbox]:
+    return Mailbox.objects.visible_to(user, now).select_related("schedule", "mail_server", "owner", "provider")
+
+
+def _cards(user: User, now: datetime) -> list[MailboxCard]:
+    changeable = set(Mailbox.objects.manageable_by(user, now).values_list("pk", flat=True))
+    return [_card(mailbox, mailbox.pk in changeable, now) for mailbox in _mailboxes(user, now)]
+
+
+def _card(mailbox: Mailbox, may_change: bool, now: datetime) -> MailboxCard:
+    return MailboxCard(mailbox, schedule.progress(getattr(mailbox, "schedule", None), now), may_change)
+
+
+def _needs_attention(card: MailboxCard) -> bool:
+    return card.progress.state == State.NEEDS_ATTENTION or bool(card.mailbox.attention)
+
+
+def _overview(user: User, cards: list[MailboxCard], now: datetime) -> Overview:
+    messages = OutboxMessage.objects.visible_to(user, now).filter(created_at__gte=now - timedelta(hours=24))
+    outcomes = OutboxRecipient.objects.filter(message__in=messages).values_list("state").annotate(Count("pk"))
+    recipients = dict(outcomes.order_by())
+    states = [State.NEEDS_ATTENTION if _needs_attention(card) else card.progress.state for card in cards]
+    return Overview(
+        connected=sum(state in (State.CONNECTED, State.WAITING, State.SYNCING) for state in states),
+        syncing=states.count(State.SYNCING),
+        need_attention=states.count(State.NEEDS_ATTENTION),
+        paused=states.count(State.PAUSED),
+        sent=recipients.get(Sending.SENT, 0),
+        failed=recipients.get(Sending.FAILED, 0),
+        uncertain=recipients.get(Sending.UNCERTAIN, 0),
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

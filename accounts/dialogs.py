@@ -1,0 +1,118 @@
+"""The dialogs of the settings page: add, edit and delete an email account (spec E4, E12)."""
+
+from __future__ import annotations
+
+import json
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.checks import checks_of
+from accounts.forms import MailboxForm
+from accounts.models import Mailbox
+from mailservers.models import MailServer
+from mailservers.streaming import stream_check
+from organizations import audit
+from organizations.operations import Operation
+from organizations.permissions import operation_required
+from organizations.requests import SignedInRequest
+
+
+@require_http_methods(["GET", "POST"])
+@operation_required(Operation.MANAGE_EMAIL_ACCOUNTS)
+def create(request: SignedInRequest) -> HttpResponse:
+    form = MailboxForm(request.POST or None, user=request.user)
+    if request.method == "POST" and form.is_valid() and _save(request, form, "mailbox.created"):
+        return _done(f"{form.instance.address} was added.")
+    return _dialog(request, form, None)
+
+
+@require_http_methods(["GET", "POST"])
+def edit(request: SignedInRequest, pk: int) -> HttpResponse:
+    mailbox = changeable_or_404(request, pk)
+    form = MailboxForm(request.POST or None, instance=mailbox, user=request.user)
+    if request.method == "POST" and form.is_valid() and _save(request, form, "mailbox.changed"):
+        return _done(f"{mailbox.address} was saved.")
+    return _dialog(request, form, mailbox)
+
+
+@require_http_methods(["GET", "POST"])
+def delete(request: SignedInRequest, pk: int) -> HttpResponse:
+    mailbox = changeable_or_404(request, pk)
+    if request.method == "POST":
+        with transaction.atomic():
+            audit.record(
+                "mailbox.deleted",
+                organization=request.user.organization,
+                actor=request.user,
+                target=mailbox,
+                request=request,
+            )
+            mailbox.delete()
+        return _done(f"{mailbox.address} was deleted.")
+    counts = [
+        ("messages", mailbox.messages.count()),
+        ("conversations", mailbox.conversations.count()),
+        ("shared rights", mailbox.grants.count()),
+    ]
+    return render(request, "accounts/_delete.html", {"mailbox": mailbox, "counts": counts})
+
+
+@require_POST
+def check(request: SignedInRequest, pk: int | None = None) -> HttpResponse | StreamingHttpResponse:
+    """Test the typed values before they are saved: reading, and sending where the account has its own server."""
+    mailbox = changeable_or_404(request, pk) if pk is not None else None
+    if mailbox is None and not request.user.may(Operation.MANAGE_EMAIL_ACCOUNTS):
+        raise PermissionDenied
+    form = MailboxForm(request.POST, instance=mailbox, user=request.user)
+    if not form.is_valid():
+        return _dialog(request, form, mailbox)
+    return stream_check(request, checks_of(form.save(commit=False), form.secret()))
+
+
+def changeable_or_404(request: SignedInRequest, pk: int) -> Mailbox:
+    """The mailbox, if the user may change its settings; 404 if the user cannot see it, 403 if only that is missing."""
+    now = timezone.now()
+    mailbox = get_object_or_404(Mailbox.objects.visible_to(request.user, now), pk=pk)
+    if not Mailbox.objects.manageable_by(request.user, now).filter(pk=pk).exists():
+        raise PermissionDenied
+    return mailbox
+
+
+def _save(request: SignedInRequest, form: MailboxForm, action: str) -> bool:
+    """Save and record; False with an error on the form when another request was quicker."""
+    try:
+        with transaction.atomic():
+            mailbox = form.save()
+            audit.record(
+                action,
+                organization=request.user.organization,
+                actor=request.user,
+                target=mailbox,
+                detail={"fields": sorted(form.changed_data)},
+                request=request,
+            )
+    except IntegrityError:
+        form.add_error(None, "Somebody else saved this account at the same moment. Close the dialog and open it again.")
+        return False
+    return True
+
+
+def _dialog(request: SignedInRequest, form: MailboxForm, mailbox: Mailbox | None) -> HttpResponse:
+    context = {
+        "form": form,
+        "mailbox": mailbox,
+        "has_servers": MailServer.objects.of(request.user.organization).exists(),
+        "manages_servers": request.user.may(Operation.MANAGE_MAIL_SERVERS),
+    }
+    return render(request, "accounts/_dialog.html", context, status=422 if form.is_bound else 200)
+
+
+def _done(sentence: str) -> HttpResponse:
+    """Close the dialog, say so, and let the page draw its accounts anew."""
+    news = {"dialog:close": {}, "accounts:changed": {}, "toast": {"text": sentence, "kind": "good"}}
+    return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(news)})
