@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -70,3 +72,9 @@ def _short_temporary_folder() -> str | None:
 
 _own_base: Path | None = None
 STATE = prepare()
+
+if __name__ == "__main__":  # python -m tests.environment COMMAND...: run COMMAND in it
+    try:
+        sys.exit(subprocess.call(sys.argv[1:]))
+    finally:
+        clean_up()

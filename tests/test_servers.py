@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import imaplib
 import os
+import smtplib
+import ssl
 import subprocess
 import sys
 
@@ -11,6 +14,7 @@ import pytest
 
 from tests.environment import ROOT
 from tests.servers.browser import BrowserWatch
+from tests.servers.processes import wait_until
 
 
 def test_the_private_cluster_takes_databases(postgres):
@@ -72,3 +76,29 @@ def test_axe_finds_an_image_without_words_and_leaves_sandboxed_frames_alone(page
     page.goto("http://localhost/")
     with pytest.raises(pytest.fail.Exception, match="image-alt"):
         assert_accessible(page)
+
+
+def test_what_postfix_takes_is_read_from_dovecot(dovecot, postfix):
+    sender, recipient = dovecot.new_user("alice"), dovecot.new_user("bob")
+    context = ssl.create_default_context(cadata=postfix.ca_pem)
+    with smtplib.SMTP("localhost", postfix.submission_port, timeout=10) as smtp:
+        smtp.starttls(context=context)
+        smtp.login(sender.username, sender.password.reveal())
+        refused = smtp.sendmail(
+            sender.username, [recipient.username, "unknown@example.org"], b"Subject: Hello\r\n\r\nBob\r\n"
+        )
+    assert refused["unknown@example.org"][0] == 550
+    wait_until(lambda: postfix.deliveries(recipient.username) == 1, "delivery")
+    with imaplib.IMAP4("127.0.0.1", dovecot.plain_port, timeout=10) as imap:
+        imap.login(recipient.username, recipient.password.reveal())
+        assert imap.select("INBOX", readonly=True) == ("OK", [b"1"])
+        _, parts = imap.fetch("1", "(BODY.PEEK[])")
+    assert b"Subject: Hello" in parts[0][1]
+
+
+def test_postfix_lets_nobody_submit_without_a_login(postfix):
+    with smtplib.SMTP("localhost", postfix.submission_port, timeout=10) as smtp:
+        smtp.ehlo()
+        assert "auth" not in smtp.esmtp_features, "no login before TLS"
+        smtp.mail("alice@example.org")
+        assert smtp.rcpt("bob@example.org")[0] == 554

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,10 @@ from protocols.tls import TlsTrust
 PASSWORD = "correct-horse"
 HOST = "localhost"
 BINARY = "/usr/sbin/dovecot"
+LMTP = Path("/usr/lib/dovecot/lmtp")  # in a package of its own
 
 CONFIGURATION = """
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
 base_dir = {home}/run
 state_dir = {home}/state
@@ -44,6 +45,8 @@ ssl_cert = <{home}/server.pem
 ssl_key = <{home}/server.key
 disable_plaintext_auth = no
 auth_verbose = yes
+auth_failure_delay = 0
+mail_fsync = never
 mail_location = mdbox:~/mdbox
 mail_max_userip_connections = 40
 first_valid_uid = 1
@@ -60,6 +63,21 @@ service imap-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service auth {{
+  inet_listener {{
+    address = 127.0.0.1
+    port = {auth_port}
+  }}
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {lmtp_port}
+  }}
 }}
 passdb {{
   driver = static
@@ -67,7 +85,7 @@ passdb {{
 }}
 userdb {{
   driver = static
-  args = uid={uid} gid={gid} home={home}/mail/%u
+  args = uid={uid} gid={gid} home={home}/mail/%u allow_all_users=yes
 }}
 namespace inbox {{
   inbox = yes
@@ -90,10 +108,15 @@ namespace inbox {{
 
 @dataclass(frozen=True)
 class Dovecot:
-    """Where the running server listens, and what is needed to reach it."""
+    """Where the running server listens, and what is needed to reach it.
+
+    auth_port, lmtp_port: for a Postfix that asks it for passwords and hands it mail (RFC 2033).
+    """
 
     plain_port: int
     tls_port: int
+    auth_port: int
+    lmtp_port: int
     ca_pem: str
     log: Path
 
@@ -127,14 +150,14 @@ def running_dovecot() -> Iterator[Dovecot]:
         server.private_key_pem.write_to_path(home / "server.key")
         for blob in server.cert_chain_pems:
             blob.write_to_path(home / "server.pem", append=True)
-        plain_port, tls_port = _free_ports()
+        ports = _free_ports()
         configuration = home / "dovecot.conf"
-        configuration.write_text(_configuration(home, plain_port, tls_port))
+        configuration.write_text(_configuration(home, *ports))
         with (home / "stderr").open("wb") as stderr:
             process = subprocess.Popen([BINARY, "-F", "-c", str(configuration)], stderr=stderr)
         try:
-            _wait_until_it_answers(process, plain_port, home)
-            yield Dovecot(plain_port, tls_port, authority.cert_pem.bytes().decode(), home / "dovecot.log")
+            _wait_until_it_answers(process, ports[0], home)
+            yield Dovecot(*ports, authority.cert_pem.bytes().decode(), home / "dovecot.log")
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -157,7 +180,7 @@ def dovecot() -> Iterator[Dovecot]:
         yield server
 
 
-def _configuration(home: Path, plain_port: int, tls_port: int) -> str:
+def _configuration(home: Path, plain_port: int, tls_port: int, auth_port: int, lmtp_port: int) -> str:
     mail = home / "mail"
     mail.mkdir()
     if os.getuid() == 0:
@@ -170,13 +193,23 @@ def _configuration(home: Path, plain_port: int, tls_port: int) -> str:
         me = getpass.getuser()
         users = f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {gid}\n"
     return CONFIGURATION.format(
-        home=home, users=users, plain_port=plain_port, tls_port=tls_port, password=PASSWORD, uid=uid, gid=gid
+        home=home,
+        users=users,
+        protocols="imap lmtp" if LMTP.exists() else "imap",
+        plain_port=plain_port,
+        tls_port=tls_port,
+        auth_port=auth_port,
+        lmtp_port=lmtp_port,
+        password=PASSWORD,
+        uid=uid,
+        gid=gid,
     )
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]
+def _free_ports() -> list[int]:
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, home: Path) -> None:
