@@ -116,9 +116,10 @@ class Wire:
         """Wait for at least one more octet."""
         if self._start == self._end:
             self._start = self._end = 0
-        elif self._end == len(self._buffer):
-            full = self._start == 0
-            self._move_to(len(self._buffer) * 2 if full else len(self._buffer))
+        elif self.pending == len(self._buffer):
+            self._move_to(len(self._buffer) * 2)
+        elif len(self._buffer) - self._end < len(self._buffer) // 4:
+            self._move_to(len(self._buffer))
         try:
             count = self._sock.recv_into(self._view[self._end :])
         except OSError as exc:

@@ -107,7 +107,7 @@ class Connection:
             parts = self._read()
             line = parts[0]
             if line.startswith(b"* "):
-                budget -= sum(map(len, parts[::2]))
+                budget -= len(line) if len(parts) == 1 else sum(map(len, parts[::2]))
                 if budget < 0 or (deadline is not None and monotonic() > deadline):
                     raise ProtocolViolation("The server does not come to an end with its answer.")
                 yield self._noticed(untagged(parts))
@@ -190,7 +190,7 @@ class Connection:
         parts = [line]
         if line[-1:] != b"}" or not line.startswith(b"* ") or _STATUS.match(line):
             return parts
-        while mark := _LITERAL_MARK.search(line):
+        while line[-1:] == b"}" and (mark := _LITERAL_MARK.search(line)):
             size = int(mark[1])
             if size > LARGEST_LITERAL or len(parts) > 1000:
                 raise ProtocolViolation(f"The server announced {size} octets; at most {LARGEST_LITERAL} are taken.")

@@ -37,40 +37,34 @@ class Peer:
         self.tag = ""
         self.plaintext = b""
         self.lines: list[bytes] = []
+        self.commands: list[tuple[bytes, list[bytes]]] = []  # for scripts that take them apart
         self.octets = b""
+        self._unread = b""
 
     def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
     def line(self) -> bytes:
-        data = bytearray()
-        while not data.endswith(b"\n"):
-            octet = self.sock.recv(1)
-            if not octet:
-                raise ConnectionResetError
-            data += octet
-        self._note(bytes(data))
-        self.lines.append(bytes(data).rstrip(b"\r\n"))
+        while b"\n" not in self._unread:
+            self._receive()
+        line, _, self._unread = self._unread.partition(b"\n")
+        self.lines.append(line.removesuffix(b"\r"))
         return self.lines[-1]
 
     def read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            chunk = self.sock.recv(size - len(data))
-            if not chunk:
-                raise ConnectionResetError
-            data += chunk
-        self._note(data)
-        self.octets = data
-        return data
+        while len(self._unread) < size:
+            self._receive()
+        self.octets, self._unread = self._unread[:size], self._unread[size:]
+        return self.octets
 
     def start_tls(self) -> None:
         assert self.context is not None
+        assert not self._unread
         self.sock = self.context.wrap_socket(self.sock, server_side=True)
 
     def wait_for_the_client_to_leave(self) -> None:
-        while data := self.sock.recv(65536):
-            self._note(data)
+        while True:
+            self._receive()
 
     def play(self, script: str) -> None:
         for action in filter(None, map(str.strip, script.splitlines())):
@@ -100,7 +94,11 @@ class Peer:
         if not any(fnmatchcase(text.upper(), pattern.upper()) for text in (said, rest)):
             raise ScriptMismatch(f"expected {pattern!r}, got {said!r}")
 
-    def _note(self, data: bytes) -> None:
+    def _receive(self) -> None:
+        data = self.sock.recv(65536)
+        if not data:
+            raise ConnectionResetError
+        self._unread += data
         if not isinstance(self.sock, ssl.SSLSocket):
             self.plaintext += data
 
@@ -146,6 +144,7 @@ class ScriptedServer:
             except OSError:
                 return
             sock.settimeout(20)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             peer = Peer(sock, self._context)
             self.peers.append(peer)
             thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
