@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
-from django.db import models
-from django.db.models import F, Q
+from django.db import models, transaction
+from django.db.models import Exists, F, OuterRef, Q
 
 from accounts.models import Mailbox
 from accounts.rights import Right
+from delivery.states import MOVES, IllegalMove, Kind, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.operations import Operation
 
 LEASE = timedelta(minutes=15)  # above the ten minutes a server may take to answer the final dot (RFC 5321, 4.5.3.2.6)
-
-
-class State(models.TextChoices):
-    QUEUED = "queued", "Queued"
-    SENDING = "sending", "Sending"
-    SENT = "sent", "Sent"
-    FAILED = "failed", "Failed"
-    UNCERTAIN = "uncertain", "Possibly sent"
-    CANCELLED = "cancelled", "Cancelled"
-
-
-class SentCopy(models.TextChoices):
-    """Where the copy in the Sent folder stands; its own task, once (spec I6)."""
-
-    NOT_WANTED = "not_wanted", "Not wanted"
-    WAITING = "waiting", "Waiting"
-    FILED = "filed", "Filed"
-    FAILED = "failed", "Failed"
+RETRY_PERIOD = timedelta(hours=48)
 
 
 class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
@@ -44,9 +29,28 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         readable = Mailbox.objects.allowing(Right.ACCESS, user, now)
         return mine.filter(Q(author=user) | Q(mailbox__in=readable))
 
+    def claim_copy(self, pk: int, now: datetime) -> int | None:
+        """Take the filing of one sent copy; return the fencing number, or None where another worker has it."""
+        waiting = self.filter(pk=pk, sent_copy=SentCopy.WAITING, sent_copy_not_before__lte=now)
+        taken = waiting.update(
+            sent_copy=SentCopy.FILING, sent_copy_claimed_at=now, sent_copy_tries=F("sent_copy_tries") + 1
+        )
+        return self.values_list("sent_copy_tries", flat=True).get(pk=pk) if taken else None
+
+    def want_copy(self, now: datetime) -> int:
+        """Something was sent: from now on a copy that is wanted may be filed."""
+        return self.filter(sent_copy=SentCopy.WAITING, sent_copy_not_before=None).update(sent_copy_not_before=now)
+
+    def filing(self, pk: int, claim: int) -> Self:
+        """The row, only while `claim` is still the newest filing."""
+        return self.filter(pk=pk, sent_copy=SentCopy.FILING, sent_copy_tries=claim)
+
 
 class OutboxMessage(models.Model):
-    """A message on its way out. Its octets are frozen when it is queued; every attempt sends the same Message-ID."""
+    """A message on its way out. Its octets are frozen when it is queued; every attempt sends the same Message-ID.
+
+    content_digest: what was asked for under `submission_key`, so that a second request with other content is told.
+    """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="outbox_messages")
     mailbox = models.ForeignKey(Mailbox, models.SET_NULL, null=True, related_name="outbox_messages")
@@ -54,6 +58,7 @@ class OutboxMessage(models.Model):
     answers = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
     resend_of = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="resends")
     submission_key = models.CharField(max_length=64, help_text="One submission per form (spec I4).")
+    content_digest = models.CharField(max_length=64)
     sender = models.EmailField(max_length=320, help_text="Envelope sender.")
     from_header = models.CharField(max_length=500)
     to_header = models.TextField(blank=True)
@@ -62,14 +67,22 @@ class OutboxMessage(models.Model):
     raw = models.BinaryField()
     size = models.PositiveBigIntegerField()
     attachment_count = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField()
     sent_copy = models.CharField(max_length=12, choices=SentCopy, default=SentCopy.NOT_WANTED)
-    sent_copy_note = models.CharField(max_length=500, blank=True)
+    sent_copy_note = models.CharField(max_length=500, blank=True, help_text="Why there is none yet, in words.")
+    sent_copy_not_before = models.DateTimeField(null=True, blank=True, help_text="Null: nothing was sent yet.")
+    sent_copy_claimed_at = models.DateTimeField(null=True, blank=True)
+    sent_copy_tries = models.PositiveSmallIntegerField(default=0, help_text="Also the fencing number of the filing.")
 
     objects = OutboxMessageQuerySet.as_manager()
 
     class Meta:
-        indexes = [models.Index(fields=["organization", "-created_at", "-id"], name="outbox_newest_first")]
+        indexes = [
+            models.Index(fields=["organization", "-created_at", "-id"], name="outbox_newest_first"),
+            models.Index(
+                fields=["sent_copy_not_before"], condition=Q(sent_copy__in=["waiting", "filing"]), name="copy_due"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["author", "submission_key"], name="one_message_per_submission"),
         ]
@@ -79,38 +92,72 @@ class OutboxMessage(models.Model):
 
 
 class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):
+    def move(self, origin: State, to: State, now: datetime, **changes: object) -> int:
+        """Take the rows that are in `origin` to `to`; return how many. The one way in which a state changes."""
+        if to not in MOVES[origin]:
+            raise IllegalMove(f"{origin} does not lead to {to}.")
+        return self.filter(state=origin).update(state=to, state_at=now, **changes)
+
     def due(self, now: datetime) -> Self:
         return self.filter(state=State.QUEUED, not_before__lte=now)
 
-    def claim(self, message_pk: int, claim: int, now: datetime) -> bool:
-        """Take the due recipients of one message under the fencing number `claim`; False when there are none."""
-        taken = self.due(now).filter(message_id=message_pk)
-        return taken.update(state=State.SENDING, claim=claim, claimed_at=now) > 0
+    def claim(self, message_pk: int, claim: int, now: datetime) -> int:
+        """Take the due recipients of one message under the fencing number `claim`; 0 when there are none."""
+        mine = self.due(now).filter(message_id=message_pk)
+        return mine.move(State.QUEUED, State.SENDING, now, claim=claim, claimed_at=now)
 
-    def settle(self, claim: int, addresses: list[str], state: State, reply: str = "") -> int:
+    def held(self, claim: int) -> Self:
+        """The recipients that are being sent under `claim`: none once a newer claim or the sweeper has taken over."""
+        return self.filter(claim=claim, state=State.SENDING)
+
+    def settle(
+        self, claim: int, addresses: Iterable[str], state: State, now: datetime, *, reply: str = "", note: str = ""
+    ) -> int:
         """Record an outcome; the rows changed: 0 when a newer claim has taken over."""
-        mine = self.filter(claim=claim, address__in=addresses, state=State.SENDING)
-        return mine.update(state=state, last_reply=reply)
+        mine = self.held(claim).filter(address__in=list(addresses))
+        return mine.move(State.SENDING, state, now, last_reply=reply, note=note)
 
-    def requeue(self, claim: int, addresses: list[str], *, not_before: datetime, reply: str) -> int:
-        mine = self.filter(claim=claim, address__in=addresses, state=State.SENDING)
-        return mine.update(state=State.QUEUED, not_before=not_before, last_reply=reply, tries=F("tries") + 1)
+    def requeue(
+        self,
+        claim: int,
+        addresses: Iterable[str],
+        now: datetime,
+        *,
+        not_before: datetime,
+        reply: str = "",
+        note: str = "",
+        counts: bool = True,
+    ) -> int:
+        """Give them back for a later try. `counts`: whether this was a try, for the back-off."""
+        mine = self.held(claim).filter(address__in=list(addresses))
+        tries = F("tries") + 1 if counts else F("tries")
+        return mine.move(
+            State.SENDING, State.QUEUED, now, not_before=not_before, last_reply=reply, note=note, tries=tries
+        )
 
     def past_lease(self, now: datetime) -> Self:
         return self.filter(state=State.SENDING, claimed_at__lte=now - LEASE)
 
 
 class OutboxRecipient(models.Model):
-    """One address of a message on its way to the submission server (RFC 6409)."""
+    """One address of a message on its way to the submission server (RFC 6409).
+
+    claim:      the primary key of the attempt that took it last; 0 before the first.
+    note:       our sentence on where it stands; `last_reply` holds the server's own words.
+    expires_at: when retrying ends and it counts as failed.
+    """
 
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="recipients")
     address = models.EmailField(max_length=320)
+    kind = models.CharField(max_length=3, choices=Kind, default=Kind.TO)
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    state_at = models.DateTimeField()
     not_before = models.DateTimeField()
-    expires_at = models.DateTimeField(help_text="When retrying ends and it counts as failed (48 h).")
+    expires_at = models.DateTimeField()
     tries = models.PositiveSmallIntegerField(default=0)
     claim = models.PositiveBigIntegerField(default=0)
     claimed_at = models.DateTimeField(null=True, blank=True)
+    note = models.CharField(max_length=500, blank=True)
     last_reply = models.TextField(blank=True)
 
     objects = OutboxRecipientQuerySet.as_manager()
@@ -121,30 +168,53 @@ class OutboxRecipient(models.Model):
         indexes = [
             models.Index(fields=["not_before"], condition=Q(state="queued"), name="recipient_due"),
             models.Index(fields=["claimed_at"], condition=Q(state="sending"), name="recipient_claimed"),
+            models.Index(fields=["state", "state_at"], name="recipient_by_state"),
         ]
 
     def __str__(self) -> str:
         return self.address
 
 
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def begin(self, message_pk: int, now: datetime) -> Attempt | None:
+        """Write the attempt and take the due recipients under it, both or neither; None when nothing is due."""
+        if not OutboxRecipient.objects.due(now).filter(message_id=message_pk).exists():
+            return None
+        with transaction.atomic():
+            attempt = self.create(message_id=message_pk, started_at=now)
+            if OutboxRecipient.objects.claim(message_pk, attempt.claim, now):
+                return attempt
+            transaction.set_rollback(True)
+        return None
+
+    def still_holding(self) -> Self:
+        """Attempts under which at least one recipient is still being sent."""
+        return self.filter(Exists(OutboxRecipient.objects.filter(claim=OuterRef("pk"), state=State.SENDING)))
+
+
 class Attempt(models.Model):
     """One conversation with a submission server, written before the octets leave (spec I2).
 
-    claim:        the fencing number; also the key under which recipients were taken.
     final_dot_at: committed just before the last octets leave. With it and without an outcome: uncertain.
+    replies:      [{address, code, text}], where recipients got answers of their own.
+    was_lost:     the worker vanished in the middle of it.
     """
 
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="attempts")
-    server = models.CharField(max_length=260, help_text="host:port")
+    server = models.CharField(max_length=260, blank=True, help_text="host:port")
     started_at = models.DateTimeField()
     final_dot_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    was_lost = models.BooleanField(default=False)
     phase = models.CharField(max_length=20, blank=True, help_text="Where it ended: login, MAIL, RCPT, DATA...")
     code = models.PositiveSmallIntegerField(default=0)
     enhanced_code = models.CharField(max_length=12, blank=True)
     text = models.TextField(blank=True)
+    replies = models.JSONField(default=list)
     tls = models.CharField(max_length=20, blank=True)
     explanation = models.JSONField(null=True, blank=True, help_text="The doctor's diagnosis, where it failed.")
+
+    objects = AttemptQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
@@ -156,3 +226,37 @@ class Attempt(models.Model):
     def claim(self) -> int:
         """The primary key serves as the fencing number: it only grows."""
         return self.pk
+
+    @property
+    def milliseconds(self) -> int | None:
+        return None if self.ended_at is None else round((self.ended_at - self.started_at).total_seconds() * 1000)
+
+    def mark_final_dot(self, now: datetime) -> bool:
+        """Commit the mark after which the outcome may be unknown, and renew the lease; False: the claim was lost.
+
+        The sweeper locks the same row before it decides, so either it sees the mark or this sees its decision.
+        """
+        with transaction.atomic():
+            Attempt.objects.select_for_update().get(pk=self.pk)
+            if not OutboxRecipient.objects.held(self.claim).update(claimed_at=now):
+                return False
+            self.final_dot_at = now
+            self.save(update_fields=["final_dot_at"])
+            return True
+
+
+class LoginRefusal(models.Model):
+    """Credentials that a submission server refused, so that they are not offered again and again (spec D4).
+
+    A mailbox has a row for its own login; a mail server has one for all mailboxes behind it. `fingerprint` names the
+    credentials without telling them: others count from zero.
+    """
+
+    key = models.CharField(max_length=40, unique=True, help_text='"mailbox 12" or "server 3"')
+    fingerprint = models.CharField(max_length=64)
+    count = models.PositiveSmallIntegerField(default=0)
+    last_at = models.DateTimeField()
+    reply = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.key}: refused {self.count} times"

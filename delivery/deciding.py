@@ -1,0 +1,130 @@
+"""What a person decides about outgoing mail: cancel, try again, send once more, settle what is uncertain (spec I3, I9).
+
+Each decision is a conditional update: whoever comes second, or too late, changes nothing and is told so by the number.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+
+from accounts.models import Mailbox
+from accounts.rights import Right
+from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
+from delivery.nudging import nudge
+from delivery.octets import with_new_identity
+from delivery.outbox import check_sender, enqueue
+from delivery.states import SentCopy, State
+from delivery.tasks import file_sent_copy, submit_message
+from organizations import audit, live
+from organizations.models import User
+
+
+class MayNotDecide(PermissionDenied):
+    """Whoever only sees a message in the log may not decide about it."""
+
+
+def may_decide(user: User, message: OutboxMessage, now: datetime) -> bool:
+    """Whether `user` may decide about it: its author, or whoever may send from its mailbox."""
+    if message.author_id == user.pk:
+        return True
+    if message.mailbox_id is None:
+        return False
+    return Mailbox.objects.allowing(Right.SEND, user, now).filter(pk=message.mailbox_id).exists()
+
+
+def cancel(message: OutboxMessage, user: User, now: datetime) -> int:
+    """Take back what still waits in the queue; return how many recipients that were."""
+    cancelled = _recipients(message).move(State.QUEUED, State.CANCELLED, now, note=f"Cancelled by {user}.")
+    return _noted("outbox.cancelled", message, user, cancelled)
+
+
+def send_now(message: OutboxMessage, user: User, now: datetime) -> int:
+    """Let what waits for a later try be tried at once."""
+    check_sender(user, message.mailbox, now)
+    moved = _recipients(message).filter(state=State.QUEUED, not_before__gt=now).update(not_before=now)
+    nudge(submit_message, message.pk)
+    return _noted("outbox.hurried", message, user, moved)
+
+
+def try_again(message: OutboxMessage, user: User, now: datetime) -> int:
+    """Queue the failed recipients again: the same octets and Message-ID, since they reached nobody of them."""
+    return _queue_again(message, user, now, origin=State.FAILED, action="outbox.retried")
+
+
+def send_again(message: OutboxMessage, user: User, now: datetime) -> int:
+    """Queue the uncertain recipients again, at the risk that they get it twice; the Message-ID stays the same."""
+    return _queue_again(message, user, now, origin=State.UNCERTAIN, action="outbox.sent_again")
+
+
+def mark_sent(message: OutboxMessage, user: User, now: datetime) -> int:
+    """Settle the uncertain recipients as sent, because a person knows that it arrived."""
+    with transaction.atomic():
+        settled = _recipients(message).move(State.UNCERTAIN, State.SENT, now, note=f"Marked as sent by {user}.")
+        if settled and OutboxMessage.objects.filter(pk=message.pk).want_copy(now):
+            nudge(file_sent_copy, message.pk)
+        return _noted("outbox.marked_sent", message, user, settled)
+
+
+def resend(message: OutboxMessage, user: User, now: datetime, submission_key: str = "") -> OutboxMessage:
+    """Queue the same mail to the same recipients once more, as a new message with its own Message-ID and date.
+
+    Raises MayNotSend or CannotSend; the same `submission_key` twice gives the same message.
+    """
+    mailbox = check_sender(user, message.mailbox, now)
+    message_id, raw = with_new_identity(bytes(message.raw), mailbox.address, now)
+    copy = OutboxMessage(
+        organization_id=message.organization_id,
+        mailbox=mailbox,
+        author=user,
+        answers_id=message.answers_id,
+        resend_of=message,
+        submission_key=submission_key or uuid.uuid4().hex,
+        content_digest=message.content_digest,
+        sender=message.sender,
+        from_header=message.from_header,
+        to_header=message.to_header,
+        subject=message.subject,
+        message_id=message_id,
+        raw=raw,
+        size=len(raw),
+        attachment_count=message.attachment_count,
+    )
+    addresses = [(recipient.address, recipient.kind) for recipient in message.recipients.all()]
+    queued = enqueue(copy, addresses, now)
+    audit.record("outbox.resent", organization=message.organization, actor=user, target=queued)
+    return queued
+
+
+def file_copy_again(message: OutboxMessage, user: User, now: datetime) -> int:
+    """Try once more to file the copy in the Sent folder."""
+    check_sender(user, message.mailbox, now)
+    failed = OutboxMessage.objects.filter(pk=message.pk, sent_copy=SentCopy.FAILED)
+    moved = failed.update(sent_copy=SentCopy.WAITING, sent_copy_not_before=now, sent_copy_note="")
+    nudge(file_sent_copy, message.pk)
+    return _noted("outbox.copy_retried", message, user, moved)
+
+
+def _queue_again(message: OutboxMessage, user: User, now: datetime, *, origin: State, action: str) -> int:
+    check_sender(user, message.mailbox, now)
+    moved = _recipients(message).move(
+        origin, State.QUEUED, now, not_before=now, expires_at=now + RETRY_PERIOD, tries=0, note="", last_reply=""
+    )
+    nudge(submit_message, message.pk)
+    return _noted(action, message, user, moved)
+
+
+def _recipients(message: OutboxMessage) -> OutboxRecipientQuerySet:
+    return OutboxRecipient.objects.filter(message=message)
+
+
+def _noted(action: str, message: OutboxMessage, user: User, number: int) -> int:
+    """Put a decision that changed something into the audit log, and tell open pages."""
+    if number:
+        detail: dict[str, object] = {"recipients": number, "message_id": message.message_id}
+        audit.record(action, organization=message.organization, actor=user, target=message, detail=detail)
+        live.announce(message.organization_id, "outbox", message.pk)
+    return number

@@ -1,0 +1,108 @@
+"""What stands in the composer before anybody types: the beginnings of replies and forwarded messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+
+from delivery.addressing import shown
+from mailstore.models import Message
+from mailstore.packs import RawUnavailable, read_raw
+from protocols.message.addresses import Address
+from protocols.message.build import Attachment
+from protocols.message.content import ContentPart, open_message, part_bytes
+from protocols.message.filenames import safe_filename
+from protocols.message.identity import forward_subject, reply_recipients, reply_subject
+from protocols.message.parse import MessageSummary, parse_summary
+from protocols.message.quoting import reply_quotation
+
+LONGEST_QUOTE = 200_000  # characters of the original that are quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The beginning of a mail. files: parts of the original that may travel along."""
+
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    subject: str = ""
+    text: str = ""
+    files: tuple[ContentPart, ...] = ()
+    notice: str = ""
+
+    def initial(self) -> dict[str, str]:
+        """The form's initial values."""
+        return {
+            "to": ", ".join(map(shown, self.to)),
+            "cc": ", ".join(map(shown, self.cc)),
+            "subject": self.subject,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A stored message that is answered or passed on, opened once."""
+
+    message: Message
+    summary: MessageSummary
+    raw: bytes = field(repr=False)
+
+    @classmethod
+    def read(cls, message: Message) -> Original:
+        """Raises RawUnavailable when the stored octets cannot be read back."""
+        raw = read_raw(message)
+        return cls(message, parse_summary(raw), raw)
+
+    def reply(self, *, everyone: bool) -> Draft:
+        recipients = reply_recipients(self.summary, [self.message.mailbox.address], everyone=everyone)
+        date = self.summary.date
+        quotation = reply_quotation(self._text(), self.summary.from_, timezone.localtime(date) if date else None)
+        return Draft(recipients.to, recipients.cc, reply_subject(self.summary.subject), f"\n\n{quotation}")
+
+    def forward(self) -> Draft:
+        summary = self.summary
+        head = [("From", shown(summary.from_) if summary.from_ else ""), ("Subject", summary.subject)]
+        if summary.date:
+            head.insert(1, ("Date", f"{timezone.localtime(summary.date):%Y-%m-%d %H:%M}"))
+        head += [("To", ", ".join(map(shown, summary.to))), ("Cc", ", ".join(map(shown, summary.cc)))]
+        lines = ["", "", "-------- Forwarded message --------"]
+        lines += [f"{name}: {value}" for name, value in head if value]
+        text = "\n".join([*lines, "", self._text()])
+        files = open_message(self.raw).attachments
+        return Draft(subject=forward_subject(summary.subject), text=text, files=files)
+
+    def files(self, paths: Sequence[str]) -> list[Attachment]:
+        """The chosen parts of the original as attachments; a path that it does not have is passed over."""
+        chosen = [part for part in open_message(self.raw).attachments if part.path in paths]
+        return [
+            Attachment(
+                filename=safe_filename(part.filename, part.content_type),
+                content_type=part.content_type,
+                content=part_bytes(self.raw, part.path),
+            )
+            for part in chosen
+        ]
+
+    def _text(self) -> str:
+        text = open_message(self.raw).text or ""
+        return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}\n[...]"
+
+
+def draft_without_original(message: Message, *, forward: bool) -> Draft:
+    """What can be begun from the stored row alone, where the octets cannot be read."""
+    sender = Address(message.from_name, message.from_address)
+    subject = forward_subject(message.subject) if forward else reply_subject(message.subject)
+    notice = "The original text cannot be read from the disk, so nothing is quoted."
+    return Draft(to=() if forward else (sender,), subject=subject, notice=notice)
+
+
+def draft_for(message: Message, *, forward: bool, everyone: bool) -> Draft:
+    """The draft that answers or forwards a stored message."""
+    try:
+        original = Original.read(message)
+    except RawUnavailable:
+        return draft_without_original(message, forward=forward)
+    return original.forward() if forward else original.reply(everyone=everyone)

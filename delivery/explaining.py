@@ -1,0 +1,126 @@
+"""The answers under a message of the log: what happened, why from there, what can be done (spec I9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from delivery.deciding import may_decide
+from delivery.log import Row, rows
+from delivery.models import Attempt, OutboxMessage, OutboxRecipient
+from delivery.states import SentCopy, State
+from organizations.models import User
+from protocols.diagnosis import Who
+
+PHASES = {
+    "before connecting": "before connecting",
+    "claim": "before handing it over",
+    "dns": "looking up the server",
+    "tcp": "connecting",
+    "tls": "securing the line",
+    "greeting": "at the greeting",
+    "starttls": "securing the line",
+    "capabilities": "at the introduction",
+    "login": "signing in",
+    "sender": "naming sender and recipients",
+    "message": "after handing over the message",
+}
+WHO = {
+    Who.USER: "You can do this",
+    Who.ADMINISTRATOR: "An administrator can do this",
+    Who.PROVIDER: "The provider can do this",
+    Who.WAIT: "Nothing to do but wait",
+}
+KINDS = {
+    State.QUEUED: "idle",
+    State.SENDING: "busy",
+    State.SENT: "good",
+    State.FAILED: "bad",
+    State.UNCERTAIN: "warn",
+    State.CANCELLED: "idle",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything the page of one message shows; five queries, however many recipients there are."""
+
+    row: Row
+    recipients: list[OutboxRecipient]
+    attempts: list[Attempt]
+    reasons: list[str]
+    may_decide: bool
+
+    @property
+    def message(self) -> OutboxMessage:
+        return self.row.message
+
+    @property
+    def next_try(self) -> datetime | None:
+        """When the next try is due, where one is."""
+        return min((one.not_before for one in self.recipients if one.state == State.QUEUED), default=None)
+
+    @property
+    def explanation(self) -> dict[str, object] | None:
+        """The doctor's newest diagnosis, as long as something is unsettled or failed."""
+        if self.row.state in (State.SENT, State.CANCELLED):
+            return None
+        return next((attempt.explanation for attempt in reversed(self.attempts) if attempt.explanation), None)
+
+    @property
+    def waiting_note(self) -> str:
+        return next((one.note for one in self.recipients if one.state == State.QUEUED and one.note), "")
+
+    @property
+    def failure_note(self) -> str:
+        return next((one.note for one in self.recipients if one.state == State.FAILED and one.note), "")
+
+    @property
+    def decisions(self) -> frozenset[str]:
+        """Which buttons make sense now, for whoever may decide."""
+        if not self.may_decide:
+            return frozenset()
+        states = set(self.row.counts)
+        possible = {
+            "cancel": State.QUEUED in states,
+            "send-now": self.next_try is not None and bool(self.attempts),
+            "try-again": State.FAILED in states,
+            "mark-sent": State.UNCERTAIN in states,
+            "send-again": State.UNCERTAIN in states,
+            "resend": states <= {State.SENT, State.CANCELLED},
+            "save-copy": self.message.sent_copy == SentCopy.FAILED,
+        }
+        return frozenset(name for name, sensible in possible.items() if sensible)
+
+
+def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
+    [row] = rows([message])
+    return Story(
+        row=row,
+        recipients=list(message.recipients.all()),
+        attempts=list(message.attempts.all()),
+        reasons=reasons(message),
+        may_decide=may_decide(user, message, now),
+    )
+
+
+def reasons(message: OutboxMessage) -> list[str]:
+    """Why it was sent from there, and through which server, in sentences."""
+    author = str(message.author) if message.author else "Somebody who is no longer here"
+    if message.resend_of_id:
+        told = [f"{author} sent an earlier mail once more; it keeps the From address of that one."]
+    elif message.answers_id:
+        told = [f"{author} answered a message and chose {message.sender} in From."]
+    else:
+        told = [f"{author} chose {message.sender} in From."]
+    mailbox = message.mailbox
+    if mailbox is None:
+        told.append("The email account has been deleted since.")
+    elif mailbox.mail_server is not None:
+        server = mailbox.mail_server
+        told.append(f"{mailbox} sends through the mail server “{server}” ({server.host}:{server.port}).")
+    elif mailbox.smtp_host:
+        told.append(f"{mailbox} sends with its own login at {mailbox.smtp_host}:{mailbox.smtp_port}.")
+    else:
+        told.append(f"{mailbox} has no outgoing server now.")
+    return told

@@ -1,0 +1,191 @@
+"""What is typed into the composer and above the log, read into useful types. Forms do not send."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
+
+from accounts.models import Mailbox
+from accounts.rights import Right
+from delivery.addressing import MAX_RECIPIENTS, read_addresses
+from delivery.log import Filters
+from delivery.states import State
+from organizations.models import User
+from protocols.message.addresses import Address
+from protocols.message.build import Attachment
+from protocols.message.content import ContentPart
+from protocols.message.filenames import safe_filename
+
+MAX_ATTACHMENTS_SIZE = 20 * 1024 * 1024  # base64 makes 27 MB of it; most servers take 25 to 35 MB
+MAX_TEXT = 1_000_000  # characters
+
+
+class AddressListField(forms.CharField):
+    """Addresses with or without names, separated by commas, semicolons or line ends; each bad one gets a sentence."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 20_000)
+        super().__init__(**kwargs)
+
+    def to_python(self, value: object) -> Any:
+        addresses, errors = read_addresses(super().to_python(value) or "")
+        if errors:
+            raise forms.ValidationError(errors)
+        return addresses
+
+
+class ManyFilesInput(forms.FileInput):
+    allow_multiple_selected = True
+
+    def value_from_datadict(
+        self, data: Any, files: MultiValueDict[str, UploadedFile[Any]], name: str
+    ) -> list[UploadedFile[Any]]:
+        return files.getlist(name)
+
+
+class AttachmentsField(forms.FileField):
+    """Any number of files."""
+
+    widget = ManyFilesInput(attrs={"multiple": True})
+
+    def clean(self, data: object, initial: object = None) -> Any:
+        files: list[UploadedFile[Any]] = data if isinstance(data, list) else []
+        if any(len(file.name or "") > 255 for file in files):
+            raise forms.ValidationError("A file name is longer than 255 characters. Rename it and choose it again.")
+        return files
+
+
+class MailboxChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, obj: Mailbox) -> str:
+        return f"{obj.display_name} <{obj.address}>"
+
+
+class ComposeForm(forms.Form):
+    """One mail, written by a person. `submission_key` makes one submission of it, however often it is sent."""
+
+    submission_key = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
+    mailbox = MailboxChoiceField(
+        Mailbox.objects.none(),
+        label="From",
+        empty_label=None,
+        error_messages={
+            "required": "Choose the email account to send from.",
+            "invalid_choice": "You cannot send from that email account any more. Choose another one.",
+        },
+    )
+    to = AddressListField(label="To", required=False)
+    cc = AddressListField(label="Cc", required=False)
+    bcc = AddressListField(label="Bcc", required=False, help_text="They get it unseen by the others.")
+    subject = forms.CharField(label="Subject", required=False, max_length=900, strip=True)
+    text = forms.CharField(
+        label="Message",
+        required=False,
+        max_length=MAX_TEXT,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "true"}),
+    )
+    attachments = AttachmentsField(label="Attachments", required=False)
+    keep = forms.MultipleChoiceField(label="Files of the original", required=False, widget=forms.CheckboxSelectMultiple)
+
+    def __init__(
+        self, *args: Any, mailboxes: Sequence[Mailbox], files: Sequence[ContentPart] = (), **kwargs: Any
+    ) -> None:
+        """mailboxes: what may stand in From; files: parts of the original that may travel along."""
+        super().__init__(*args, **kwargs)
+        kept = self.fields["keep"]
+        assert isinstance(kept, forms.MultipleChoiceField)
+        kept.choices = [(part.path, part.filename or part.content_type) for part in files]
+        self.sizes = {part.path: part.size for part in files}
+        field = self.fields["mailbox"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in mailboxes])
+
+    def clean_subject(self) -> str:
+        subject = str(self.cleaned_data["subject"])
+        if any(character in subject for character in "\r\n\0"):
+            raise forms.ValidationError("A subject is one line. Take the line break out of it.")
+        return subject
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        self._limit_files(cleaned)
+        fields = ("to", "cc", "bcc")
+        if not any(name in self.errors for name in fields):
+            number = sum(len(cleaned.get(name) or ()) for name in fields)
+            if number == 0:
+                self.add_error("to", "Write at least one address, here or in Cc or Bcc.")
+            elif number > MAX_RECIPIENTS:
+                self.add_error("to", f"{number} addresses are too many for one mail; {MAX_RECIPIENTS} is the limit.")
+        return cleaned
+
+    def _limit_files(self, cleaned: dict[str, Any]) -> None:
+        """Chosen files and those of the original count together."""
+        total = sum(file.size or 0 for file in cleaned.get("attachments") or ())
+        total += sum(self.sizes[path] for path in cleaned.get("keep") or ())
+        if total > MAX_ATTACHMENTS_SIZE:
+            self.add_error(
+                "attachments",
+                f"The files are {filesizeformat(total)} together; {filesizeformat(MAX_ATTACHMENTS_SIZE)} can be sent. "
+                "Choose fewer or smaller files, or send a link instead.",
+            )
+
+    @property
+    def recipients(self) -> dict[str, list[Address]]:
+        return {name: self.cleaned_data[name] or [] for name in ("to", "cc", "bcc")}
+
+
+def sendable_by(user: User, now: datetime) -> list[Mailbox]:
+    """The mailboxes that may stand in From: those of one's own first, then the default one, then the others."""
+    allowed = Mailbox.objects.allowing(Right.SEND, user, now).filter(sends=True).select_related("mail_server")
+    able = [mailbox for mailbox in allowed if mailbox.can_send]
+    return sorted(able, key=lambda mailbox: (mailbox.owner_id != user.pk, not mailbox.is_default, mailbox.display_name))
+
+
+class LogFilterForm(forms.Form):
+    """The filters above the log. What does not validate filters nothing, and says why."""
+
+    q = forms.CharField(
+        label="Search", required=False, max_length=200, widget=forms.TextInput(attrs={"type": "search"})
+    )
+    state = forms.ChoiceField(label="State", required=False, choices=[("", "Any state"), *State.choices])
+    mailbox = MailboxChoiceField(Mailbox.objects.none(), label="Email account", required=False, empty_label="Any")
+    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["mailbox"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = Mailbox.objects.visible_to(user, timezone.now())
+
+    def filters(self) -> Filters:
+        """What was asked for, in the reader's own time zone; a day ends with its last moment."""
+        values = self.cleaned_data if self.is_valid() else getattr(self, "cleaned_data", {})
+        since, until, mailbox = values.get("since"), values.get("until"), values.get("mailbox")
+        return Filters(
+            state=values.get("state") or "",
+            mailbox_pk=mailbox.pk if mailbox else None,
+            text=values.get("q") or "",
+            since=timezone.make_aware(datetime.combine(since, time.min)) if since else None,
+            until=timezone.make_aware(datetime.combine(until + timedelta(days=1), time.min)) if until else None,
+        )
+
+
+def attachments(files: list[UploadedFile[Any]]) -> list[Attachment]:
+    """The chosen files as they travel; names are made harmless for the people who get them."""
+    return [
+        Attachment(
+            filename=safe_filename(file.name or "", file.content_type or ""),
+            content_type=file.content_type or "application/octet-stream",
+            content=file.read(),
+        )
+        for file in files
+    ]

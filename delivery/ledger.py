@@ -1,0 +1,178 @@
+"""Writing down what became of an attempt, recipient by recipient; every write names the claim (spec I2, I3).
+
+Each method is one short transaction. Whoever has lost the claim changes no recipient any more.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from delivery.models import Attempt, OutboxMessage, OutboxRecipient
+from delivery.retrying import next_try
+from delivery.states import State
+from protocols.diagnosis import Diagnosis, Retry
+from protocols.errors import MailError
+from protocols.smtp.session import RecipientReply
+
+LONGEST_NOTE = 500
+LONGEST_REPLY = 4000
+DEATHS = 3  # after so many lost workers the message is set aside (fault R31)
+
+UNKNOWN_OUTCOME = "The server's answer was lost, so it may have been sent. It is not sent again by itself."
+LOST_AGAIN = f"The worker stopped in the middle of it {DEATHS} times, so it was set aside."
+LOST_ONCE = "The worker stopped before anything was handed over; it is tried again."
+
+
+class ClaimLost(Exception):
+    """Another worker, or the sweeper, has taken over: this one must not hand the message over."""
+
+
+class Ledger:
+    """The outcomes of one attempt. `recipients` are those it has claimed, as they were at the claim."""
+
+    def __init__(self, attempt: Attempt, message: OutboxMessage) -> None:
+        self.attempt = attempt
+        self.message = message
+        self.recipients = {recipient.address: recipient for recipient in _held(attempt)}
+
+    @property
+    def addresses(self) -> list[str]:
+        return list(self.recipients)
+
+    def mark_final_dot(self) -> None:
+        """Called just before the last octets leave. Raises ClaimLost, and then they must not."""
+        if not self.attempt.mark_final_dot(timezone.now()):
+            raise ClaimLost(f"Attempt {self.attempt.pk} lost its claim before the final dot.")
+
+    def accepted(self, addresses: Sequence[str], reply: str) -> None:
+        """The server has taken responsibility for them; now a copy in the Sent folder makes sense."""
+        now = timezone.now()
+        with transaction.atomic():
+            settled = OutboxRecipient.objects.settle(self.attempt.claim, addresses, State.SENT, now, reply=_cut(reply))
+            if settled:
+                OutboxMessage.objects.filter(pk=self.message.pk).want_copy(now)
+
+    def refused(self, addresses: Sequence[str], diagnosis: Diagnosis, reply: str) -> None:
+        """Try again when the rule says so and there is time left; failed for good otherwise."""
+        now = timezone.now()
+        with transaction.atomic():
+            for address in addresses:
+                recipient = self.recipients[address]
+                moment = next_try(
+                    diagnosis.retry,
+                    recipient.tries,
+                    now=now,
+                    expires_at=recipient.expires_at,
+                    chance=random.random(),  # noqa: S311
+                )
+                if moment is None:
+                    self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
+                else:
+                    OutboxRecipient.objects.requeue(
+                        self.attempt.claim, [address], now, not_before=moment, reply=_cut(reply), note=diagnosis.title
+                    )
+
+    def wait(self, note: str, not_before: datetime, reply: str = "") -> None:
+        """Give all back without counting a try, since nobody was asked; what has run out of time fails."""
+        now = timezone.now()
+        with transaction.atomic():
+            late = [address for address, one in self.recipients.items() if not_before > one.expires_at]
+            self._fail(late, f"{note} It waited for two days.", now, reply)
+            OutboxRecipient.objects.requeue(
+                self.attempt.claim,
+                set(self.recipients) - set(late),
+                now,
+                not_before=not_before,
+                reply=_cut(reply),
+                note=note[:LONGEST_NOTE],
+                counts=False,
+            )
+
+    def fail(self, note: str, reply: str = "") -> None:
+        with transaction.atomic():
+            self._fail(self.addresses, note, timezone.now(), reply)
+
+    def uncertain(self, reply: str) -> None:
+        """Nobody knows: only a person, or the resolver, may decide now."""
+        OutboxRecipient.objects.settle(
+            self.attempt.claim, self.addresses, State.UNCERTAIN, timezone.now(), reply=_cut(reply), note=UNKNOWN_OUTCOME
+        )
+
+    def close(
+        self,
+        *,
+        phase: str,
+        tls: str = "",
+        error: MailError | None = None,
+        text: str = "",
+        diagnosis: Diagnosis | None = None,
+        replies: Sequence[RecipientReply] = (),
+    ) -> None:
+        """End the attempt's own row: where it ended and what the server said."""
+        decisive = next((reply for reply in replies if not reply.accepted), None) or next(iter(replies), None)
+        attempt = self.attempt
+        attempt.ended_at = timezone.now()
+        attempt.phase = phase
+        attempt.tls = tls[:20]
+        attempt.explanation = diagnosis.as_json() if diagnosis else None
+        if error is not None:
+            attempt.code, attempt.text = error.code, _cut(error.reply or str(error))
+        elif decisive is not None:
+            attempt.code, attempt.enhanced_code, attempt.text = decisive.code, decisive.enhanced, _cut(decisive.text)
+        else:
+            attempt.text = _cut(text)
+        attempt.replies = [
+            {"address": reply.address, "code": reply.code, "text": reply.text[:500]} for reply in replies
+        ]
+        attempt.save(
+            update_fields=["ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies"]
+        )
+
+    def _fail(self, addresses: Sequence[str], note: str, now: datetime, reply: str) -> None:
+        OutboxRecipient.objects.settle(
+            self.attempt.claim, addresses, State.FAILED, now, reply=_cut(reply), note=note[:LONGEST_NOTE]
+        )
+
+
+def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> bool:
+    """Decide about what a vanished worker held: uncertain with the final-dot mark, queued again without it.
+
+    Locks the attempt first, as `Attempt.mark_final_dot` does, so that the two never pass each other; with
+    `overdue_only` a lease that was renewed meanwhile is left alone. True when anything was taken back.
+    """
+    with transaction.atomic():
+        attempt = Attempt.objects.select_for_update().get(pk=attempt_pk)
+        held = OutboxRecipient.objects.held(attempt.claim)
+        if overdue_only:
+            held = held.past_lease(now)
+        if not held.exists():
+            return False
+        if attempt.final_dot_at is not None:
+            held.move(State.SENDING, State.UNCERTAIN, now, note=UNKNOWN_OUTCOME)
+        elif Attempt.objects.filter(message_id=attempt.message_id, was_lost=True).count() + 1 >= DEATHS:
+            held.move(State.SENDING, State.FAILED, now, note=LOST_AGAIN)
+        else:
+            held.move(State.SENDING, State.QUEUED, now, not_before=now, note=LOST_ONCE)
+        Attempt.objects.filter(pk=attempt_pk, ended_at=None).update(
+            ended_at=now, was_lost=True, text="The worker stopped in the middle of it."
+        )
+    return True
+
+
+def _held(attempt: Attempt) -> list[OutboxRecipient]:
+    return list(OutboxRecipient.objects.held(attempt.claim))
+
+
+def _final_note(diagnosis: Diagnosis, recipient: OutboxRecipient, now: datetime) -> str:
+    if diagnosis.retry is Retry.STOP or recipient.tries == 0:
+        return diagnosis.title
+    return f"{diagnosis.title} Tried {recipient.tries + 1} times, then given up."
+
+
+def _cut(reply: str) -> str:
+    return reply[:LONGEST_REPLY]

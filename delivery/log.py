@@ -1,0 +1,139 @@
+"""The email log: which outgoing messages a person sees, narrowed by filters, newest first (spec I9)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.states import State, worst
+from organizations.models import Organization, User
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What narrows the log; an empty value does not.
+
+    state: any recipient in it, so that partly failed mail is found under "failed".
+    text:  in the subject, in To and Cc, or in an envelope address.
+    since: first moment that still counts; `until` the first that does not.
+    """
+
+    state: str = ""
+    mailbox_pk: int | None = None
+    text: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.state, self.mailbox_pk, self.text, self.since, self.until))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A message as the log lists it."""
+
+    message: OutboxMessage
+    counts: Counter[State]
+
+    @property
+    def state(self) -> State:
+        return worst(self.counts)
+
+    @property
+    def total(self) -> int:
+        return self.counts.total()
+
+    @property
+    def label(self) -> str:
+        """The state in words; where recipients differ, how many it is true of."""
+        if len(self.counts) < 2:
+            return str(self.state.label)
+        return f"{self.state.label} for {self.counts[self.state]} of {self.total}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the log. next: cursor of the following page, "" on the last one."""
+
+    rows: list[Row]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many recipients ended how; for the overview."""
+
+    sent: int
+    failed: int
+    uncertain: int
+
+
+def search(user: User, filters: Filters, now: datetime) -> QuerySet[OutboxMessage]:
+    found = OutboxMessage.objects.visible_to(user, now)
+    recipients = OutboxRecipient.objects.filter(message=OuterRef("pk"))
+    if filters.state:
+        found = found.filter(Exists(recipients.filter(state=filters.state)))
+    if filters.mailbox_pk is not None:
+        found = found.filter(mailbox_id=filters.mailbox_pk)
+    if filters.text:
+        in_address = Exists(recipients.filter(address__icontains=filters.text))
+        found = found.filter(Q(subject__icontains=filters.text) | Q(to_header__icontains=filters.text) | in_address)
+    if filters.since is not None:
+        found = found.filter(created_at__gte=filters.since)
+    if filters.until is not None:
+        found = found.filter(created_at__lt=filters.until)
+    return found
+
+
+def page(found: QuerySet[OutboxMessage], after: str = "", size: int = PAGE) -> Page:
+    """Return one page, newest first, with two queries however long the log is. A broken cursor is the first page."""
+    ordered = found.defer("raw").select_related("mailbox", "author").order_by("-created_at", "-id")
+    if cursor := _read_cursor(after):
+        moment, pk = cursor
+        ordered = ordered.filter(Q(created_at__lt=moment) | Q(created_at=moment, id__lt=pk))
+    messages = list(ordered[: size + 1])
+    following = _write_cursor(messages[size - 1]) if len(messages) > size else ""
+    return Page(rows(messages[:size]), following)
+
+
+def rows(messages: Sequence[OutboxMessage]) -> list[Row]:
+    """Join messages with the states of their recipients; one query."""
+    counts: dict[int, Counter[State]] = {message.pk: Counter() for message in messages}
+    grouped = OutboxRecipient.objects.filter(message__in=counts).values_list("message_id", "state")
+    for pk, state, number in grouped.annotate(number=Count("pk")).order_by():
+        counts[pk][State(state)] += number
+    return [Row(message, counts[message.pk]) for message in messages]
+
+
+def totals(organization: Organization, since: datetime) -> Totals:
+    """Recipients that ended in each state since a moment; one query."""
+    ended = OutboxRecipient.objects.filter(message__organization=organization, state_at__gte=since)
+    counted = ended.aggregate(
+        sent=Count("pk", filter=Q(state=State.SENT)),
+        failed=Count("pk", filter=Q(state=State.FAILED)),
+        uncertain=Count("pk", filter=Q(state=State.UNCERTAIN)),
+    )
+    return Totals(**counted)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _write_cursor(message: OutboxMessage) -> str:
+    return f"{(message.created_at - _EPOCH) // timedelta(microseconds=1)}-{message.pk}"
+
+
+def _read_cursor(text: str) -> tuple[datetime, int] | None:
+    moment, _, pk = text.partition("-")
+    try:
+        cursor = _EPOCH + timedelta(microseconds=int(moment)), int(pk)
+    except (ValueError, OverflowError):
+        return None
+    return cursor if 0 < cursor[1] < 2**63 else None

@@ -1,0 +1,32 @@
+"""Telling a worker that a row waits, after the commit. A broker that is down costs time, never the row (fault R3)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from django.db import transaction
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+log = logging.getLogger(__name__)
+
+
+class Nudgeable(Protocol):
+    """A Celery task that takes a primary key."""
+
+    name: str
+
+    def delay(self, pk: int, /) -> object: ...
+
+
+def nudge(task: Nudgeable, pk: int) -> None:
+    """Call `task.delay(pk)` once the present transaction is committed; the sweeper finds what this could not tell."""
+    transaction.on_commit(lambda: _try(task, pk))
+
+
+def _try(task: Nudgeable, pk: int) -> None:
+    try:
+        task.delay(pk)
+    except (KombuError, RedisError, OSError) as exc:
+        log.warning("No nudge for %s %s, the sweeper will find it: %s", task.name, pk, type(exc).__name__)

@@ -1,0 +1,222 @@
+"""The way in: from what a person or a program wants sent to rows that survive anything (spec I1, I4)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TypedDict
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import Mailbox
+from accounts.rights import Right
+from delivery.addressing import MAX_RECIPIENTS, checked_address, shown
+from delivery.hindrances import why_it_cannot_send
+from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient
+from delivery.nudging import nudge
+from delivery.sent_copy import wanted_by
+from delivery.states import Kind
+from delivery.tasks import submit_message
+from mailstore.models import Message
+from mailstore.packs import RawUnavailable, read_raw
+from organizations import live
+from organizations.models import User
+from protocols.message.addresses import Address
+from protocols.message.build import Attachment, OutgoingMessage, UnwritableField, build_message
+from protocols.message.identity import new_message_id, reply_headers
+from protocols.message.parse import parse_summary
+
+
+class MayNotSend(PermissionDenied):
+    """The author has no right to send from this mailbox."""
+
+
+class CannotBeQueued(ValueError):
+    """What was asked for cannot be sent. field: which part of it; the text is a sentence for the one who asked."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+class KeyReused(CannotBeQueued):
+    """The submission key stands for another mail already (fault R20)."""
+
+    def __init__(self, earlier: OutboxMessage) -> None:
+        super().__init__("submission_key", "This form has sent another mail already. Open a new one for this text.")
+        self.earlier = earlier
+
+
+def queue_message(
+    *,
+    author: User,
+    mailbox: Mailbox,
+    to: Sequence[Address],
+    cc: Sequence[Address] = (),
+    bcc: Sequence[Address] = (),
+    subject: str,
+    text: str,
+    html: str | None = None,
+    attachments: Sequence[Attachment] = (),
+    answers: Message | None = None,
+    submission_key: str,
+) -> OutboxMessage:
+    """Freeze the octets, write message and recipients in one transaction, and nudge a worker after the commit.
+
+    The same key with the same content returns the message that stands for it already.
+    Raises MayNotSend, CannotBeQueued (with the field), or KeyReused for the same key with other content.
+    """
+    now = timezone.now()
+    mailbox = check_sender(author, mailbox, now)
+    recipients = _recipients(to, cc, bcc)
+    digest = _digest(mailbox, (to, cc, bcc), subject, text, html, attachments, answers)
+    if earlier := _earlier(author, submission_key, digest):
+        return earlier
+    draft = OutgoingMessage(
+        from_=Address(mailbox.display_name, mailbox.address),
+        to=tuple(to),
+        cc=tuple(cc),
+        subject=subject,
+        text=text,
+        html=html,
+        message_id=new_message_id(mailbox.address.rpartition("@")[2]),
+        date=now.astimezone(ZoneInfo(author.time_zone)),
+        attachments=tuple(attachments),
+        **_thread(answers),
+    )
+    raw = _frozen(draft)
+    message = OutboxMessage(
+        organization_id=mailbox.organization_id,
+        mailbox=mailbox,
+        author=author,
+        answers=answers,
+        submission_key=submission_key,
+        content_digest=digest,
+        sender=mailbox.address,
+        from_header=shown(draft.from_)[:500],
+        to_header=", ".join(shown(address) for address in (*to, *cc)),
+        subject=subject,
+        message_id=draft.message_id,
+        raw=raw,
+        size=len(raw),
+        attachment_count=len(attachments),
+    )
+    return enqueue(message, recipients, now)
+
+
+def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: datetime) -> OutboxMessage:
+    """Write a message with its (address, kind) recipients, all or nothing; or return the one with the same key.
+
+    Raises KeyReused.
+    """
+    message.created_at = now
+    mailbox, author = message.mailbox, message.author
+    assert mailbox is not None
+    assert author is not None
+    message.sent_copy = wanted_by(mailbox)
+    try:
+        with transaction.atomic():
+            message.save(force_insert=True)
+            OutboxRecipient.objects.bulk_create(
+                OutboxRecipient(
+                    message=message,
+                    address=address,
+                    kind=kind,
+                    state_at=now,
+                    not_before=now,
+                    expires_at=now + RETRY_PERIOD,
+                )
+                for address, kind in recipients
+            )
+            nudge(submit_message, message.pk)
+            live.announce(message.organization_id, "outbox", message.pk)
+    except IntegrityError:
+        earlier = _earlier(author, message.submission_key, message.content_digest)
+        if earlier is None:
+            raise
+        return earlier
+    return message
+
+
+def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbox:
+    """Return the mailbox as it is now. Raises MayNotSend, or CannotBeQueued where it cannot send."""
+    if mailbox is None:
+        raise CannotBeQueued("mailbox", "The email account it was sent from has been deleted.")
+    allowed = Mailbox.objects.allowing(Right.SEND, author, now).select_related("mail_server__provider", "provider")
+    current = allowed.filter(pk=mailbox.pk).first()
+    if current is None:
+        raise MayNotSend(f"{author} may not send from {mailbox}.")
+    if not current.can_send:
+        raise CannotBeQueued("mailbox", f"{current} cannot send: {why_it_cannot_send(current)}")
+    return current
+
+
+def _frozen(draft: OutgoingMessage) -> bytes:
+    """Build the octets. Raises CannotBeQueued with the field that cannot be written, such as a subject of two lines."""
+    try:
+        return build_message(draft)
+    except UnwritableField as exc:
+        field = exc.field.lower()
+        raise CannotBeQueued("mailbox" if field == "from" else field, str(exc)) from exc
+
+
+class _Thread(TypedDict, total=False):
+    in_reply_to: str
+    references: tuple[str, ...]
+
+
+def _thread(answers: Message | None) -> _Thread:
+    """In-Reply-To and References of an answer; only its Message-ID where the stored octets cannot be read."""
+    if answers is None:
+        return {}
+    try:
+        in_reply_to, references = reply_headers(parse_summary(read_raw(answers)))
+    except RawUnavailable:
+        in_reply_to, references = answers.message_id, (answers.message_id,) if answers.message_id else ()
+    return {"in_reply_to": in_reply_to, "references": references}
+
+
+def _recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Address]) -> list[tuple[str, str]]:
+    """Each address once, in the first of the three fields that names it."""
+    found: dict[str, tuple[str, str]] = {}
+    for kind, addresses in ((Kind.TO, to), (Kind.CC, cc), (Kind.BCC, bcc)):
+        for one in addresses:
+            try:
+                address = checked_address(one.address)
+            except ValueError as exc:
+                raise CannotBeQueued(kind, f"“{one.address}” is not an email address: {exc}") from exc
+            found.setdefault(address.casefold(), (address, kind))
+    if not found:
+        raise CannotBeQueued("to", "Write at least one address.")
+    if len(found) > MAX_RECIPIENTS:
+        raise CannotBeQueued("to", f"{len(found)} addresses are too many; {MAX_RECIPIENTS} is the limit.")
+    return list(found.values())
+
+
+def _earlier(author: User, submission_key: str, digest: str) -> OutboxMessage | None:
+    """Return the message that this submission has made already. Raises KeyReused where it was another one."""
+    earlier = OutboxMessage.objects.filter(author=author, submission_key=submission_key).first()
+    if earlier is not None and earlier.content_digest != digest:
+        raise KeyReused(earlier)
+    return earlier
+
+
+def _digest(
+    mailbox: Mailbox,
+    fields: tuple[Sequence[Address], ...],
+    subject: str,
+    text: str,
+    html: str | None,
+    attachments: Sequence[Attachment],
+    answers: Message | None,
+) -> str:
+    """One short text for everything that was asked for."""
+    files = [(file.filename, file.content_type, hashlib.sha256(file.content).hexdigest()) for file in attachments]
+    addresses = [[(one.name, one.address) for one in field] for field in fields]
+    asked = [mailbox.pk, addresses, subject, text, html, files, answers.pk if answers else None]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

@@ -1,0 +1,123 @@
+"""The copy in the mailbox's own Sent folder: a task of its own, once, and never a reason to send again (spec I6)."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from accounts.models import Mailbox
+from accounts.sessions import imap_session
+from delivery.models import OutboxMessage
+from delivery.states import SentCopy
+from mailstore.faultpoints import faultpoint
+from mailstore.models import Folder
+from organizations import live
+from protocols.errors import Deferred, MailError, Unreachable
+from protocols.imap.folders import SpecialUse
+from protocols.imap.responses import response_code
+from protocols.imap.session import ImapSession
+
+log = logging.getLogger(__name__)
+
+WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
+ONLY_THE_COPY = "The mail was sent; only the copy failed:"
+
+
+class NoSentFolder(MailError):
+    """The mailbox has no folder for sent mail that we could recognise."""
+
+
+def wanted_by(mailbox: Mailbox) -> SentCopy:
+    """Whether mail from this mailbox needs a copy filed by us: not where the provider that sends files it itself."""
+    if not (mailbox.appends_sent and mailbox.imap_host):
+        return SentCopy.NOT_WANTED
+    server = mailbox.mail_server
+    if server is None:
+        files_itself = mailbox.provider is not None and mailbox.provider.files_sent_mail
+    else:  # a company's relay files nothing; the provider's own does so in the mailbox that logs in
+        same = server.username.casefold() == mailbox.address.casefold()
+        files_itself = same and server.provider is not None and server.provider.files_sent_mail
+    return SentCopy.NOT_WANTED if files_itself else SentCopy.WAITING
+
+
+def file_copy(message_pk: int) -> bool:
+    """Append the sent message to the Sent folder unless it is there; True when it is there now.
+
+    Whoever does not get the claim does nothing. Failures that pass are tried again by the sweeper.
+    """
+    claim = OutboxMessage.objects.claim_copy(message_pk, timezone.now())
+    if claim is None:
+        return False
+    message = OutboxMessage.objects.select_related("mailbox__provider").get(pk=message_pk)
+    try:
+        return _file(message, claim)
+    finally:
+        live.announce(message.organization_id, "outbox", message.pk)
+
+
+def _file(message: OutboxMessage, claim: int) -> bool:
+    mailbox = message.mailbox
+    if mailbox is None:
+        return _end(message, claim, SentCopy.FAILED, "its email account has been deleted.")
+    if mailbox.paused_at is not None or mailbox.login_refusals:
+        return _wait(message, claim, f"{mailbox} is not connected just now; the copy follows when it is.")
+    try:
+        with imap_session(mailbox) as session:
+            folder = _sent_folder(mailbox, session)
+            state = session.examine(folder)
+            if not (state.exists and session.search_message_id(message.message_id)):
+                if not OutboxMessage.objects.filing(message.pk, claim).exists():
+                    return False
+                session.append(folder, bytes(message.raw), flags=(r"\Seen",))
+                faultpoint("copy appended")
+    except (Unreachable, Deferred) as exc:
+        if _is_full(exc) or claim > len(WAITS):
+            return _end(message, claim, SentCopy.FAILED, _sentence(exc))
+        return _wait(message, claim, f"{_sentence(exc)} It is tried again.")
+    except MailError as exc:
+        return _end(message, claim, SentCopy.FAILED, _sentence(exc))
+    return _end(message, claim, SentCopy.FILED, "")
+
+
+def _sent_folder(mailbox: Mailbox, session: ImapSession) -> bytes:
+    """Return the raw name of the Sent folder: as the last sync saw it, else as the server lists it now."""
+    known = mailbox.folders.filter(special_use=Folder.SpecialUse.SENT, is_selectable=True, vanished_at=None).first()
+    if known is not None:
+        return bytes(known.raw_name)
+    for entry in session.folders():
+        if entry.special_use is SpecialUse.SENT and entry.selectable:
+            return entry.raw_name
+    raise NoSentFolder("The mailbox has no folder for sent mail. Make one named “Sent”, then save the copy again.")
+
+
+def _end(message: OutboxMessage, claim: int, state: SentCopy, why: str) -> bool:
+    note = f"{ONLY_THE_COPY} {why}" if why else ""
+    ended = OutboxMessage.objects.filing(message.pk, claim).update(sent_copy=state, sent_copy_note=note[:500])
+    return bool(ended) and state is SentCopy.FILED
+
+
+def _wait(message: OutboxMessage, claim: int, note: str) -> bool:
+    not_before = timezone.now() + WAITS[min(claim, len(WAITS)) - 1]
+    OutboxMessage.objects.filing(message.pk, claim).update(
+        sent_copy=SentCopy.WAITING, sent_copy_not_before=not_before, sent_copy_note=note[:500]
+    )
+    return False
+
+
+def _is_full(error: MailError) -> bool:
+    return response_code(error.reply)[0] == "OVERQUOTA"
+
+
+def _sentence(error: MailError) -> str:
+    if _is_full(error):
+        return "the mailbox is full."
+    words = str(error).rstrip(".")
+    return f"{words[:1].lower()}{words[1:]} ({error.reply[:200]})." if error.reply else f"{words}."
+
+
+def give_back_abandoned(now: datetime, lease: timedelta) -> int:
+    """Filings whose worker vanished wait again; the next one looks for the Message-ID first."""
+    abandoned = OutboxMessage.objects.filter(sent_copy=SentCopy.FILING, sent_copy_claimed_at__lte=now - lease)
+    return abandoned.update(sent_copy=SentCopy.WAITING, sent_copy_not_before=now)

@@ -1,0 +1,67 @@
+"""The life of one recipient of one message (spec I1), as the table that everything else obeys.
+
+    queued ──claim──▶ sending ──▶ sent
+      ▲  ▲ │             │├─────▶ failed ────(a person: try again)────▶ queued
+      │  │ └─(a person)  │└─────▶ uncertain ─(a person: it was sent)──▶ sent
+      │  │    ▼          │            └──────(a person: send again)───▶ queued
+      │  │ cancelled     │
+      │  └───later───────┘
+      └── nothing was handed over: the sweeper gives it back
+
+Nothing leaves `uncertain` by itself, so nothing is ever sent twice by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import models
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    SENDING = "sending", "Sending"
+    SENT = "sent", "Sent"
+    FAILED = "failed", "Failed"
+    UNCERTAIN = "uncertain", "Possibly sent"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class SentCopy(models.TextChoices):
+    """Where the copy in the Sent folder stands; its own task, once (spec I6)."""
+
+    NOT_WANTED = "not_wanted", "Not wanted"
+    WAITING = "waiting", "Waiting"
+    FILING = "filing", "Being filed"
+    FILED = "filed", "Filed"
+    FAILED = "failed", "Failed"
+
+
+class Kind(models.TextChoices):
+    """In which header field the recipient stands; a blind copy stands in none."""
+
+    TO = "to", "To"
+    CC = "cc", "Cc"
+    BCC = "bcc", "Bcc"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.SENDING, State.CANCELLED}),
+    State.SENDING: frozenset({State.SENT, State.FAILED, State.UNCERTAIN, State.QUEUED}),
+    State.UNCERTAIN: frozenset({State.SENT, State.QUEUED}),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.SENT: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+WORST_FIRST = (State.UNCERTAIN, State.FAILED, State.SENDING, State.QUEUED, State.CANCELLED, State.SENT)
+
+
+class IllegalMove(ValueError):
+    """A transition that the table does not know: a mistake in the program, never a race."""
+
+
+def worst(states: Iterable[State]) -> State:
+    """The state that a message with these recipients shows: what needs a person comes first."""
+    present = set(states)
+    return next((state for state in WORST_FIRST if state in present), State.QUEUED)

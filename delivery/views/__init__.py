@@ -1,0 +1,1 @@
+"""Pages of outgoing mail: the log, and the composer."""

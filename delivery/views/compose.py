@@ -1,0 +1,147 @@
+"""Writing mail: new, as a reply, or passing one on (spec H3). One form is one submission (spec I4)."""
+
+from __future__ import annotations
+
+import uuid
+from urllib.parse import urlsplit
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+
+from accounts.models import Mailbox
+from accounts.rights import Right
+from delivery.drafting import Draft, Original, draft_for
+from delivery.forms import ComposeForm, attachments, sendable_by
+from delivery.models import OutboxMessage
+from delivery.outbox import CannotBeQueued, KeyReused, queue_message
+from mailstore.models import Message
+from mailstore.packs import RawUnavailable
+from organizations.models import User
+from organizations.requests import SignedInRequest
+
+TITLES = {"compose": "New message", "reply": "Reply", "forward": "Forward"}
+
+
+@require_http_methods(["GET", "POST"])
+def compose(request: SignedInRequest) -> HttpResponse:
+    draft = Draft(subject=request.GET.get("subject", "")[:900])
+    return _composer(request, "compose", draft, None)
+
+
+@require_http_methods(["GET", "POST"])
+def reply(request: SignedInRequest, pk: int) -> HttpResponse:
+    """`?all=1` addresses everybody who got the original."""
+    original = _readable_or_404(request.user, pk)
+    return _composer(request, "reply", draft_for(original, forward=False, everyone="all" in request.GET), original)
+
+
+@require_http_methods(["GET", "POST"])
+def forward(request: SignedInRequest, pk: int) -> HttpResponse:
+    original = _readable_or_404(request.user, pk)
+    return _composer(request, "forward", draft_for(original, forward=True, everyone=False), original)
+
+
+def _composer(request: SignedInRequest, kind: str, draft: Draft, original: Message | None) -> HttpResponse:
+    mailboxes = sendable_by(request.user, timezone.now())
+    if request.method == "POST":
+        form = ComposeForm(request.POST, request.FILES, mailboxes=mailboxes, files=draft.files)
+        if form.is_valid() and (queued := _queue(request, form, original, kind)):
+            return _leave(request, form, queued)
+    else:
+        form = ComposeForm(
+            initial=draft.initial() | _beginning(request, mailboxes, original, draft),
+            mailboxes=mailboxes,
+            files=draft.files,
+        )
+    context = {"form": form, "kind": kind, "title": TITLES[kind], "mailboxes": mailboxes, "draft": draft}
+    fragment = request.htmx and request.method == "POST"
+    template = "delivery/_composer.html" if fragment else "delivery/compose.html"
+    return render(request, template, context, status=422 if form.is_bound else 200)
+
+
+def _beginning(
+    request: SignedInRequest, mailboxes: list[Mailbox], original: Message | None, draft: Draft
+) -> dict[str, object]:
+    """Key, way back and From of an empty form: the mailbox of the message, or the asked one, or the first."""
+    wanted = str(original.mailbox_id) if original else request.GET.get("mailbox", "")
+    chosen = next((mailbox for mailbox in mailboxes if str(mailbox.pk) == wanted), None) or next(iter(mailboxes), None)
+    beginning: dict[str, object] = {
+        "submission_key": uuid.uuid4().hex,
+        "next": _way_back(request),
+        "mailbox": chosen.pk if chosen else None,
+        "keep": [part.path for part in draft.files],
+    }
+    if original is None and request.GET.get("to"):
+        beginning["to"] = request.GET["to"][:2000]
+    return beginning
+
+
+def _queue(request: SignedInRequest, form: ComposeForm, original: Message | None, kind: str) -> OutboxMessage | None:
+    """Queue what the form holds; None when it cannot be, with the reason at its field."""
+    try:
+        files = attachments(form.cleaned_data["attachments"])
+        if original is not None and form.cleaned_data["keep"]:
+            files += Original.read(original).files(form.cleaned_data["keep"])
+        return queue_message(
+            author=request.user,
+            mailbox=form.cleaned_data["mailbox"],
+            to=form.recipients["to"],
+            cc=form.recipients["cc"],
+            bcc=form.recipients["bcc"],
+            subject=form.cleaned_data["subject"],
+            text=form.cleaned_data["text"],
+            attachments=files,
+            answers=original if kind == "reply" else None,
+            submission_key=form.cleaned_data["submission_key"],
+        )
+    except RawUnavailable:
+        form.add_error("keep", "The files of the original cannot be read from the disk. Untick them to send without.")
+    except KeyReused as exc:
+        form.add_error(None, _already_sent(exc))
+    except CannotBeQueued as exc:
+        form.add_error(exc.field if exc.field in form.fields else None, str(exc))
+    return None
+
+
+def _already_sent(error: KeyReused) -> str:
+    link = reverse("delivery:message", args=[error.earlier.pk])
+    return format_html('{} <a class="link" href="{}">See what was sent</a>', str(error), link)
+
+
+def _leave(request: SignedInRequest, form: ComposeForm, queued: OutboxMessage) -> HttpResponse:
+    """Back to where one came from, with the news."""
+    log = reverse("delivery:message", args=[queued.pk])
+    messages.success(request, format_html('Queued. <a class="link" href="{}">See it in the log</a>', log))
+    there = _safe(request, form.cleaned_data["next"]) or reverse("delivery:email-log")
+    return HttpResponseClientRedirect(there) if request.htmx else redirect(there)
+
+
+def _way_back(request: SignedInRequest) -> str:
+    """Where to go afterwards: as asked, else the page that led here, unless it is a composer itself."""
+    if asked := _safe(request, request.GET.get("next", "")):
+        return asked
+    came_from = _safe(request, request.headers.get("Referer", ""))
+    parts = urlsplit(came_from)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return "" if path.split("?")[0] == request.path else path
+
+
+def _safe(request: SignedInRequest, url: str) -> str:
+    return url if url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()) else ""
+
+
+def _readable_or_404(user: User, pk: int) -> Message:
+    """A message whose text `user` may have: by access, or by send, which shows incoming mail in the panel (F2)."""
+    now = timezone.now()
+    either = Q(mailbox__in=Mailbox.objects.allowing(Right.ACCESS, user, now)) | Q(
+        mailbox__in=Mailbox.objects.allowing(Right.SEND, user, now)
+    )
+    return get_object_or_404(Message.objects.filter(either).select_related("mailbox"), pk=pk)

@@ -1,0 +1,107 @@
+"""The email log: every outgoing message one may see, its story, and what can be decided about it (spec I9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from delivery import deciding, log
+from delivery.explaining import story_of
+from delivery.forms import LogFilterForm
+from delivery.models import OutboxMessage
+from delivery.outbox import CannotBeQueued
+from organizations.models import User
+from organizations.requests import SignedInRequest
+
+Decision = Callable[[OutboxMessage, User, datetime], int]
+
+DECISIONS: dict[str, tuple[Decision, str]] = {
+    "cancel": (deciding.cancel, "Cancelled. Nothing more is sent."),
+    "send-now": (deciding.send_now, "It is tried now."),
+    "try-again": (deciding.try_again, "Queued again."),
+    "send-again": (deciding.send_again, "Queued again. It may arrive twice."),
+    "mark-sent": (deciding.mark_sent, "Marked as sent."),
+    "save-copy": (deciding.file_copy_again, "The copy is being saved again."),
+}
+TOO_LATE = "Nothing was changed: it had moved on meanwhile. This is how it stands now."
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def email_log(request: SignedInRequest) -> HttpResponse:
+    form = LogFilterForm(request.GET or None, user=request.user)
+    filters = form.filters() if form.is_bound else log.Filters()
+    found = log.search(request.user, filters, timezone.now())
+    page = log.page(found, after=request.GET.get("after", ""))
+    query = request.GET.copy()
+    query["after"] = page.next
+    context = {"form": form, "page": page, "older": f"?{query.urlencode()}", "filters": filters}
+    if request.htmx and request.GET.get("after"):
+        return render(request, "delivery/_log_rows.html", context)
+    return render(request, "delivery/email_log.html", context)
+
+
+@require_GET
+def log_row(request: SignedInRequest, pk: int) -> HttpResponse:
+    """One row of the log, for an open page that follows it."""
+    [row] = log.rows([_message_or_404(request.user, pk)])
+    return render(request, "delivery/_log_row.html", {"row": row})
+
+
+@require_GET
+def message(request: SignedInRequest, pk: int) -> HttpResponse:
+    story = story_of(_message_or_404(request.user, pk), request.user, timezone.now())
+    return render(request, "delivery/message.html", {"story": story})
+
+
+@require_GET
+def message_story(request: SignedInRequest, pk: int) -> HttpResponse:
+    """The part of the message's page that changes, for an open page that follows it."""
+    story = story_of(_message_or_404(request.user, pk), request.user, timezone.now())
+    return render(request, "delivery/_story.html", {"story": story})
+
+
+@require_POST
+def decide(request: SignedInRequest, pk: int, decision: str) -> HttpResponse:
+    """Carry out one button of the message's page; whoever is too late is told so."""
+    chosen = _message_or_404(request.user, pk)
+    if decision not in DECISIONS:
+        raise Http404
+    now = timezone.now()
+    if not deciding.may_decide(request.user, chosen, now):
+        raise deciding.MayNotDecide(f"{request.user} may not decide about message {pk}.")
+    act, done = DECISIONS[decision]
+    try:
+        changed = act(chosen, request.user, now)
+    except CannotBeQueued as exc:
+        messages.error(request, str(exc))
+    else:
+        messages.success(request, done) if changed else messages.warning(request, TOO_LATE)
+    return redirect("delivery:message", pk)
+
+
+@require_POST
+def resend(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Send the same mail once more, as a message of its own; a double click makes one."""
+    original = _message_or_404(request.user, pk)
+    key = request.POST.get("submission_key", "")[:64]
+    try:
+        copy = deciding.resend(original, request.user, timezone.now(), submission_key=key)
+    except CannotBeQueued as exc:
+        messages.error(request, str(exc))
+        return redirect("delivery:message", pk)
+    messages.success(request, "Queued once more, as a new message.")
+    return redirect("delivery:message", copy.pk)
+
+
+def _message_or_404(user: User, pk: int) -> OutboxMessage:
+    related = ("mailbox__mail_server", "author", "organization", "resend_of")
+    visible = OutboxMessage.objects.visible_to(user, timezone.now()).defer("raw", "resend_of__raw")
+    return get_object_or_404(visible.select_related(*related), pk=pk)

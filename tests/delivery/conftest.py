@@ -1,0 +1,96 @@
+"""Messages in the outbox, and servers to hand them to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Mailbox
+from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.states import SentCopy
+from organizations import dialing
+from organizations.models import User
+from tests.delivery.sink import Sink, SinkController
+from tests.servers.processes import free_port
+
+MakeMessage = Callable[..., OutboxMessage]
+
+
+@pytest.fixture
+def may_dial(settings) -> Iterator[Callable[..., None]]:
+    """`may_dial(port, ...)`: let the guarded dialer reach loopback on these ports."""
+
+    def allow(*ports: int) -> None:
+        settings.DIAL_NETWORKS = ["127.0.0.0/8"]
+        settings.DIAL_PORTS = list(ports)
+        dialing.dialer.cache_clear()
+
+    yield allow
+    dialing.dialer.cache_clear()
+
+
+@pytest.fixture
+def sink(may_dial) -> Iterator[Sink]:
+    """A running submission server that takes everything."""
+    sink = Sink(port=free_port())
+    controller = SinkController(sink, sink.port)
+    controller.start()
+    may_dial(sink.port)
+    yield sink
+    controller.stop()
+
+
+@pytest.fixture
+def sending_mailbox(make_mailbox: Callable[..., Mailbox], alice: User, sink: Sink) -> Mailbox:
+    """Alice's mailbox, sending through the sink; it has no incoming part."""
+    return make_mailbox(
+        "alice@example.org", alice, smtp_host="127.0.0.1", smtp_port=sink.port, smtp_security="none", imap_host=""
+    )
+
+
+@pytest.fixture
+def make_message(db: None) -> MakeMessage:
+    """`make_message(mailbox, author, "bob@example.org", ...)`: a queued row, without any nudge."""
+    keys = itertools.count(1)
+
+    def make(mailbox: Mailbox, author: User, *addresses: str, **fields: object) -> OutboxMessage:
+        number, now = next(keys), timezone.now()
+        raw = fields.pop("raw", None) or (
+            b"From: %s\r\nTo: undisclosed-recipients:;\r\nSubject: Hello %d\r\n"
+            b"Message-ID: <%d@tests.example>\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\n\r\nHello\r\n"
+            % (mailbox.address.encode(), number, number)
+        )
+        recipient = {"not_before": now, "state_at": now, "expires_at": now + timedelta(hours=48)}
+        recipient |= fields.pop("recipient", {})
+        message = OutboxMessage.objects.create(
+            **{
+                "organization": mailbox.organization,
+                "mailbox": mailbox,
+                "author": author,
+                "submission_key": f"key-{number}",
+                "sender": mailbox.address,
+                "from_header": mailbox.address,
+                "to_header": ", ".join(addresses),
+                "subject": f"Hello {number}",
+                "message_id": f"<{number}@tests.example>",
+                "raw": raw,
+                "size": len(raw),
+                "created_at": now,
+                "sent_copy": SentCopy.NOT_WANTED,
+                **fields,
+            }
+        )
+        for address in addresses or ("bob@example.org",):
+            OutboxRecipient.objects.create(message=message, address=address, **recipient)
+        return message
+
+    return make
+
+
+def states(message: OutboxMessage) -> dict[str, str]:
+    """State by address, as the rows have it now."""
+    return dict(message.recipients.values_list("address", "state"))
