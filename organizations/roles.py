@@ -89,4 +89,5 @@ def add_member(role: Role, user: User, *, added_by: User | None) -> None:
 
 def remove_member(role: Role, user: User) -> None:
     """Take `user` out of `role`. Raises LastAdministrator."""
-    RoleMembership.objects.filter(role=role, user=user).delete()
+    with transaction.atomic():
+        RoleMembership.objects.filter(role=role, user=user).delete()

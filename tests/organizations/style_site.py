@@ -48,7 +48,7 @@ def render(request: HttpRequest, name: str, context: dict[str, object], status: 
 def style(request: HttpRequest) -> HttpResponse:
     if "message" in request.GET:
         messages.success(request, "Saved. The server is used from now on.")
-    wrong = StyleForm({"name": "", "host": "smtp northwind", "port": "x", "security": "tls"})
+    wrong = StyleForm({"name": "", "host": "smtp northwind", "port": "", "security": "tls"})
     context = {
         "form": StyleForm(),
         "wrong": wrong,
@@ -68,8 +68,24 @@ def dialog(request: HttpRequest) -> HttpResponse:
     return render(request, "style_dialog.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
+def card(request: HttpRequest) -> HttpResponse:
+    return render(request, "style_card.html", {})
+
+
 def broken(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=500)
 
 
-urlpatterns = [*product, path("style", style), path("style/dialog", dialog), path("style/broken", broken)]
+def events(request: HttpRequest) -> HttpResponse:
+    """One announcement, then silence; the browser is told not to come back soon."""
+    return HttpResponse('retry: 600000\ndata: {"kind": "mailbox", "pk": 12}\n\n', content_type="text/event-stream")
+
+
+urlpatterns = [
+    path("events", events),
+    path("style", style),
+    path("style/dialog", dialog),
+    path("style/card", card),
+    path("style/broken", broken),
+    *product,
+]
