@@ -1,0 +1,68 @@
+"""Every page wants a signed-in person, but for those named here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+#: Routes that anybody may ask for.
+OPEN = {"account_login", "account_inactive", "organizations:setup"}
+EXAMPLES = {"int": 1, "str": "x", "slug": "x", "path": "x", "uuid": "00000000-0000-0000-0000-000000000000"}
+
+
+def routes(resolver: URLResolver | None = None, namespace: str = "") -> Iterator[tuple[str, URLPattern, dict]]:
+    """Yield (full name, pattern, converters) of every route."""
+    resolver = resolver or get_resolver()
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
+            yield from routes(entry, inner)
+        else:
+            yield f"{namespace}{entry.name}", entry, entry.pattern.converters
+
+
+def address(name: str, converters: dict) -> str:
+    kinds = {key: type(converter).__name__.removesuffix("Converter").lower() for key, converter in converters.items()}
+    return reverse(name, kwargs={key: EXAMPLES["str" if kind == "string" else kind] for key, kind in kinds.items()})
+
+
+def test_every_route_has_a_name():
+    assert not [str(pattern.pattern) for name, pattern, _ in routes() if name.endswith("None")]
+
+
+def test_every_open_route_exists():
+    assert {name for name, _, _ in routes()} >= OPEN
+
+
+@pytest.mark.proves("A1")
+def test_a_stranger_is_sent_to_the_sign_in_page(client, db):
+    let_in = []
+    for name, _, converters in routes():
+        if name in OPEN:
+            continue
+        url = address(name, converters)
+        for method in (client.get, client.post):
+            answer = method(url)
+            if answer.status_code != 302 or not answer["Location"].startswith(reverse(settings.LOGIN_URL)):
+                let_in.append(f"{name} ({url}): {answer.status_code}")
+    assert not let_in
+
+
+@pytest.mark.proves("H4")
+def test_the_content_security_policy_has_no_holes(client, db):
+    header = client.get(reverse("account_login"))["Content-Security-Policy"]
+    policy = {name: sources.split() for name, _, sources in (part.strip().partition(" ") for part in header.split(";"))}
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == ["'none'"]
+    sources = {source for each in policy.values() for source in each}
+    nonces = {source for source in sources if source.startswith("'nonce-")}
+    assert sources - nonces <= {"'none'", "'self'", "data:"}
+    assert [name for name in policy if "data:" in policy[name]] == ["img-src"]
+    assert {"report-uri", "report-to"}.isdisjoint(policy)
+
+
+def test_the_nonce_is_new_for_every_page(client, db):
+    first, second = (client.get(reverse("account_login"))["Content-Security-Policy"] for _ in range(2))
+    assert "nonce-" not in first or first != second
