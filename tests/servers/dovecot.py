@@ -6,7 +6,7 @@ Each test takes a fresh user name (`dovecot.new_user()`), so tests share the ser
 
 from __future__ import annotations
 
-import getpass
+import grp
 import os
 import pwd
 import secrets
@@ -190,8 +190,8 @@ def _configuration(home: Path, plain_port: int, tls_port: int, auth_port: int, l
         users = ""
     else:
         uid, gid = os.getuid(), os.getgid()
-        me = getpass.getuser()
-        users = f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {gid}\n"
+        me, group = pwd.getpwuid(uid).pw_name, grp.getgrgid(gid).gr_name
+        users = f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {group}\n"
     return CONFIGURATION.format(
         home=home,
         users=users,
