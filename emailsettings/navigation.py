@@ -85,8 +85,7 @@ def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
         .annotate(unread=Coalesce(Subquery(unread, output_field=IntegerField()), 0))
         .values_list("pk", "address", "owner_id", "unread", named=True)
     )
-    match = request.resolver_match
-    current = match.kwargs.get("mailbox_pk") if match and match.app_name == "mailstore" else None
+    current = _current_mailbox_pk(request)
     return [
         Item(
             label=mailbox.address,
@@ -97,6 +96,15 @@ def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
         )
         for mailbox in mailboxes
     ]
+
+
+def _current_mailbox_pk(request: HttpRequest) -> int | None:
+    """From the address (`mailbox_pk`), or set as `request.mailbox_pk` by a view that knows it from elsewhere."""
+    match = request.resolver_match
+    if match is None or match.app_name != "mailstore":
+        return None
+    pk = getattr(request, "mailbox_pk", match.kwargs.get("mailbox_pk"))
+    return pk if isinstance(pk, int) else None
 
 
 # URL name, words, icon, and the operation it needs.

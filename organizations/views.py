@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from organizations import audit
 from organizations.forms import ProfileForm, SetupForm
+from organizations.models import User
 from organizations.setup import UnusableSetupLink, check_setup_link, use_setup_link
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -39,7 +40,8 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     assert request.user.is_authenticated
-    form = ProfileForm(request.POST or None, instance=request.user)
+    own = User.objects.get(pk=request.user.pk)  # a refused form must not change the name in the side bar
+    form = ProfileForm(request.POST or None, instance=own)
     if form.is_valid():
         user = form.save()
         if form.changed_data:

@@ -7,15 +7,18 @@ import pytest
 
 TOKENS = (Path(__file__).parents[2] / "static" / "tokens.css").read_text(encoding="utf-8")
 COLOURS = {
-    name: pair
-    for name, *pair in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", TOKENS)
+    name: pair for name, *pair in re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", TOKENS)
 }
 SURFACES = ["paper", "sheet", "sunk", "lift", "hover"]
 HUES = [f"hue-{number}" for number in range(8)]
 TEXT = [
     *((ink, surface) for ink in ("ink", "ink-2", "ink-3") for surface in SURFACES),
     *((ink, f"{state}-soft") for ink in ("ink", "ink-2") for state in ("accent", "good", "warn", "bad")),
-    *((state, surface) for state in ("accent", "good", "warn", "bad") for surface in ("paper", "sheet", "lift", "sunk")),
+    *(
+        (state, surface)
+        for state in ("accent", "good", "warn", "bad")
+        for surface in ("paper", "sheet", "lift", "sunk")
+    ),
     *((state, f"{state}-soft") for state in ("accent", "good", "warn", "bad", *HUES)),
     ("accent-ink", "accent"),
     ("accent-ink", "accent-strong"),
