@@ -96,6 +96,8 @@ class _Parser:
             self._descend(part, depth)
         if part.maintype == b"multipart" and not part.children:
             part.maintype, part.subtype, part.parameters = b"text", b"plain", ()
+        if (part.maintype, part.subtype) == (b"message", b"rfc822") and part.message is None:  # nested too deeply
+            part.maintype, part.subtype = b"application", b"octet-stream"
         return part
 
     def _read_type(self, part: Part, default: bytes) -> None:

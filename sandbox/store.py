@@ -194,6 +194,7 @@ class Store:
         with self.transaction():
             self.expunge(folder.pk, self.uids(folder.pk))
             self._db.execute("DELETE FROM folder WHERE id = ?", (folder.pk,))
+            self._touched.add(folder.pk)
 
     def rename_folder(self, folder: Folder, name: str) -> None:
         """Rename a folder and those below it; UIDs stay. INBOX gives its mail away instead (RFC 9051, 6.3.6).
@@ -323,6 +324,8 @@ class Store:
 
     def claim_recent(self, folder: Folder) -> None:
         """Note that a session has been told of the folder's recent messages (RFC 3501, 2.3.2)."""
+        if folder.recent_from == folder.uidnext:
+            return
         with self.transaction():
             self._db.execute("UPDATE folder SET recent_from = uidnext WHERE id = ?", (folder.pk,))
 
