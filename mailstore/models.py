@@ -55,6 +55,7 @@ class SyncSchedule(models.Model):
     mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="schedule")
     due_at = models.DateTimeField(db_index=True)
     requested_at = models.DateTimeField(null=True, blank=True)
+    nudged_at = models.DateTimeField(null=True, blank=True, help_text="When a task was last put into the queue.")
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -81,8 +82,8 @@ class Folder(models.Model):
     raw_name:  the name as the server sent it (modified UTF-7 or UTF-8), never shown.
     uidnext:   every message with this UID or a higher one is new to us; the lower ones are old mail.
     stored:    UIDs that are stored or were skipped for good, as an IMAP sequence set ("1:812,900").
-    missing:   UIDs that were gone at `missing_since`, more than is believed at once (fault R13). Empty with a
-               `missing_since`: the whole folder was gone from the server's list.
+    missing:   keys of messages that were gone at `missing_since`, more than is believed at once (fault R13), in the
+               form of `stored`. Empty with a `missing_since`: the whole folder was gone from the server's list.
     """
 
     class SpecialUse(models.TextChoices):
@@ -123,6 +124,16 @@ class Folder(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def wire_name(self) -> bytes:
+        """What commands take; PostgreSQL gives columns of octets as memory views."""
+        return bytes(self.raw_name)
+
+    @property
+    def epoch(self) -> int:
+        """The present UIDVALIDITY; 0, which no server may use, before the folder was opened once."""
+        return self.uidvalidity or 0
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):

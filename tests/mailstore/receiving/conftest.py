@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
+import imaplib
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
-from accounts.models import Mailbox
+from accounts import sessions
+from accounts.models import DownloadPeriod, Mailbox
 from mailstore.models import Folder, SyncSchedule
 from mailstore.packs import PackWriter
 from mailstore.reading import read_message
 from mailstore.writing import NO_UIDS, Claim, Stored, store_batch
 from protocols.imap.fetching import FetchedMessage
 from protocols.imap.plan import UidSet
-
-NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-
-
-def letter(
-    number: int,
-    *,
-    subject: str = "",
-    sender: str = "Carol Jones <carol@example.com>",
-    to: str = "alice@example.org",
-    answers: int | None = None,
-    body: str = "Hello",
-    extra: str = "",
-) -> bytes:
-    """A plain message whose Message-ID is <number@example.com>; `answers` is the number of another."""
-    reply = f"In-Reply-To: <{answers}@example.com>\r\nReferences: <{answers}@example.com>\r\n" if answers else ""
-    return (
-        f"Message-ID: <{number}@example.com>\r\nFrom: {sender}\r\nTo: {to}\r\nSubject: {subject or f'Letter {number}'}"
-        f"\r\nDate: Tue, 10 Mar 2026 12:00:00 +0000\r\n{reply}{extra}"
-        f"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{body}\r\n"
-    ).encode()
-
-
-def fetched(uid: int, raw: bytes | None = None, *flags: str, at: datetime | None = None) -> FetchedMessage:
-    """What the reader yields; without `raw` letter number `uid`, received `uid` minutes past noon."""
-    raw = letter(uid) if raw is None else raw
-    return FetchedMessage(uid, frozenset(flags), at or NOON + timedelta(minutes=uid), len(raw), raw)
+from tests.mailstore.receiving.letters import make_folder
+from tests.mailstore.receiving.server import Account
+from tests.servers.dovecot import Dovecot
 
 
 @pytest.fixture
@@ -59,10 +36,6 @@ def claim(schedule: SyncSchedule) -> Claim:
 @pytest.fixture
 def inbox(mailbox: Mailbox) -> Folder:
     return make_folder(mailbox, "INBOX", special_use=Folder.SpecialUse.INBOX)
-
-
-def make_folder(mailbox: Mailbox, name: str, **fields: object) -> Folder:
-    return Folder.objects.create(mailbox=mailbox, name=name, raw_name=name.encode(), uidvalidity=7, **fields)
 
 
 @pytest.fixture
@@ -85,3 +58,28 @@ def store(inbox: Folder, claim: Claim, packs: PackWriter) -> Store:
         return store_batch(folder, read, claim=claim, packs=packs, covered=covered, new_from=new_from)
 
     return storing
+
+
+@pytest.fixture
+def account(
+    dovecot: Dovecot, make_mailbox: Callable[..., Mailbox], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Account]:
+    """A fresh user on Dovecot whose whole mail is to be downloaded."""
+    monkeypatch.setattr(sessions, "dialer", lambda: dovecot.dialer)
+    monkeypatch.setattr(sessions, "trust", lambda: dovecot.trust)
+    credentials = dovecot.new_user()
+    endpoint = dovecot.endpoint()
+    mailbox = make_mailbox(
+        credentials.username,
+        imap_host=endpoint.host,
+        imap_port=endpoint.port,
+        imap_security="none",
+        password=credentials.password,
+        download_period=DownloadPeriod.EVERYTHING,
+    )
+    client = imaplib.IMAP4("127.0.0.1", endpoint.port)
+    client.login(credentials.username, credentials.password.reveal())
+    try:
+        yield Account(mailbox, client)
+    finally:
+        client.logout()

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from mailstore.models import Conversation, Folder, Listing, Message, ThreadKey
-from tests.mailstore.receiving.conftest import fetched, letter, make_folder
+from tests.mailstore.receiving.letters import fetched, letter, make_folder
 
 pytestmark = pytest.mark.django_db
 

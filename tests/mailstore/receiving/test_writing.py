@@ -12,7 +12,7 @@ from mailstore.models import Arrival, Attachment, Folder, Listing, Message, Sync
 from mailstore.packs import read_raw
 from mailstore.writing import Claim, ClaimLost, Stored
 from protocols.imap.plan import UidSet
-from tests.mailstore.receiving.conftest import fetched, letter, make_folder
+from tests.mailstore.receiving.letters import fetched, letter, make_folder
 
 pytestmark = pytest.mark.django_db
 
@@ -120,7 +120,7 @@ BROKEN = {
     "only a line break": b"\r\n",
     "NUL in every place": b"Subject: a\0b\r\nFrom: x\0y <a\0@example.com>\r\nMessage-ID: <n\0l@x>\r\n\r\nbo\0dy\r\n",
     "NUL by an encoded word": b"Subject: =?utf-8?q?a=00b?=\r\nFrom: =?utf-8?b?AABB?= <a@example.com>\r\n\r\n",
-    "a lone surrogate": b"Subject: =?utf-7?q?+2AA-?=\r\nContent-Type: text/plain; charset=utf-16-le\r\n\r\n\x00\xd8a\x00",
+    "a lone surrogate": b"Subject: =?utf-7?q?+2AA-?=\r\nContent-Type: text/plain; charset=utf-16-le\r\n\r\n\0\xd8a\0",
     "an unknown charset": b"Content-Type: text/plain; charset=klingon\r\n\r\n\xff\xfe\x00\x80",
     "a subject of 100,000 characters": b"Subject: " + b"a" * 100_000 + b"\r\n\r\nx",
     "a file name of 10,000 characters": b"Content-Type: application/x-y; name=" + b"n" * 10_000 + b"\r\n\r\nx",

@@ -1,0 +1,120 @@
+"""Flags that changed and messages that left on the server, for what is stored already (RFC 4549, 4; RFC 7162)."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from django.db import transaction
+from django.utils import timezone
+
+from mailstore import bulk, listings, removal
+from mailstore.faultpoints import faultpoint
+from mailstore.models import Folder, Message, MessageQuerySet
+from mailstore.pulling import newest_first
+from mailstore.reading import Flags
+from mailstore.run import Run
+from protocols.imap.plan import FolderState, UidSet
+
+FLAGS_AT_ONCE = 5_000  # messages per command and transaction
+UIDS_AT_ONCE = 20_000  # stored messages whose existence one command asks for
+
+
+class _Known(NamedTuple):
+    """The flags of a stored message, in the order of `_FLAG_COLUMNS`."""
+
+    pk: int
+    conversation: int
+    uid: int
+    is_seen: bool
+    is_flagged: bool
+    is_answered: bool
+    is_draft: bool
+    keywords: list[str]
+
+
+_FLAG_COLUMNS = ("pk", "conversation", "uid", "is_seen", "is_flagged", "is_answered", "is_draft", "keywords")
+
+
+def flags(run: Run, folder: Folder, state: FolderState) -> int:
+    """Take over changed flags of stored messages; return how many messages changed.
+
+    With CONDSTORE only the changed ones are asked for, otherwise those of every stored message.
+    """
+    if folder.highestmodseq is not None and state.highestmodseq is not None:
+        if folder.highestmodseq == state.highestmodseq:
+            return 0
+        asked = UidSet([range(1, state.uidnext)])
+        return _apply(run, folder, run.session.flags(asked, changed_since=folder.highestmodseq))
+    stored = UidSet(_rows(folder).live().values_list("uid", flat=True).iterator())
+    return sum(_apply(run, folder, run.session.flags(part)) for part in newest_first(stored, FLAGS_AT_ONCE))
+
+
+def is_short(folder: Folder, state: FolderState, *, new_from: int) -> bool:
+    """Tell whether something may have left: the server's count is not ours of last time plus what is new."""
+    if folder.missing or folder.epoch_changes:
+        return True
+    new = _rows(folder).filter(uid__gte=new_from, uid__lt=state.uidnext).count()
+    return state.exists != folder.exists + new
+
+
+def removals(run: Run, folder: Folder) -> None:
+    """Compare the stored UIDs with those on the server, in ranges; hide what left, show what came back."""
+    now = timezone.now()
+    # Messages of an earlier epoch that were not found again have no UID on the server any more.
+    forgotten = Message.objects.live().filter(folder=folder).exclude(uidvalidity=folder.epoch)
+    gone = set(forgotten.values_list("pk", flat=True))
+    back: set[int] = set()
+    rows = list(_rows(folder).order_by("uid").values_list("uid", "pk", "vanished_at"))
+    for start in range(0, len(rows), UIDS_AT_ONCE):
+        part = rows[start : start + UIDS_AT_ONCE]
+        existing = set(run.session.existing_uids(part[0][0], part[-1][0]))
+        gone.update(pk for uid, pk, vanished_at in part if vanished_at is None and uid not in existing)
+        back.update(pk for uid, pk, vanished_at in part if vanished_at is not None and uid in existing)
+    faultpoint("removals found")
+    removal.show_again(run, folder, back, now)
+    removal.hide(run, folder, gone, now)
+
+
+def _apply(run: Run, folder: Folder, found: Mapping[int, frozenset[str]]) -> int:
+    """Write the flags that differ from the stored ones, one UPDATE for each combination of flags."""
+    changed = 0
+    for part in newest_first(UidSet(found), FLAGS_AT_ONCE):
+        wanted: dict[Flags, list[_Known]] = defaultdict(list)
+        for known in _known(folder, part):
+            flags_now = Flags.of(found[known.uid])
+            if flags_now != Flags(*known[3:7], json.dumps(known.keywords)):
+                wanted[flags_now].append(known)
+        if not wanted:
+            continue
+        with transaction.atomic():
+            run.claim.hold(timezone.now())
+            for flags_now, messages in wanted.items():
+                _write(flags_now, [known.pk for known in messages])
+            touched = [known for messages in wanted.values() for known in messages]
+            listings.refresh({known.conversation for known in touched}, folder_pk=folder.pk)
+        changed += len(touched)
+    return changed
+
+
+def _known(folder: Folder, uids: UidSet) -> list[_Known]:
+    listed = list(uids)
+    rows = _rows(folder).filter(uid__gte=listed[0], uid__lte=listed[-1]).values_list(*_FLAG_COLUMNS)
+    return [known for known in map(_Known._make, rows.iterator()) if known.uid in uids]
+
+
+def _write(flags_now: Flags, keys: list[int]) -> None:
+    values, parameters = bulk.in_list(keys)
+    Message.objects.extra(where=[f"id IN {values}"], params=parameters).update(  # noqa: S610
+        is_seen=flags_now.is_seen,
+        is_flagged=flags_now.is_flagged,
+        is_answered=flags_now.is_answered,
+        is_draft=flags_now.is_draft,
+        keywords=json.loads(flags_now.keywords),
+    )
+
+
+def _rows(folder: Folder) -> MessageQuerySet:
+    return Message.objects.filter(folder=folder, uidvalidity=folder.epoch)

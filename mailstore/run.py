@@ -1,0 +1,98 @@
+"""One run of a sync: the claim, the session, the packs and what is told to open pages, handed from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import monotonic
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import Mailbox
+from mailstore.models import Folder, SyncSchedule
+from mailstore.packs import PackWriter
+from mailstore.writing import Claim, ClaimLost, Stored
+from organizations import live
+from protocols.imap.session import ImapSession
+
+TIME_BUDGET = timedelta(minutes=40)  # below the soft time limit of a task; the next run goes on where this one ends
+NEWS_EVERY = 0.25  # seconds between two announcements of progress
+
+Report = Callable[[str, int], None]
+
+
+class OutOfTime(Exception):
+    """The run has used up its time; what is left is for the next one."""
+
+
+def report_nothing(folder_name: str, messages: int) -> None: ...
+
+
+@dataclass(slots=True)
+class Run:
+    """report: told of each stored batch (folder name, messages), for a command in the foreground."""
+
+    mailbox: Mailbox
+    claim: Claim
+    session: ImapSession
+    packs: PackWriter
+    report: Report = report_nothing
+    arrived: int = 0
+    _began: float = field(default_factory=monotonic)
+    _told_at: float = 0.0
+    _news: set[int] = field(default_factory=set)
+
+    def write_folder(self, folder: Folder, **changes: object) -> None:
+        """Change the row of a folder, and `folder` with it, while the claim holds."""
+        with transaction.atomic():
+            self.claim.hold(timezone.now())
+            Folder.objects.filter(pk=folder.pk).update(**changes)
+        for name, value in changes.items():
+            setattr(folder, name, value)
+
+    def expect(self, messages: int) -> None:
+        """Count `messages` more into the total of this run."""
+        self._write(total=F("total") + messages)
+        self.tell()
+
+    def enter(self, folder: Folder) -> None:
+        """Show `folder` as the one that is worked on."""
+        self._write(folder_name=folder.name[:255])
+        self.tell()
+
+    def note(self, folder: Folder, stored: Stored) -> None:
+        """A batch is stored: count it, and tell open pages."""
+        self.arrived += stored.arrivals
+        self.report(folder.name, stored.messages)
+        if stored.messages:
+            self._news.add(folder.pk)
+        self.tell()
+
+    def check_time(self) -> None:
+        """Raise OutOfTime when the budget of this run is used up."""
+        if monotonic() - self._began > TIME_BUDGET.total_seconds():
+            raise OutOfTime
+
+    def tell(self, *, now: bool = False) -> None:
+        """Announce what changed, at most about four times a second; `now` holds nothing back."""
+        if not now and monotonic() - self._told_at < NEWS_EVERY:
+            return
+        self._told_at = monotonic()
+        organization = self.mailbox.organization_id
+        live.announce(organization, "mailbox", self.mailbox.pk)
+        for pk in self._news:
+            live.announce(organization, "folder", pk)
+        self._news.clear()
+
+    def _write(self, **changes: object) -> None:
+        if not SyncSchedule.objects.holding(self.claim.mailbox_pk, self.claim.fence).update(**changes):
+            raise ClaimLost
+
+
+def first_day(mailbox: Mailbox, now: datetime) -> datetime | None:
+    """Where the first download of a folder begins (spec E7); None: with its first message."""
+    days = {"day": 1, "week": 7, "month": 31, "quarter": 92, "year": 366}.get(mailbox.download_period)
+    return now - timedelta(days=days) if days else None

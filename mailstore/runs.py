@@ -1,0 +1,161 @@
+"""How a sync ends: came through, has to wait, or needs a person. Each ending writes only while its claim holds."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+
+from accounts.models import Mailbox
+from mailservers.diagnosis import diagnose
+from mailstore.models import SyncSchedule
+from mailstore.writing import Claim
+from organizations import live
+from protocols.diagnosis import Cause, Diagnosis, Retry, Who
+from protocols.endpoint import Protocol
+from protocols.errors import LoginRefused, MailError
+
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=1)
+LOGIN_WAIT = timedelta(minutes=10)  # at least; a second refusal pauses the mailbox, so that no account is locked
+STORAGE_WAIT = timedelta(minutes=5)
+DAY = timedelta(days=1)
+LOGIN_TRIES = 2
+
+UNSTEADY_EPOCH = Diagnosis(
+    code="uidvalidity_keeps_changing",
+    title="The server keeps renumbering a folder",
+    causes=(
+        Cause(
+            cause="The mail server gave all messages of a folder new numbers in several syncs in a row.",
+            cure="Ask the provider to repair the folder's index, then press Sync to go on.",
+            who=Who.PROVIDER,
+        ),
+    ),
+    retry=Retry.STOP,
+)
+
+
+def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> None:
+    """The run came through: due again after the interval, or at once where somebody asked meanwhile."""
+    due_at = now + jittered(interval(mailbox), spread=0.1)
+    asked_again = When(requested_at__gt=F("started_at"), then=Value(now))
+    _end(
+        claim,
+        finished_at=now,
+        arrived=arrived,
+        failures=0,
+        waiting_for="",
+        due_at=Case(asked_again, default=Value(due_at)),
+        requested_at=Case(When(requested_at__gt=F("started_at"), then=F("requested_at")), default=None),
+    )
+    _note(mailbox, attention=None, attention_since=None)
+
+
+def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
+    """The run used up its time with messages still to fetch: another worker may go on at once."""
+    _end(claim, due_at=now, failures=0, waiting_for="", requested_at=F("requested_at"))
+    _note(mailbox)
+
+
+def connected(mailbox: Mailbox, now: datetime) -> None:
+    """The login worked: what was wrong before is cured."""
+    Mailbox.objects.filter(pk=mailbox.pk).update(connected_at=now, login_refusals=0)
+
+
+def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> None:
+    """A conversation with the server failed: wait, or tell the owner, as the doctor's rule for it says."""
+    endpoint = mailbox.incoming()
+    if endpoint is None:
+        _end(claim, due_at=now + DAY)
+        return
+    diagnosis = diagnose(
+        error,
+        protocol=Protocol.IMAP,
+        endpoint=endpoint,
+        provider_key=mailbox.provider.key if mailbox.provider else "",
+        organization=mailbox.organization,
+    )
+    if isinstance(error, LoginRefused):
+        _login_refused(mailbox, claim, diagnosis, now)
+        return
+    failures = _failures(claim) + 1
+    once_later_is_over = diagnosis.retry is Retry.ONCE_LATER and failures > 1
+    if diagnosis.retry is Retry.STOP or once_later_is_over:
+        _end(claim, due_at=now + jittered(DAY), failures=failures, waiting_for="")
+        _note(mailbox, attention=diagnosis.as_json(), attention_since=_since(mailbox, now))
+        return
+    wait = {Retry.NEXT_DAY: DAY, Retry.ONCE_LATER: LOGIN_WAIT}.get(diagnosis.retry) or backed_off(failures)
+    _end(claim, due_at=now + jittered(wait), failures=failures, waiting_for=diagnosis.title[:300])
+    _note(mailbox)
+
+
+def storage_full(mailbox: Mailbox, claim: Claim, sentence: str, now: datetime) -> None:
+    """Nothing is lost: what was not stored is still on the server and not in the cursor."""
+    _end(claim, due_at=now + jittered(STORAGE_WAIT), failures=_failures(claim) + 1, waiting_for=sentence[:300])
+    _note(mailbox)
+
+
+def broke(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
+    """Our own code or database failed; the log has the details. Try again, but not at once and for ever."""
+    failures = _failures(claim) + 1
+    words = "a fault in this program, which is in its log. The next try is on its way."
+    _end(claim, due_at=now + jittered(backed_off(failures)), failures=failures, waiting_for=words)
+    _note(mailbox)
+
+
+def pause(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: datetime) -> None:
+    """Stop for good and tell the owner; nothing more happens until a person acts."""
+    _end(claim, due_at=now, waiting_for="")
+    _note(mailbox, paused_at=now, attention=diagnosis.as_json(), attention_since=_since(mailbox, now))
+
+
+def interval(mailbox: Mailbox) -> timedelta:
+    """The time between two syncs of a mailbox (spec E10)."""
+    return timedelta(minutes=mailbox.sync_interval or mailbox.organization.sync_interval)
+
+
+def backed_off(failures: int) -> timedelta:
+    """1, 2, 4 ... minutes, at most an hour."""
+    return min(FIRST_WAIT * (1 << min(failures - 1, 10)), LONGEST_WAIT)
+
+
+def jittered(wait: timedelta, *, spread: float = 0.25) -> timedelta:
+    """`wait` and up to `spread` of it more, so that mailboxes that failed together do not come back together."""
+    return wait + spread * random.random() * wait  # noqa: S311
+
+
+def _login_refused(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: datetime) -> None:
+    with transaction.atomic():
+        claim.hold(now)
+        Mailbox.objects.filter(pk=mailbox.pk).update(login_refusals=F("login_refusals") + 1)
+        refusals = Mailbox.objects.values_list("login_refusals", flat=True).get(pk=mailbox.pk)
+        if refusals >= LOGIN_TRIES:
+            pause(mailbox, claim, diagnosis, now)
+            return
+        words = "another try at the login, which the server refused just now"
+        _end(claim, due_at=now + jittered(LOGIN_WAIT), failures=_failures(claim) + 1, waiting_for=words)
+    _note(mailbox)
+
+
+def _end(claim: Claim, **changes: object) -> None:
+    """Give the claim back. A newer claim, or a deleted mailbox, is left alone."""
+    ended: dict[str, object] = {"leased_until": None, "nudged_at": None, "folder_name": "", "requested_at": None}
+    SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence).update(**(ended | changes))
+
+
+def _note(mailbox: Mailbox, **changes: object) -> None:
+    if changes:
+        Mailbox.objects.filter(pk=mailbox.pk).update(**changes)
+    live.announce(mailbox.organization_id, "mailbox", mailbox.pk)
+
+
+def _since(mailbox: Mailbox, now: datetime) -> datetime:
+    return mailbox.attention_since or now
+
+
+def _failures(claim: Claim) -> int:
+    rows = SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence)
+    return rows.values_list("failures", flat=True).first() or 0

@@ -1,0 +1,116 @@
+"""When mailboxes are synced, and what a page may say about it: the way in for everything above the store."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Case, F, Value, When
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from accounts.models import Mailbox, State
+from mailstore.models import SyncSchedule
+from mailstore.tasks import sync_mailbox
+from organizations import live
+
+log = logging.getLogger(__name__)
+
+SHORTEST_MEASURE = 2.0  # seconds a run must have lasted before its rate means something
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a mailbox is doing (spec E11).
+
+    done, total:     messages of the present run; 0 and 0 while there is nothing to count.
+    rate_per_second: messages, measured since the run began; None before it can be measured.
+    seconds_left:    at that rate; None where unknown.
+    waiting_for:     what a waiting mailbox waits for, in words; `until` is when it tries again.
+    arrived:         new messages that the last finished run brought.
+    since:           end of the last run that came through.
+    """
+
+    state: State
+    folder: str = ""
+    done: int = 0
+    total: int = 0
+    rate_per_second: float | None = None
+    seconds_left: float | None = None
+    waiting_for: str = ""
+    until: datetime | None = None
+    arrived: int = 0
+    since: datetime | None = None
+
+
+def ensure(mailbox: Mailbox) -> SyncSchedule:
+    """Return the schedule of a mailbox; a new one is due at once."""
+    schedule, _ = SyncSchedule.objects.get_or_create(mailbox=mailbox, defaults={"due_at": timezone.now()})
+    return schedule
+
+
+def request_sync(mailbox_pk: int) -> None:
+    """Make a mailbox due now and nudge a worker after the commit. While it syncs already, it goes once more.
+
+    A login that the server refused is not tried before its time, whoever asks: accounts are locked for that.
+    """
+    now = timezone.now()
+    SyncSchedule.objects.get_or_create(mailbox_id=mailbox_pk, defaults={"due_at": now})
+    refused = Mailbox.objects.filter(pk=mailbox_pk, login_refusals__gt=0)
+    due_at = Case(When(mailbox_id__in=refused, then=F("due_at")), default=Value(now))
+    SyncSchedule.objects.filter(mailbox_id=mailbox_pk).update(requested_at=now, due_at=due_at)
+    transaction.on_commit(lambda: _nudge(mailbox_pk))
+
+
+def progress(schedule: SyncSchedule | None, now: datetime) -> Progress:
+    """Say what the mailbox of `schedule` is doing; None is a mailbox that does not receive."""
+    if schedule is None:
+        return Progress(State.CONNECTED)
+    mailbox = schedule.mailbox
+    if schedule.is_running(now):
+        return _running(schedule, now)
+    past = Progress(State.CONNECTED, arrived=schedule.arrived, since=schedule.finished_at)
+    if mailbox.attention:
+        return _with(past, State.NEEDS_ATTENTION)
+    if mailbox.paused_at:
+        return _with(past, State.PAUSED)
+    if schedule.waiting_for:
+        return _with(past, State.WAITING, waiting_for=schedule.waiting_for, until=schedule.due_at)
+    if schedule.finished_at is None or (schedule.requested_at and schedule.due_at <= now):
+        return _with(past, State.WAITING, waiting_for="its turn")
+    return past
+
+
+def _running(schedule: SyncSchedule, now: datetime) -> Progress:
+    rate = left = None
+    elapsed = (now - schedule.started_at).total_seconds() if schedule.started_at else 0.0
+    if schedule.done and elapsed >= SHORTEST_MEASURE:
+        rate = schedule.done / elapsed
+        left = max(0, schedule.total - schedule.done) / rate
+    return Progress(
+        State.SYNCING,
+        folder=schedule.folder_name,
+        done=schedule.done,
+        total=max(schedule.total, schedule.done),
+        rate_per_second=rate,
+        seconds_left=left,
+        arrived=schedule.arrived,
+        since=schedule.finished_at,
+    )
+
+
+def _with(past: Progress, state: State, *, waiting_for: str = "", until: datetime | None = None) -> Progress:
+    return Progress(state, waiting_for=waiting_for, until=until, arrived=past.arrived, since=past.since)
+
+
+def _nudge(mailbox_pk: int) -> None:
+    """Put the task into the queue. Without a broker beat finds the row within a minute."""
+    try:
+        sync_mailbox.apply_async([mailbox_pk], retry=False)
+    except OperationalError as exc:
+        log.warning("The queue did not take a nudge for mailbox %s: %s", mailbox_pk, exc)
+    organization_pk = Mailbox.objects.filter(pk=mailbox_pk).values_list("organization_id", flat=True).first()
+    if organization_pk is not None:
+        live.announce(organization_pk, "mailbox", mailbox_pk)

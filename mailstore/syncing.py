@@ -1,0 +1,100 @@
+"""The sync of one mailbox, from the login to the next due time (spec G1, G2, G4, G5).
+
+Read-only on the server: EXAMINE and PEEK. No transaction is open while we talk to it; every write names the claim.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.utils import timezone
+
+from accounts.models import Mailbox
+from accounts.sessions import imap_session
+from mailstore import folder_sync, pulling, runs
+from mailstore.folder_list import update_folders
+from mailstore.folder_sync import FolderPlan
+from mailstore.heartbeat import heartbeat
+from mailstore.models import Folder
+from mailstore.packs import PackWriter, StorageFull
+from mailstore.remapping import EpochUnsteady
+from mailstore.run import OutOfTime, Report, Run, report_nothing
+from mailstore.writing import Claim, ClaimLost
+from protocols.errors import Deferred, MailError, Refused
+
+log = logging.getLogger(__name__)
+
+
+def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> None:
+    """Bring the store in line with the server, under the claim `fence`, and settle when the mailbox is due again.
+
+    Failures end in the mailbox's schedule and state, in words; a lost claim ends quietly. Only faults of our own are
+    raised.
+    """
+    mailbox = Mailbox.objects.select_related("organization", "provider").filter(pk=mailbox_pk).first()
+    if mailbox is None:
+        return
+    claim = Claim(mailbox_pk, fence)
+    try:
+        with heartbeat(claim), PackWriter(mailbox_pk, fence) as packs, imap_session(mailbox) as session:
+            runs.connected(mailbox, timezone.now())
+            run = Run(mailbox, claim, session, packs, report)
+            _sync_folders(run)
+            run.tell(now=True)
+        runs.finish(mailbox, claim, timezone.now(), arrived=run.arrived)
+    except ClaimLost:
+        log.info("Mailbox %s was taken over by a newer claim.", mailbox_pk)
+    except OutOfTime:
+        runs.go_on_later(mailbox, claim, timezone.now())
+    except StorageFull as exc:
+        log.error("Mailbox %s: %s", mailbox_pk, exc)  # noqa: TRY400  an operator needs the sentence, not the stack
+        runs.storage_full(mailbox, claim, str(exc), timezone.now())
+    except EpochUnsteady:
+        runs.pause(mailbox, claim, runs.UNSTEADY_EPOCH, timezone.now())
+    except MailError as exc:
+        log.info("Mailbox %s was not synced: %s", mailbox_pk, type(exc).__name__)
+        runs.fail(mailbox, claim, exc, timezone.now())
+    except Exception:
+        runs.broke(mailbox, claim, timezone.now())
+        raise
+
+
+def _sync_folders(run: Run) -> None:
+    """Look at every folder first, so that the total is honest, but show the newest page of the INBOX before that."""
+    folders = update_folders(run)
+    plans: list[FolderPlan] = []
+    for folder in folders:
+        planned = _attempt(run, folder)
+        if planned is None:
+            continue
+        run.expect(planned.messages)
+        plans.append(planned)
+        if folder.special_use == Folder.SpecialUse.INBOX and planned.wanted:
+            run.enter(folder)
+            pulling.pull(run, folder, pulling.first_page(planned.wanted), new_from=planned.announced_from)
+    for planned in plans:
+        run.check_time()
+        try:
+            folder_sync.sync_folder(run, planned)
+        except Refused as exc:
+            _note_refusal(run, planned.folder, exc)
+
+
+def _attempt(run: Run, folder: Folder) -> FolderPlan | None:
+    """Look at a folder; one that the server does not open does not stop the others (fault R12)."""
+    try:
+        planned = folder_sync.look(run, folder)
+    except Refused as exc:
+        _note_refusal(run, folder, exc)
+        return None
+    if folder.problem:
+        run.write_folder(folder, problem="")
+    return planned
+
+
+def _note_refusal(run: Run, folder: Folder, refusal: Refused) -> None:
+    """A single folder was refused. On a session that is of no use any more the whole run ends."""
+    if not run.session.usable:
+        raise Deferred("The server ended the conversation.", reply=refusal.reply) from refusal
+    log.info("Folder %s was refused: %s", folder.pk, refusal.reply)
+    run.write_folder(folder, problem=f"The server does not open it: {refusal.reply or refusal}"[:300])
