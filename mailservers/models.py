@@ -24,6 +24,10 @@ class MailServerQuerySet(models.QuerySet["MailServer"]):
     def of(self, organization: Organization) -> Self:
         return self.filter(organization=organization)
 
+    def with_mailbox_count(self) -> Self:
+        """Each server with `mailbox_count`, how many mailboxes send through it, for its card."""
+        return self.annotate(mailbox_count=models.Count("mailboxes"))
+
     def manageable_by(self, user: User) -> Self:
         """The servers whose settings `user` may see and change (spec A4)."""
         if not user.may(Operation.MANAGE_MAIL_SERVERS):
@@ -50,6 +54,8 @@ class MailServer(SealedModel):
     changed_at = models.DateTimeField(null=True, blank=True, help_text="Last edit of what a check depends on.")
     checked_at = models.DateTimeField(null=True, blank=True)
     check_result = models.JSONField(null=True, blank=True, help_text="The last check, as the API answers it.")
+
+    mailbox_count: int  # where `with_mailbox_count` asked for it
 
     objects = MailServerQuerySet.as_manager()
 
@@ -84,6 +90,17 @@ class MailServer(SealedModel):
     @property
     def changed_since_check(self) -> bool:
         return bool(self.checked_at and self.changed_at and self.changed_at > self.checked_at)
+
+    @property
+    def trouble(self) -> dict[str, Any] | None:
+        """The diagnosis of the last check, if it failed and nothing was changed since."""
+        if self.check_result is None or self.check_result["ok"] or self.changed_since_check:
+            return None
+        return self.check_result["diagnosis"] or {"title": "The last check failed.", "causes": []}
+
+    def sender_address(self) -> str:
+        """The address this login sends as: the user name where it is one, else ""."""
+        return self.username if "@" in self.username else ""
 
     def note_check(self, result: dict[str, Any], now: datetime) -> None:
         self.checked_at, self.check_result = now, result

@@ -77,6 +77,7 @@ const refused = (status) =>
 async function show(form, answer) {
   const result = place(form);
   result.replaceChildren();
+  forgetErrors(form);
   delete result.dataset.stale;
   for await (const line of lines(answer.body)) {
     if (line.begin) result.insertAdjacentHTML("beforeend", line.begin);
@@ -94,6 +95,12 @@ async function show(form, answer) {
     if (line.go) location.assign(line.go);
     follow(result);
   }
+}
+
+// The values were taken, so what was wrong with earlier ones no longer stands beside the fields.
+function forgetErrors(form) {
+  for (const error of form.querySelectorAll(".field .error")) error.remove();
+  for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
 }
 
 // Keep what just happened in view, without pulling the page away from somebody who scrolled.
@@ -150,6 +157,14 @@ function restore(kept) {
     if (input && !input.value) input.value = value;
   }
 }
+
+// What cannot work is not offered: a form that holds [data-obstacle] is neither checked nor saved.
+document.addEventListener("htmx:load", (event) => {
+  const form = event.target.closest?.("form") ?? event.target.querySelector?.("form[data-check]");
+  if (!form?.dataset.check) return;
+  const blocked = form.querySelector("[data-obstacle]") !== null;
+  for (const button of form.querySelectorAll("[data-check-start], [type=submit]")) button.disabled = blocked;
+});
 
 let carried = [];
 document.addEventListener("htmx:beforeSwap", (event) => {

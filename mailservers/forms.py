@@ -1,0 +1,227 @@
+"""The dialog of a mail server (spec B2, B3). It parses and refuses; it neither checks nor sends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.db.models import Q
+from django.utils import timezone
+
+from mailservers.fixes import usual_security
+from mailservers.models import MailServer
+from organizations.models import Organization
+from protocols.credentials import Credentials, Secret
+from protocols.endpoint import Endpoint, Security
+from protocols.errors import DestinationRefused
+from protocols.network import dns_name
+from providers.models import Provider, SecurityChoice, Status
+
+USUAL_PORTS = (25, 465, 587)
+SECURITIES = [(SecurityChoice.NONE, "None"), (SecurityChoice.STARTTLS, "STARTTLS"), (SecurityChoice.TLS, "TLS")]
+
+
+class ServiceField(forms.ModelChoiceField):
+    """Known providers in two groups; the empty choice is any other server."""
+
+    widget = forms.Select
+
+    def offer(self, organization: Organization, chosen: int | None) -> None:
+        visible = Provider.objects.visible_to(organization).filter(~Q(smtp_host="") | Q(status=Status.NOT_POSSIBLE))
+        self.queryset = visible | Provider.objects.filter(pk=chosen)
+        rows = list(self.queryset.values_list("pk", "name", "often_used").order_by("name"))
+        self.choices = [
+            ("", "Other server"),
+            ("Often used", [(pk, name) for pk, name, often in rows if often]),
+            ("All others", [(pk, name) for pk, name, often in rows if not often]),
+        ]
+
+
+class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Add or edit a server. A blank password keeps the stored one, but only for the server it was typed for."""
+
+    provider = ServiceField(Provider.objects.none(), label="Service", required=False)
+    host = forms.CharField(
+        label="SMTP host", max_length=253, error_messages={"required": "Type the name or address of the SMTP server."}
+    )
+    password = forms.CharField(
+        label="Password",
+        max_length=1000,
+        strip=False,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+    accepts_clear_text = forms.BooleanField(
+        label="Send the password unprotected",
+        required=False,
+        help_text="Anybody on the way can read it. Only for a line you trust, such as inside your own network.",
+    )
+
+    class Meta:
+        model = MailServer
+        fields = ["provider", "name", "host", "port", "security", "username", "timeout", "is_default"]
+        widgets = {
+            "port": forms.NumberInput(attrs={"list": "smtp-ports", "inputmode": "numeric", "autocomplete": "off"}),
+            "security": forms.RadioSelect,
+            "username": forms.TextInput(attrs={"autocomplete": "off"}),
+        }
+        help_texts = {
+            "timeout": "How long to wait for each answer, 1 to 300.",
+            "is_default": "Used where nobody names a server. At most one server is the default.",
+        }
+        error_messages = {
+            "name": {"required": "Give the server a name that people recognise."},
+            "port": {"required": "Type the port; most servers use 587 or 465."},
+        }
+
+    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.organization = organization
+        self.fields["security"].choices = SECURITIES  # type: ignore[attr-defined]
+        service = self.fields["provider"]
+        assert isinstance(service, ServiceField)
+        service.offer(organization, self.instance.provider_id)
+        for name in ("port", "timeout"):
+            for code in ("invalid", "min_value", "max_value"):
+                limits = "1 to 65535" if name == "port" else "1 to 300"
+                self.fields[name].error_messages[code] = f"Type a whole number from {limits}."
+            self.fields[name].validators = [_between(1, 65535 if name == "port" else 300)]
+        if self.keeps_password:
+            self.fields["password"].help_text = "Leave blank to keep the stored one."
+
+    @property
+    def keeps_password(self) -> bool:
+        return bool(self.instance.pk and self.instance.password)
+
+    @property
+    def service(self) -> Provider | None:
+        """The provider that is chosen at the moment, also while the rest of the form is not valid."""
+        value = self["provider"].value()
+        return self.fields["provider"].queryset.filter(pk=value).first() if str(value or "").isdigit() else None  # type: ignore[attr-defined]
+
+    @property
+    def ports(self) -> str:
+        """For static/ports.js: which security a port stands for."""
+        return json.dumps({str(port): usual for port in (465, 587, 2525) if (usual := usual_security(port))})
+
+    def clean_host(self) -> str:
+        host = self.cleaned_data["host"].strip()
+        if "://" in host or "/" in host:
+            raise forms.ValidationError("Type only the host name, such as smtp.example.com, without slashes.")
+        if "@" in host:
+            raise forms.ValidationError("This is an email address; the host looks like smtp.example.com.")
+        try:
+            return dns_name(host)
+        except DestinationRefused as exc:
+            raise forms.ValidationError(str(exc)) from exc
+
+    def clean_username(self) -> str:
+        return _one_line(self.cleaned_data["username"].strip(), "user name")
+
+    def clean_password(self) -> str:
+        return _one_line(self.cleaned_data["password"], "password")
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        provider = data.get("provider")
+        if provider is not None and (obstacle := provider.sending_obstacle()):
+            self.add_error("provider", obstacle)
+        if provider is not None and provider.asks_for_app_password and data.get("password"):
+            data["password"] = "".join(data["password"].split())  # shown in groups, meant without the spaces
+        self._check_login(data)
+        return data
+
+    def _check_login(self, data: dict[str, Any]) -> None:
+        if "username" in self.errors or "password" in self.errors:
+            return
+        username, password = data.get("username", ""), data.get("password", "")
+        if password and not username:
+            self.add_error("username", "A password needs a user name. Clear the password if the server wants no login.")
+        elif username and not password and not self.keeps_password:
+            self.add_error("password", "Type the password. Clear the user name if the server wants no login.")
+        elif username and not password and self._goes_elsewhere(data):
+            self.add_error(
+                "password",
+                f"Type the password again: the stored one is for {self._stored_place()} and is sent nowhere else.",
+            )
+        unprotected = data.get("security") == Security.NONE and bool(username)
+        if unprotected and not data.get("accepts_clear_text"):
+            self.add_error(
+                "accepts_clear_text",
+                "Without TLS the password crosses the network readable. Switch this on if you accept that.",
+            )
+
+    def _goes_elsewhere(self, data: dict[str, Any]) -> bool:
+        """Whether the stored password would leave for another place, or less protected, than it was typed for."""
+        stored = self._stored
+        return (data.get("host"), data.get("port"), data.get("security")) != (stored.host, stored.port, stored.security)
+
+    @property
+    def _stored(self) -> Endpoint:
+        """As the row says; the instance carries the typed values once the form was cleaned."""
+        initial = self.initial
+        return Endpoint(str(initial.get("host")), int(initial.get("port") or 0), Security(initial.get("security")))
+
+    def _stored_place(self) -> str:
+        protection = {"tls": "TLS", "starttls": "STARTTLS", "none": "no protection"}[self._stored.security]
+        return f"{self._stored} with {protection}"
+
+    def endpoint(self) -> Endpoint:
+        data = self.cleaned_data
+        return Endpoint(data["host"], data["port"], Security(data["security"]), timeout=data["timeout"])
+
+    def credentials(self) -> Credentials | None:
+        """What is typed, with the stored password where the field was left blank. None: no login."""
+        data = self.cleaned_data
+        if not data["username"]:
+            return None
+        typed = Secret(data["password"])
+        return Credentials(data["username"], typed if typed else self.instance.password)
+
+    @property
+    def is_as_stored(self) -> bool:
+        """Whether a check of these values is a check of the saved server."""
+        decisive = {"host", "port", "security", "username", "password", "timeout"}
+        return bool(self.instance.pk) and decisive.isdisjoint(self.changed_data)
+
+    def save(self, commit: bool = True) -> MailServer:
+        """Store the values; what a check depends on marks the server as changed since its last check."""
+        server = super().save(commit=False)
+        if not self.is_as_stored:
+            server.changed_at = timezone.now()
+        server.organization = self.organization
+        if not server.username:
+            server.password = Secret("")
+        elif self.cleaned_data["password"]:
+            server.password = Secret(self.cleaned_data["password"])
+        if commit:
+            server.save()
+        return server
+
+
+def service_values(provider: Provider, typed: dict[str, Any]) -> dict[str, Any]:
+    """What choosing a service fills in: its server, and a name where none was typed (spec B3)."""
+    return {
+        **typed,
+        "name": typed.get("name") or provider.name,
+        "host": provider.smtp_host,
+        "port": provider.smtp_port,
+        "security": provider.smtp_security,
+        "timeout": provider.smtp_timeout,
+    }
+
+
+def _between(low: int, high: int) -> Callable[[int], None]:
+    def check(value: int) -> None:
+        if not low <= value <= high:
+            raise forms.ValidationError(f"Type a whole number from {low} to {high}.")
+
+    return check
+
+
+def _one_line(text: str, what: str) -> str:
+    if any(character in text for character in "\r\n\0"):
+        raise forms.ValidationError(f"A line break or a NUL character cannot be part of a {what}.")
+    return text
