@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from imapclient import imap_utf7
 
 from protocols.errors import ProtocolViolation, UnsafeArgument
 from protocols.imap import wellknown
 from protocols.imap.responses import Untagged, Value, tokens
 from protocols.wire import readable
-
-_SHIFTED = re.compile(rb"&([A-Za-z0-9+,]*)-", re.ASCII)
-_UNPRINTABLE_RUN = re.compile(r"[^\x20-\x7e]+")
 
 
 class SpecialUse(StrEnum):
@@ -63,7 +60,7 @@ def decode_name(raw_name: bytes) -> str:
     if not raw_name.isascii():
         return raw_name.decode("utf-8", "replace")
     try:
-        return _SHIFTED.sub(lambda match: _unshift(match[1]).encode(), raw_name).decode()
+        return str(imap_utf7.decode(raw_name))
     except (ValueError, binascii.Error):
         return raw_name.decode("ascii")
 
@@ -72,19 +69,7 @@ def encode_name(name: str) -> bytes:
     """Encode for a command. Raises UnsafeArgument for NUL and line breaks, ValueError never."""
     if any(character in name for character in "\r\n\0"):
         raise UnsafeArgument("A folder name cannot contain a line break or a NUL character; choose another name.")
-    return _UNPRINTABLE_RUN.sub(lambda match: _shift(match[0]), name.replace("&", "&-")).encode("ascii")
-
-
-def _unshift(encoded: bytes) -> str:
-    if not encoded:
-        return "&"
-    padded = encoded.replace(b",", b"/") + b"=" * (-len(encoded) % 4)
-    return base64.b64decode(padded, validate=True).decode("utf-16-be")
-
-
-def _shift(text: str) -> str:
-    encoded = base64.b64encode(text.encode("utf-16-be", "surrogatepass")).rstrip(b"=").replace(b"/", b",")
-    return f"&{encoded.decode('ascii')}-"
+    return bytes(imap_utf7.encode(name.encode("utf-8", "replace").decode()))
 
 
 _WELL_KNOWN = {
