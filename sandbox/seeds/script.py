@@ -8,7 +8,7 @@
 When: "41d 09:12" days ago at that time (UTC), "95m", "3h" ago, or "+1d 2h" after the letter before.
 Options, after a second bar or on a line of their own that begins with a bar: quote, html, flag, unread, draft,
 attach:NAME, charset:NAME, re:AW (the reply prefix), list:bob (came through a mailing list that bob reads).
-In the text {+3d} is the date three days after the letter.
+In the text {+3d} is the date three days after the conversation began, so that all of its letters mean the same day.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def _letter(conversation: _Conversation, sheet: _Sheet, parent: Letter | None, n
         flagged="flag" in values,
         draft="draft" in values,
     )
-    own_words = _DATE.sub(lambda match: _date(letter.at, int(match[1])), "\n".join(sheet.lines).strip())
+    began_at = letter.ancestors[0].at if letter.ancestors else letter.at
+    own_words = _DATE.sub(lambda match: _date(began_at, int(match[1])), "\n".join(sheet.lines).strip())
     signed = own_words if _among_ourselves(letter) or letter.draft or not sender.signature else _sign(letter, own_words)
     letter.text = signed
     if parent and "quote" in values:

@@ -186,3 +186,11 @@ def test_a_kill_while_seeding_leaves_nothing_half_done(tmp_path: Path, monkeypat
         assert interrupted.folders(ALICE) == []
     with open_store(tmp_path) as store:
         assert store.counts(store.folder(ALICE, "INBOX")).messages > 30
+
+
+def test_all_letters_of_a_conversation_mean_the_same_day() -> None:
+    letters = letters_written_by_hand(1_790_000_000)
+    visit = [letter.text.split(">")[0] for letter in letters if "Fleet check" in letter.subject]
+    day = re.search(r"tension check on (\d+ \w+)\?", visit[0])
+    assert day
+    assert f"{day[1]} at 14:00" in visit[1]
