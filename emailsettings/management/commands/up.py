@@ -104,6 +104,7 @@ class Command(BaseCommand):
     @contextlib.contextmanager
     def _running(self, parts: list[Part]) -> Iterator[list[Part]]:
         embedded.clear_stale(settings.VALKEY_SOCKET)
+        settings.STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise asks for it, even when nothing was collected
         first = [part for part in parts if part.name in ("broker", "sandbox")]
         try:
             for part in first:
@@ -124,6 +125,7 @@ class Command(BaseCommand):
         for part in started:
             part.wait_until_ready(20)
         call_command("load_catalog", verbosity=0, sandbox=bool(settings.SANDBOX_IMAP_PORT))
+        call_command("load_rules", verbosity=0)
         email, password = (os.environ.get(f"EMAILSETTINGS_ADMIN_{name}", "") for name in ("EMAIL", "PASSWORD"))
         if email and password and not User.objects.exists():
             setup.create_first_administrator(email, password)
@@ -153,7 +155,8 @@ class Command(BaseCommand):
                     count = failures[part.name] = failures.get(part.name, 0) + 1
                     again_at[part.name] = now + RESTART_AFTER[min(count, len(RESTART_AFTER)) - 1]
                     self.stderr.write(f"{part.name} ended and is started again. Its last words: {part.last_words()}")
-                elif now >= again_at.pop(part.name, now + 1):
+                elif now >= again_at[part.name]:
+                    del again_at[part.name]
                     part.stop()  # what is left of its own children
                     part.start()
 
