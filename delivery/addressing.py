@@ -23,6 +23,9 @@ def read_addresses(text: str) -> tuple[list[Address], list[str]]:
     good: dict[str, Address] = {}
     errors: list[str] = []
     for typed in parsed.addresses:
+        if typed.name and typed.address and f"<{typed.address}>" not in flat.replace("< ", "<").replace(" >", ">"):
+            errors.append(f"“{typed.name} {typed.address}” is unclear: write “Name <address>”, or commas between.")
+            continue
         try:
             address = checked_address(typed.address)
         except ValueError as exc:

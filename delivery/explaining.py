@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from delivery.deciding import may_decide
 from delivery.log import Row, rows
@@ -41,6 +43,27 @@ KINDS = {
 }
 
 
+class Button(NamedTuple):
+    """hint: what it does, for the tooltip."""
+
+    name: str
+    words: str
+    icon: str
+    kind: str
+    hint: str
+
+
+BUTTONS = (
+    Button("mark-sent", "It was sent", "check", "", "You know that it arrived. Nothing is sent."),
+    Button("send-again", "Send again", "send", "", "It may arrive twice."),
+    Button("try-again", "Try again", "rotate-cw", "primary", "Queues those who did not get it."),
+    Button("send-now", "Try now", "rotate-cw", "", "Does not wait for the next try."),
+    Button("save-copy", "Save the copy again", "save", "", "Files the copy in the Sent folder. Nothing is sent."),
+    Button("resend", "Send once more", "send", "", "Sends the same mail to the same people, as a new message."),
+    Button("cancel", "Cancel", "x", "danger", "Takes back what has not been sent."),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """Everything the page of one message shows; five queries, however many recipients there are."""
@@ -74,6 +97,20 @@ class Story:
     @property
     def failure_note(self) -> str:
         return next((one.note for one in self.recipients if one.state == State.FAILED and one.note), "")
+
+    @property
+    def newest_change(self) -> datetime | None:
+        """When the state that the message shows was reached last."""
+        return max((one.state_at for one in self.recipients if one.state == self.row.state), default=None)
+
+    @property
+    def resend_key(self) -> str:
+        """One resend per look at the page: a double click makes one message."""
+        return uuid.uuid4().hex
+
+    @property
+    def buttons(self) -> list[Button]:
+        return [button for button in BUTTONS if button.name in self.decisions]
 
     @property
     def decisions(self) -> frozenset[str]:

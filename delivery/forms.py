@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
@@ -149,6 +150,13 @@ def sendable_by(user: User, now: datetime) -> list[Mailbox]:
     return sorted(able, key=lambda mailbox: (mailbox.owner_id != user.pk, not mailbox.is_default, mailbox.display_name))
 
 
+class DayField(forms.DateField):
+    """A day of our times, picked from a calendar."""
+
+    widget = forms.DateInput(attrs={"type": "date"})
+    default_validators = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2200, 1, 1))]
+
+
 class LogFilterForm(forms.Form):
     """The filters above the log. What does not validate filters nothing, and says why."""
 
@@ -157,8 +165,8 @@ class LogFilterForm(forms.Form):
     )
     state = forms.ChoiceField(label="State", required=False, choices=[("", "Any state"), *State.choices])
     mailbox = MailboxChoiceField(Mailbox.objects.none(), label="Email account", required=False, empty_label="Any")
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = DayField(label="From", required=False)
+    until = DayField(label="To", required=False)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

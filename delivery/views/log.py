@@ -18,6 +18,7 @@ from delivery.forms import LogFilterForm
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued
 from organizations.models import User
+from organizations.operations import Operation
 from organizations.requests import SignedInRequest
 
 Decision = Callable[[OutboxMessage, User, datetime], int]
@@ -43,6 +44,7 @@ def email_log(request: SignedInRequest) -> HttpResponse:
     query = request.GET.copy()
     query["after"] = page.next
     context = {"form": form, "page": page, "older": f"?{query.urlencode()}", "filters": filters}
+    context["sees_all"] = request.user.may(Operation.VIEW_EMAIL_LOGS)
     if request.htmx and request.GET.get("after"):
         return render(request, "delivery/_log_rows.html", context)
     return render(request, "delivery/email_log.html", context)

@@ -1,0 +1,249 @@
+"""The email log: who sees which mail, the filters, the story of one message, and its buttons."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import MailboxGrant
+from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.states import SentCopy, State
+from delivery.tasks import submit_message
+from organizations.models import OperationGrant
+from organizations.operations import Operation
+from tests.delivery.conftest import states
+
+pytestmark = pytest.mark.django_db
+
+LOG = "/logs/email"
+
+
+@pytest.fixture
+def message(make_message, sending_mailbox, alice):
+    return make_message(sending_mailbox, alice, "bob@example.org", subject="Offer for Bob")
+
+
+def page_of(client, **query: str) -> str:
+    response = client.get(LOG, query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+# --- Who sees what ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.proves("I9", "A1", "F3")
+def test_everybody_sees_their_own_mail_and_that_of_mailboxes_they_may_read(
+    client_of, make_message, message, shared_mailbox, alice, bob, charlie, dana
+):
+    make_message(shared_mailbox, alice, "carol@example.org", subject="Shared news")
+    seen = {
+        person.name: [text for text in ("Offer for Bob", "Shared news") if text in page_of(client_of(person))]
+        for person in (alice, bob, charlie, dana)
+    }
+    assert seen == {"Alice": ["Offer for Bob", "Shared news"], "Bob": ["Shared news"], "Charlie": [], "Dana": []}
+
+
+@pytest.mark.proves("I9", "A4")
+def test_with_the_operation_one_sees_the_whole_organization_and_nothing_else(client_of, message, charlie, dana):
+    OperationGrant.objects.create(operation=Operation.VIEW_EMAIL_LOGS, user=charlie)
+    assert "Offer for Bob" in page_of(client_of(charlie))
+    assert "Offer for Bob" not in page_of(client_of(dana))
+
+
+@pytest.mark.proves("A1", "F3")
+@pytest.mark.parametrize("name", ["message", "log-row", "message-story"])
+def test_a_stranger_gets_404_for_every_page_of_a_message(client_of, message, charlie, dana, name):
+    for stranger in (charlie, dana):
+        assert client_of(stranger).get(reverse(f"delivery:{name}", args=[message.pk])).status_code == 404
+
+
+@pytest.mark.proves("F3")
+def test_a_right_to_read_that_ends_takes_the_mail_out_of_the_log_at_once(
+    client_of, make_message, shared_mailbox, alice, bob
+):
+    message = make_message(shared_mailbox, alice, "carol@example.org")
+    client, url = client_of(bob), None
+    url = reverse("delivery:message", args=[message.pk])
+    assert client.get(url).status_code == 200
+    MailboxGrant.objects.filter(user=bob).update(ends_at=timezone.now())
+    assert client.get(url).status_code == 404
+
+
+def test_who_only_sees_a_message_has_no_buttons_and_may_not_press_them(client_of, message, administrator):
+    client = client_of(administrator)
+    page = client.get(reverse("delivery:message", args=[message.pk])).content.decode()
+    assert "Cancel" not in page
+    assert client.post(reverse("delivery:decide", args=[message.pk, "cancel"])).status_code == 403
+    assert client.post(reverse("delivery:resend", args=[message.pk])).status_code == 403
+    assert states(message) == {"bob@example.org": State.QUEUED}
+
+
+# --- Filters and paging -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.proves("I9")
+def test_the_filters_narrow_the_log(client_of, make_message, make_mailbox, sending_mailbox, alice):
+    other = make_mailbox("alice@second.example", alice)
+    old = make_message(sending_mailbox, alice, "dave@example.org", subject="Old one")
+    OutboxMessage.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=40))
+    make_message(other, alice, "erin@example.org", subject="From the other")
+    failed = make_message(sending_mailbox, alice, "frank@example.org", "grace@example.org", subject="Half failed")
+    failed.recipients.filter(address__startswith="frank").update(state=State.FAILED)
+    everything = {"Old one", "From the other", "Half failed"}
+    client = client_of(alice)
+
+    def shown(**query: object) -> set[str]:
+        page = page_of(client, **query)
+        return {subject for subject in everything if subject in page}
+
+    week_ago = (timezone.now() - timedelta(days=7)).date().isoformat()
+    assert shown() == everything
+    assert shown(state="failed") == {"Half failed"}
+    assert shown(mailbox=other.pk) == {"From the other"}
+    assert shown(q="GRACE") == {"Half failed"}
+    assert shown(q="old ONE") == {"Old one"}
+    assert shown(since=week_ago) == everything - {"Old one"}
+    assert shown(until=week_ago) == {"Old one"}
+    assert shown(q="nobody at all") == set()
+    assert "Nothing matches" in page_of(client, q="nobody at all")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"state": "lost"},
+        {"mailbox": "999999999999999999999999"},
+        {"since": "yesterday"},
+        {"until": "9999-12-31"},
+        {"after": "9-9-9"},
+        {"after": f"{10**30}-{10**30}"},
+        {"q": "%_\\'\"\x01" * 20},
+        {"q": "x\0y"},
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_no_crash(client_of, message, alice, query):
+    assert client_of(alice).get(LOG, query).status_code == 200
+
+
+def test_of_somebody_elses_mailbox_the_filter_tells_nothing(client_of, make_mailbox, message, alice, bob):
+    hidden = make_mailbox("hidden@example.org", bob)
+    page = page_of(client_of(alice), mailbox=str(hidden.pk))
+    assert "hidden@example.org" not in page
+
+
+def test_the_pages_follow_each_other_without_gap_or_repetition(client_of, make_message, sending_mailbox, alice):
+    now = timezone.now()
+    for number in range(120):
+        make_message(sending_mailbox, alice, f"r{number}@example.org", subject=f"Number {number};")
+    OutboxMessage.objects.update(created_at=now)  # the same moment for all: the key decides
+    client, url, seen = client_of(alice), LOG, []
+    while url:
+        response = client.get(url, headers={"HX-Request": "true"})
+        seen += [row.message.subject for row in response.context["page"].rows]
+        url = f"{LOG}{response.context['older']}" if response.context["page"].next else None
+    assert seen == [f"Number {number};" for number in range(119, -1, -1)]
+
+
+def test_the_log_needs_as_many_queries_for_many_messages_as_for_one(
+    client_of, make_message, sending_mailbox, alice, assert_queries
+):
+    make_message(sending_mailbox, alice, "a@example.org")
+    client = client_of(alice)
+
+    def grow() -> None:
+        for number in range(10):
+            make_message(sending_mailbox, alice, *(f"r{number}-{one}@example.org" for one in range(5)))
+
+    assert_queries.constant(lambda: client.get(LOG), grow)
+
+
+def test_the_story_needs_as_many_queries_for_many_recipients_as_for_one(client_of, message, alice, assert_queries):
+    client, url, now = client_of(alice), reverse("delivery:message", args=[message.pk]), timezone.now()
+
+    def grow() -> None:
+        for number in range(20):
+            OutboxRecipient.objects.create(
+                message=message, address=f"r{number}@example.org", not_before=now, state_at=now, expires_at=now
+            )
+
+    assert_queries.constant(lambda: client.get(url), grow)
+
+
+def test_an_empty_log_says_what_will_be_here(client_of, charlie):
+    page = page_of(client_of(charlie))
+    assert "No mail sent yet" in page
+    assert reverse("delivery:compose") in page
+
+
+# --- One message ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.proves("I9", "I2")
+def test_the_story_tells_each_recipient_each_attempt_and_the_servers_own_words(
+    client_of, make_message, sending_mailbox, alice, sink
+):
+    message = make_message(sending_mailbox, alice, "bob@example.org", "gone@example.org")
+    sink.recipients = {"gone@example.org": "550 5.1.1 No such <user> here"}
+    submit_message(message.pk)
+    page = client_of(alice).get(reverse("delivery:message", args=[message.pk])).content.decode()
+    assert "550 5.1.1 No such &lt;user&gt; here" in page
+    assert f"127.0.0.1:{sink.port}" in page
+    assert "Failed for 1 of 2" in page
+    assert "Try again" in page
+    assert "Alice chose alice@example.org in From." in page
+
+
+@pytest.mark.proves("I3", "R19")
+def test_an_uncertain_message_offers_a_person_the_two_ways_out(client_of, message, alice, sink):
+    sink.after_dot = "drop"
+    submit_message(message.pk)
+    client = client_of(alice)
+    page = client.get(reverse("delivery:message", args=[message.pk])).content.decode()
+    assert "Possibly sent" in page
+    assert "It was sent" in page
+    assert "Send again" in page
+    client.post(reverse("delivery:decide", args=[message.pk, "mark-sent"]))
+    assert states(message) == {"bob@example.org": State.SENT}
+
+
+def test_a_button_pressed_too_late_changes_nothing_and_says_so(client_of, message, alice):
+    message.recipients.update(state=State.SENT)
+    response = client_of(alice).post(reverse("delivery:decide", args=[message.pk, "cancel"]), follow=True)
+    assert "it had moved on meanwhile" in response.content.decode()
+    assert states(message) == {"bob@example.org": State.SENT}
+
+
+@pytest.mark.proves("I6")
+def test_a_copy_that_failed_says_that_the_mail_was_sent_and_offers_to_save_it_again(client_of, message, alice):
+    message.recipients.update(state=State.SENT)
+    note = "The mail was sent; only the copy failed: the mailbox is full."
+    OutboxMessage.objects.filter(pk=message.pk).update(sent_copy=SentCopy.FAILED, sent_copy_note=note)
+    client = client_of(alice)
+    page = client.get(reverse("delivery:message", args=[message.pk])).content.decode()
+    assert note in page
+    assert "Save the copy again" in page
+    client.post(reverse("delivery:decide", args=[message.pk, "save-copy"]))
+    message.refresh_from_db()
+    assert message.sent_copy == SentCopy.WAITING
+
+
+@pytest.mark.proves("R20")
+def test_a_double_click_on_send_once_more_makes_one_message(client_of, message, alice):
+    message.recipients.update(state=State.SENT)
+    client, url = client_of(alice), reverse("delivery:resend", args=[message.pk])
+    answers = {client.post(url, {"submission_key": "one-click"}).url for _ in range(2)}
+    assert len(answers) == 1
+    assert message.resends.count() == 1
+
+
+def test_a_decision_that_does_not_exist_is_404(client_of, message, alice):
+    assert client_of(alice).post(reverse("delivery:decide", args=[message.pk, "explode"])).status_code == 404
+
+
+def test_a_decision_is_never_taken_by_a_link(client_of, message, alice):
+    assert client_of(alice).get(reverse("delivery:decide", args=[message.pk, "cancel"])).status_code == 405
+    assert states(message) == {"bob@example.org": State.QUEUED}
