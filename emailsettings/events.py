@@ -1,0 +1,119 @@
+"""Live news for open pages, as server-sent events: which cards to ask for again (see organizations/live.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+import redis
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts.models import Mailbox
+from accounts.rights import Right
+from delivery.models import OutboxMessage
+from mailservers.models import MailServer
+from mailstore.models import Folder, SyncSchedule
+from organizations import live
+from organizations.models import User
+
+STREAM_SECONDS = 60.0  # then the browser comes back by itself; a forgotten page does not hold a worker
+RETRY_MILLISECONDS = 500
+HEARTBEAT_SECONDS = 15.0  # silence after which a comment keeps proxies from closing the line
+POLL_SECONDS = 1.0  # without a broker
+
+News = AsyncIterator[tuple[str, int] | None]
+
+
+@require_GET
+async def events(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream `event: KIND` with `data: {"pk": N}` about rows that the user may know of, for a minute."""
+    user = await request.auser()
+    assert isinstance(user, User)
+    return StreamingHttpResponse(
+        _stream(user),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(user: User) -> AsyncIterator[str]:
+    yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    loop = asyncio.get_running_loop()
+    quiet_since = loop.time()
+    try:
+        async for news in _news(user):
+            if news is not None and await _may_know(user, *news):
+                yield f"event: {news[0]}\ndata: {json.dumps({'pk': news[1]})}\n\n"
+                quiet_since = loop.time()
+            elif loop.time() - quiet_since >= HEARTBEAT_SECONDS:
+                yield ": still here\n\n"
+                quiet_since = loop.time()
+    except redis.RedisError:
+        return  # the browser tries again; pages work without news
+
+
+def _news(user: User) -> News:
+    if settings.CACHE_URL.startswith("locmem"):
+        return _poll(user, seconds=STREAM_SECONDS)
+    return live.listen(user.organization_id, seconds=STREAM_SECONDS)
+
+
+async def _poll(user: User, *, seconds: float) -> News:
+    """News without a broker: look at the schedule rows of the organization each second."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    before = await _schedules(user)
+    while loop.time() < end:
+        yield None
+        await asyncio.sleep(POLL_SECONDS)
+        now = await _schedules(user)
+        for pk in now:
+            if now[pk] != before.get(pk):
+                yield "mailbox", pk
+        before = now
+
+
+@sync_to_async
+def _schedules(user: User) -> dict[int, tuple[object, ...]]:
+    rows = SyncSchedule.objects.filter(mailbox__organization_id=user.organization_id)
+    columns = ("leased_until", "finished_at", "folder_name", "done", "total", "waiting_for", "mailbox__attention_since")
+    return {pk: tuple(values) for pk, *values in rows.values_list("pk", *columns)}
+
+
+@sync_to_async
+def _may_know(user: User, kind: str, pk: int) -> bool:
+    """Ask anew for each announcement: the user's rights may have changed since the page was opened."""
+    allowed = _KINDS.get(kind)
+    present = User.objects.filter(pk=user.pk, is_active=True).first()
+    return allowed is not None and present is not None and allowed(present, pk, timezone.now())
+
+
+def _mailbox(user: User, pk: int, now: datetime) -> bool:
+    return Mailbox.objects.visible_to(user, now).filter(pk=pk).exists()
+
+
+def _folder(user: User, pk: int, now: datetime) -> bool:
+    readable = Mailbox.objects.allowing(Right.ACCESS, user, now)
+    return Folder.objects.filter(pk=pk, mailbox__in=readable).exists()
+
+
+def _mail_server(user: User, pk: int, now: datetime) -> bool:
+    return MailServer.objects.manageable_by(user).filter(pk=pk).exists()
+
+
+def _outbox(user: User, pk: int, now: datetime) -> bool:
+    return OutboxMessage.objects.visible_to(user, now).filter(pk=pk).exists()
+
+
+_KINDS: dict[str, Callable[[User, int, datetime], bool]] = {
+    "mailbox": _mailbox,
+    "folder": _folder,
+    "mailserver": _mail_server,
+    "outbox": _outbox,
+}
