@@ -45,6 +45,12 @@ class Product:
     state: Path
     process: subprocess.Popen[bytes]
 
+    def kill(self) -> None:
+        """Pull the plug: SIGKILL to `./run` itself, and wait until its parts have noticed."""
+        self.process.kill()
+        self.process.wait()
+        wait_until(lambda: not self.processes(), f"end of {self.processes()}")
+
     @property
     def output(self) -> str:
         """What `./run` has printed so far."""
@@ -110,7 +116,7 @@ def running_product(state: Path, **variables: str) -> Iterator[Product]:
         yield product
     finally:
         stop(process, number=signal.SIGINT, seconds=STOPS_IN)
-    if process.returncode not in (0, 130):
+    if process.returncode not in (0, 130, -signal.SIGKILL):  # the last is `kill()`
         raise RuntimeError(f"./run ended with {process.returncode}. It said:\n{product.output}")
     wait_until(lambda: not running_on(state), f"end of {running_on(state)}", seconds=3)
 
