@@ -94,7 +94,7 @@ class Command(BaseCommand):
             [
                 *(sys.executable, "-m", "sandbox", "--state", str(settings.SANDBOX_DIR)),
                 *("--imap-port", str(ports[0]), "--smtp-port", str(ports[1])),
-                *("--password-file", str(settings.SANDBOX_DIR / "password")),
+                *("--password-file", str(settings.SANDBOX_DIR / "password"), "--parent", str(os.getpid())),
             ],
             settings.STATE_DIR / "logs" / "sandbox.log",
             grace=3,
