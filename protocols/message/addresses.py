@@ -20,7 +20,8 @@ class Address:
     """A mailbox as a header field gives it.
 
     name:    the display name, decoded; "" when there is none.
-    address: the addr-spec as written, never decoded; without "@" for a local user; "" when the field holds no address.
+    address: the addr-spec as written, never decoded; "" when the field holds none; without "@" where the
+             brackets hold only a local part.
     """
 
     name: str
@@ -201,10 +202,10 @@ class _Scanner:
         holders = [word for word in words if _holds_address(word)]
         comment = _words(" ".join(self.comments))
         if not holders:
-            only = words[0]
-            if len(words) == 1 and only.kind == _ATOM and not _ENCODED_WORD.search(only.text):
-                self.found.append(Address(comment, clean(only.text)))
-            elif name := _phrase(words) or comment:
+            name = _phrase(words)
+            if name and comment:
+                name = f"{name} ({comment})"
+            if name := name or comment:
                 self.found.append(Address(name, ""))
                 self.defects.append("malformed_address")
             return

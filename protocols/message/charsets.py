@@ -12,9 +12,7 @@ from functools import lru_cache
 
 # Labels seen in real mail that Python does not know, or where a superset reads more (as browsers do).
 _ALIASES = {
-    "ascii": "cp1252",
-    "us-ascii": "cp1252",
-    "ansi_x3.4-1968": "cp1252",
+    "ansi_x3.4-1968": "ascii",
     "iso-8859-1": "cp1252",
     "iso8859-1": "cp1252",
     "iso_8859-1": "cp1252",
@@ -56,9 +54,13 @@ _REFUSED = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_esca
 # Escapes in 7-bit octets: being ASCII says nothing about the text.
 _SEVEN_BIT = ("iso2022", "utf-7", "hz", "utf-16", "utf-32", "cp037", "cp273", "cp424", "cp500", "cp1026", "cp1140")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,39}")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SAMPLE = 4096
-_TOLERATED = 0.02
+_TOLERATED = 0.02  # of the characters may be broken
+_FOREIGN = 0.2  # of the octets are not ASCII: a script of its own
+_FEWEST = 12  # octets that are not ASCII: fewer tell nothing
+_ASCII = bytes(range(128))
 
 
 @lru_cache(maxsize=512)
@@ -91,7 +93,9 @@ def decode_text(data: bytes, label: str = "", *, truncated: bool = False) -> str
             return _storable(text)
     for candidate in candidates:
         text = data.decode(candidate, "replace")
-        if text.count("\ufffd") <= max(2, len(text) * _TOLERATED):
+        wrong = text.count("\ufffd")
+        # A few broken characters among many right ones: the label is true, the text was damaged on its way.
+        if wrong <= max(2, len(text) * _TOLERATED) and len(_NOT_ASCII.findall(text)) >= 2 * wrong:
             return _storable(text)
     guess = _guess(data)
     return _storable(data.decode(guess, "replace") if guess else _latin(data))
@@ -116,11 +120,17 @@ def _strictly(data: bytes, codec: str, *, truncated: bool = False) -> str | None
 
 
 def _guess(data: bytes) -> str | None:
-    """Ask charset-normalizer about a bounded sample around the first octets that are not ASCII."""
+    """Ask charset-normalizer about a bounded sample around the first octets that are not ASCII.
+
+    It is unsure where only a few letters are not ASCII: such text is most likely Western, and None is returned.
+    """
+    first = next((at for at in range(0, len(data), _SAMPLE) if not data[at : at + _SAMPLE].isascii()), 0)
+    sample = data[first : first + _SAMPLE]
+    if len(sample.translate(None, _ASCII)) < max(_FEWEST, len(sample) * _FOREIGN):
+        return None
     from charset_normalizer import from_bytes  # costs 30 ms to import, rarely needed
 
-    first = next((at for at in range(0, len(data), _SAMPLE) if not data[at : at + _SAMPLE].isascii()), 0)
-    best = from_bytes(data[first : first + _SAMPLE]).best()
+    best = from_bytes(sample).best()
     return codec_for(best.encoding) if best is not None else None
 
 

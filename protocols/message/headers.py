@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from protocols.message.charsets import decode_header_octets, decode_text
@@ -92,7 +90,7 @@ def with_line_feeds(raw: bytes, limits: Limits) -> bytes:
 
 
 def _blank_line(raw: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """Return (start of the body, end of the fields) around the first empty line; None when there is none."""
+    """Return (start of the body, end of the fields) around the first empty line of raw[start:end]; None without one."""
     for empty in (b"\n", b"\r\n"):
         if raw.startswith(empty, start, end):
             return start + len(empty), start
@@ -167,17 +165,23 @@ def _decode_payload(payload: str, encoding: str) -> bytes:
     return binascii.a2b_qp(octets.replace(b" ", b"_"), header=True)
 
 
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BASE64_AND_SPACE = _BASE64 + b"= \t\r\n"
+_NOT_BASE64 = bytes(octet for octet in range(256) if octet not in _BASE64)
+_MOST_JUNK = 20  # one octet in twenty
 
 
 def decode_base64(data: bytes) -> bytes:
-    """Decode as much as there is: white space, junk, missing or misplaced padding are forgiven."""
+    """Decode as much as there is: white space, some junk, missing or misplaced padding are forgiven.
+
+    Where more than one octet in twenty cannot be base64, the label is wrong: `data` is returned as it is.
+    """
+    if len(data.translate(None, _BASE64_AND_SPACE)) * _MOST_JUNK > len(data):
+        return data
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:
-        pass
-    letters = _NOT_BASE64.sub(b"", data)
+        letters = data.translate(None, _NOT_BASE64)
     if len(letters) % 4 == 1:
         letters = letters[:-1]
-    decode: Callable[[bytes], bytes] = base64.b64decode
-    return decode(letters + b"=" * (-len(letters) % 4))
+    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))

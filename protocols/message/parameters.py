@@ -87,15 +87,13 @@ def _join(parts: dict[int, tuple[str, bool]]) -> str:
     """Join the sections of one RFC 2231 parameter in order, up to the first gap."""
     octets: list[bytes] = []
     charset = ""
-    for number in range(len(parts)):
-        if number not in parts:
-            if number == 0:
-                continue  # some writers count from 1
-            break
+    number = 0 if 0 in parts else 1  # some writers count from 1
+    while number in parts:
         value, is_encoded = parts[number]
         if is_encoded and not octets and value.count("'") >= 2:
             charset, _, value = value.split("'", 2)
         octets.append(unquote_to_bytes(value) if is_encoded else value.encode("utf-8", "replace"))
+        number += 1
     joined = b"".join(octets)
     text = decode_text(joined, charset)
     return clean(decode_words(text) if "=?" in text else text)

@@ -122,6 +122,8 @@ def _parse(raw: bytes, limits: Limits) -> MessageSummary:
         defects.append("unreadable_date" if date_field else "no_date")
     text, attachments = _bodies(raw, root, limits)
     message_ids = message_ids_in(head.first(b"message-id"), 1)
+    if not message_ids:
+        defects.append("no_message_id")
     auto_submitted = head.first(b"auto-submitted").decode("ascii", "replace")
     return MessageSummary(
         message_id=message_ids[0] if message_ids else "",

@@ -37,6 +37,7 @@ _HEADER_LINE = re.compile(
 _SENDER_WORDS = frozenset(
     ("from", "von", "de", "da", "van", "fra", "från", "od", "от", "发件人", "寄件者", "差出人", "보낸 사람")
 )
+_RULE = re.compile(r"\s*+[-_=*~]{5,}+\s*+")
 _SPACES = re.compile(r"\s+")
 
 
@@ -123,7 +124,7 @@ def preview(text: str, length: int = 200, *, window: int = 4096) -> str:
     own: list[str] = []
     size = 0
     for index, line in enumerate(lines):
-        if is_quoted(line):
+        if is_quoted(line) or _RULE.fullmatch(line):
             continue
         if own and (line.rstrip() == "--" or _ORIGINAL.match(line) or _is_header_block(lines, index)):
             break

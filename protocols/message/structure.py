@@ -135,11 +135,10 @@ class _Scan:
 
     def _begin_part(self, parent: Part, start: int) -> int:
         """Read the head of the part at `start`; return where its body begins."""
-        last = min(len(self.raw), start + self.limits.header_bytes)
-        head = read_head(self.raw, start, last, wanted=CONTENT_FIELDS, limits=self.limits)
-        delimiter = self._delimiter_within(start, head.body_start)
-        if delimiter is not None:  # the head ends without an empty line, there is no body
-            head = read_head(self.raw, start, delimiter, wanted=CONTENT_FIELDS, limits=self.limits)
+        end = min(len(self.raw), start + self.limits.header_bytes)
+        delimiter = self._delimiter_within(start, end)  # the head ends there, should there be no empty line
+        end = end if delimiter is None else delimiter
+        head = read_head(self.raw, start, end, wanted=CONTENT_FIELDS, limits=self.limits)
         self.defects += head.defects
         number = str(len(parent.children) + 1)
         default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
