@@ -23,14 +23,14 @@ USUAL_PORTS = (25, 465, 587)
 SECURITIES = [(SecurityChoice.NONE, "None"), (SecurityChoice.STARTTLS, "STARTTLS"), (SecurityChoice.TLS, "TLS")]
 
 
-class ServiceField(forms.ModelChoiceField):
+class ServiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
     """Known providers in two groups; the empty choice is any other server."""
 
     widget = forms.Select
 
     def offer(self, organization: Organization, chosen: int | None) -> None:
         visible = Provider.objects.visible_to(organization).filter(~Q(smtp_host="") | Q(status=Status.NOT_POSSIBLE))
-        self.queryset = visible | Provider.objects.filter(pk=chosen)
+        self.queryset = visible | Provider.objects.filter(pk=chosen or 0)
         rows = list(self.queryset.values_list("pk", "name", "often_used").order_by("name"))
         self.choices = [
             ("", "Other server"),
@@ -162,7 +162,7 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
     def _stored(self) -> Endpoint:
         """As the row says; the instance carries the typed values once the form was cleaned."""
         initial = self.initial
-        return Endpoint(str(initial.get("host")), int(initial.get("port") or 0), Security(initial.get("security")))
+        return Endpoint(str(initial.get("host")), int(initial.get("port") or 0), Security(str(initial.get("security"))))
 
     def _stored_place(self) -> str:
         protection = {"tls": "TLS", "starttls": "STARTTLS", "none": "no protection"}[self._stored.security]
@@ -188,7 +188,7 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def save(self, commit: bool = True) -> MailServer:
         """Store the values; what a check depends on marks the server as changed since its last check."""
-        server = super().save(commit=False)
+        server: MailServer = super().save(commit=False)
         if not self.is_as_stored:
             server.changed_at = timezone.now()
         server.organization = self.organization
