@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import imaplib
-import os
 import smtplib
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -31,8 +31,9 @@ def test_a_command_runs_on_a_cluster_of_its_own_and_its_exit_status_is_kept():
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert finished.returncode == 7, finished.stderr
-    assert finished.stdout.startswith("postgres://emailsettings@%2Ftmp%2Fes-pg-")
-    assert not os.path.exists(finished.stdout.split("@")[1].replace("%2F", "/").rsplit("/", 1)[0])
+    folder = finished.stdout.removeprefix("postgres://emailsettings@/").rpartition("/")[0]
+    assert folder.startswith("/tmp/es-pg-")
+    assert not Path(folder).exists()
 
 
 def test_a_page_under_watch_that_calls_elsewhere_is_reported(page, browser_watch):

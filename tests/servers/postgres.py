@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
@@ -50,7 +49,7 @@ class Cluster:
 
     def url(self, database: str = "postgres") -> str:
         """What to give as DATABASE_URL."""
-        return f"postgres://{USER}@{quote(str(self.folder), safe='')}/{database}"
+        return f"postgres://{USER}@/{self.folder}/{database}"
 
     def create_database(self, name: str) -> str:
         """Make an empty database; return its URL."""
