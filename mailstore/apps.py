@@ -6,6 +6,7 @@ class MailstoreConfig(AppConfig):
     verbose_name = "Stored mail"
 
     def ready(self) -> None:
-        from mailstore import deletion
+        from mailstore import deletion, enrolment
 
         deletion.listen()
+        enrolment.listen()

@@ -64,6 +64,16 @@ def request_sync(mailbox_pk: int) -> None:
     transaction.on_commit(lambda: _nudge(mailbox_pk))
 
 
+def make_due(mailbox_pk: int) -> None:
+    """What decides about the sync of a mailbox was changed: try it now. Nothing happens where downloading is off.
+
+    Nobody asked, so this is no request; a login that was refused keeps its time here too.
+    """
+    rows = SyncSchedule.objects.filter(mailbox_id=mailbox_pk, mailbox__downloads=True, mailbox__login_refusals=0)
+    if rows.update(due_at=timezone.now(), nudged_at=None, waiting_for="its turn"):
+        transaction.on_commit(lambda: _nudge(mailbox_pk))
+
+
 def progress(schedule: SyncSchedule | None, now: datetime) -> Progress:
     """Say what the mailbox of `schedule` is doing; None is a mailbox that does not receive."""
     if schedule is None:

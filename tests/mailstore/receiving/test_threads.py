@@ -72,7 +72,6 @@ def test_two_mailboxes_never_share_a_conversation(store, make_mailbox, alice, in
 
     store(fetched(1, QUESTION))
     other = make_mailbox("other@example.org", alice)
-    SyncSchedule.objects.create(mailbox=other, due_at=timezone.now())
     fence = SyncSchedule.objects.claim(other.pk, timezone.now())
     folder = make_folder(other, "INBOX")
     with PackWriter(other.pk, fence) as packs:
