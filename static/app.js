@@ -8,12 +8,14 @@ import { csrfToken } from "./csrf.js";
 import { toast } from "./toast.js";
 
 document.addEventListener("htmx:configRequest", (event) => {
-  event.detail.headers["X-CSRFToken"] = csrfToken();
+  const { headers, formData } = event.detail;
+  headers["X-CSRFToken"] = csrfToken();
+  if (formData.has("csrfmiddlewaretoken")) formData.set("csrfmiddlewaretoken", csrfToken());
 });
 
 // A failed request must not pass in silence; what was typed stays where it is.
 const SENTENCES = {
-  403: "You may not do this. Ask an administrator for the right, or reload the page if you signed in again elsewhere.",
+  403: "You may not do this. If you signed in or out in another window, reload the page; otherwise an administrator can give you the right.",
   404: "This no longer exists. Somebody may have deleted it; reload the page to see what is there now.",
   413: "This is too large for the server to take.",
   429: "That was too often in a short time. Wait a minute, then try again.",

@@ -4,6 +4,8 @@
    replaces itself, soon and at most once per pause. Announcements may be lost: whenever the stream begins again,
    everything is fetched once. A hidden page lets go of its connection, since browsers keep only six per server. */
 
+import { toast } from "./toast.js";
+
 const PAUSE = 250; // milliseconds
 const waiting = new Map(); // element -> timer
 let source = null;
@@ -25,13 +27,19 @@ async function refetch(element) {
   } catch {
     return; // the next announcement, or the next connection, asks again
   }
-  if (answer.redirected || answer.headers.has("HX-Redirect")) return location.reload(); // signed out meanwhile
+  if (answer.headers.has("HX-Redirect")) return signedOut();
   if (answer.status === 404) return element.remove();
   if (!answer.ok) return;
   const place = focusedPlace(element);
   const successor = place && { id: element.id };
   window.htmx.swap(element, await answer.text(), { swapStyle: "outerHTML" });
   if (successor?.id) focusables(document.getElementById(successor.id))[place.index]?.focus();
+}
+
+// No reload: somebody may be typing, and a sign-in in another window is enough to go on.
+function signedOut() {
+  release();
+  toast("You are signed out. Sign in again in another window, then go on here; what you typed stays.", "bad");
 }
 
 // The focus survives: it goes to the same control of the new element (htmx looks after those with an id).

@@ -39,7 +39,8 @@ def control(
 
 @register.filter
 def looks_like(field: BoundField) -> str:
-    """Which component draws this field: "toggle", "segmented", "hidden" or "input"."""
+    """Which component draws this field: "toggle", "segmented", "select", "hidden" or "input"."""
     if field.is_hidden:
         return "hidden"
-    return {"checkbox": "toggle", "radioselect": "segmented"}.get(field.widget_type, "input")
+    shapes = {"checkbox": "toggle", "radioselect": "segmented", "select": "select"}
+    return shapes.get(field.widget_type, "input")

@@ -30,7 +30,9 @@ class StyleForm(forms.Form):
     password = forms.CharField(
         widget=forms.PasswordInput, help_text="Leave blank to keep the stored one.", required=False
     )
-    period = forms.ChoiceField(label="Download", choices=[("week", "The last week"), ("all", "Everything")])
+    period = forms.ChoiceField(
+        label="Download", choices=[("week", "The last week"), ("all", "Everything")], required=False
+    )
     body = forms.CharField(label="Note", widget=forms.Textarea(attrs={"rows": 3}), required=False)
     is_default = forms.BooleanField(
         label="Default server", required=False, initial=True, help_text="Used where nobody chose another one."
@@ -48,9 +50,9 @@ def render(request: HttpRequest, name: str, context: dict[str, object], status: 
 def style(request: HttpRequest) -> HttpResponse:
     if "message" in request.GET:
         messages.success(request, "Saved. The server is used from now on.")
-    wrong = StyleForm({"name": "", "host": "smtp northwind", "port": "", "security": "tls"})
+    wrong = StyleForm({"name": "", "host": "smtp northwind", "port": "", "security": "tls"}, auto_id="page_%s")
     context = {
-        "form": StyleForm(),
+        "form": StyleForm(auto_id="more_%s"),
         "wrong": wrong,
         "checked_at": timezone.now() - timedelta(minutes=4),
         "long": "A mailbox with a very long name that nobody would type by hand but somebody imported",
