@@ -46,7 +46,7 @@ _TOKEN = re.compile(_AN_ATOM + _A_QUOTED_STRING + _A_SPACE, re.DOTALL)
 _BARE_TOKEN = re.compile(_AN_ATOM + _NO_QUOTED_STRING + _A_SPACE)
 _ANGLE = re.compile(r'<((?:[^<>"]|"(?:[^"\\]|\\.)*+")*+)>', re.DOTALL)
 _BARE_ANGLE = re.compile(r"<([^<>]*+)>")
-_COMMENT_MARK = re.compile(r"[()]|\\.", re.DOTALL)
+_COMMENT_STEP = re.compile(r"(?:[^()\\]|\\.)*+([()])", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=")
 _SIMPLE_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
@@ -163,12 +163,13 @@ class _Scanner:
         return position + 1
 
     def _comment(self, start: int) -> int:
-        depth = 0
-        for mark in _COMMENT_MARK.finditer(self.text, start):
-            depth += {"(": 1, ")": -1}.get(mark.group(), 0)
+        depth, position = 0, start
+        while step := _COMMENT_STEP.match(self.text, position):
+            position = step.end()
+            depth += 1 if step[1] == "(" else -1
             if depth == 0:
-                self.comments.append(self.text[start + 1 : mark.start()])
-                return mark.end()
+                self.comments.append(self.text[start + 1 : position - 1])
+                return position
         self.comments_open = True
         self.defects.append("malformed_address")
         return start + 1

@@ -110,7 +110,7 @@ def test_no_more_addresses_are_read_than_the_limit_says():
     assert found.defects == ("too_many_addresses",)
 
 
-@pytest.mark.proves("T13", "T14")
+@pytest.mark.proves("T13")
 @pytest.mark.parametrize(
     "unit",
     [

@@ -170,7 +170,10 @@ def test_a_preview_is_short_and_never_empty_for_a_mail_that_only_quotes():
 )
 def test_hostile_text_is_split_in_linear_time(unit: str):
     text = (unit * 100_000)[:100_000]
-    start = time.process_time()
-    split_history(text)
-    preview(text)
-    assert time.process_time() - start < 0.5
+    best = 1.0
+    for _ in range(3):  # the best of three: a busy machine makes processor time longer too
+        start = time.process_time()
+        split_history(text)
+        preview(text)
+        best = min(best, time.process_time() - start)
+    assert best < 0.1

@@ -179,6 +179,9 @@ def test_prefixes_and_list_tags_are_left_out(subject: str, expected: str):
 @pytest.mark.proves("T14")
 @pytest.mark.parametrize("unit", ["re:", "re ", "[a", "[a]", "re[", "re[1", " ", "(fwd)", "回"])
 def test_a_hostile_subject_is_read_in_linear_time(unit: str):
-    start = time.process_time()
-    normalised_subject((unit * 100_000)[:100_000])
-    assert time.process_time() - start < 0.5
+    best = 1.0
+    for _ in range(3):  # the best of three: a busy machine makes processor time longer too
+        start = time.process_time()
+        normalised_subject((unit * 100_000)[:100_000])
+        best = min(best, time.process_time() - start)
+    assert best < 0.1
