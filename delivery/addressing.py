@@ -27,7 +27,7 @@ def read_addresses(text: str) -> tuple[list[Address], list[str]]:
             errors.append(f"“{typed.name} {typed.address}” is unclear: write “Name <address>”, or commas between.")
             continue
         try:
-            address = checked_address(typed.address)
+            address = checked_address(typed.address or typed.name)
         except ValueError as exc:
             errors.append(f"“{shown(typed)}” is not an email address: {exc}")
         else:

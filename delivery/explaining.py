@@ -7,25 +7,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from accounts.models import Mailbox
+from accounts.rights import Right
 from delivery.deciding import may_decide
 from delivery.log import Row, rows
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.states import SentCopy, State
 from organizations.models import User
 from protocols.diagnosis import Who
+from protocols.message.content import open_message
 
+LONGEST_TEXT = 20_000  # characters
 PHASES = {
-    "before connecting": "before connecting",
-    "claim": "before handing it over",
+    "before connecting": "getting ready",
+    "connection": "connecting",
+    "claim": "getting ready",
     "dns": "looking up the server",
     "tcp": "connecting",
     "tls": "securing the line",
-    "greeting": "at the greeting",
+    "greeting": "waiting for the greeting",
     "starttls": "securing the line",
-    "capabilities": "at the introduction",
+    "capabilities": "introducing us",
     "login": "signing in",
     "sender": "naming sender and recipients",
-    "message": "after handing over the message",
+    "message": "handing over the message",
 }
 WHO = {
     Who.USER: "You can do this",
@@ -66,13 +71,18 @@ BUTTONS = (
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything the page of one message shows; five queries, however many recipients there are."""
+    """Everything the page of one message shows; as many queries for one recipient as for a hundred.
+
+    text: what was written, for those who may read it; None for the others.
+    """
 
     row: Row
     recipients: list[OutboxRecipient]
     attempts: list[Attempt]
     reasons: list[str]
     may_decide: bool
+    now: datetime
+    text: str | None
 
     @property
     def message(self) -> OutboxMessage:
@@ -80,8 +90,9 @@ class Story:
 
     @property
     def next_try(self) -> datetime | None:
-        """When the next try is due, where one is."""
-        return min((one.not_before for one in self.recipients if one.state == State.QUEUED), default=None)
+        """When the next try is due; None where none is, or where it is due already."""
+        waiting = min((one.not_before for one in self.recipients if one.state == State.QUEUED), default=None)
+        return waiting if waiting is not None and waiting > self.now else None
 
     @property
     def explanation(self) -> dict[str, object] | None:
@@ -120,7 +131,7 @@ class Story:
         states = set(self.row.counts)
         possible = {
             "cancel": State.QUEUED in states,
-            "send-now": self.next_try is not None and bool(self.attempts),
+            "send-now": self.next_try is not None,
             "try-again": State.FAILED in states,
             "mark-sent": State.UNCERTAIN in states,
             "send-again": State.UNCERTAIN in states,
@@ -138,7 +149,21 @@ def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
         attempts=list(message.attempts.all()),
         reasons=reasons(message),
         may_decide=may_decide(user, message, now),
+        now=now,
+        text=_text(message) if _may_read(message, user, now) else None,
     )
+
+
+def _may_read(message: OutboxMessage, user: User, now: datetime) -> bool:
+    """Who sees that a mail was sent does not see what it says: that takes having written it, or access (F3)."""
+    if message.author_id == user.pk:
+        return True
+    return Mailbox.objects.allowing(Right.ACCESS, user, now).filter(pk=message.mailbox_id or 0).exists()
+
+
+def _text(message: OutboxMessage) -> str:
+    text = open_message(bytes(message.raw)).text or ""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n[...]"
 
 
 def reasons(message: OutboxMessage) -> list[str]:

@@ -165,8 +165,8 @@ class LogFilterForm(forms.Form):
     )
     state = forms.ChoiceField(label="State", required=False, choices=[("", "Any state"), *State.choices])
     mailbox = MailboxChoiceField(Mailbox.objects.none(), label="Email account", required=False, empty_label="Any")
-    since = DayField(label="From", required=False)
-    until = DayField(label="To", required=False)
+    since = DayField(label="Since", required=False)
+    until = DayField(label="Until", required=False)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -228,6 +228,10 @@ class Attempt(models.Model):
         return self.pk
 
     @property
+    def was_taken(self) -> bool:
+        return 200 <= self.code < 300
+
+    @property
     def milliseconds(self) -> int | None:
         return None if self.ended_at is None else round((self.ended_at - self.started_at).total_seconds() * 1000)
 

@@ -247,3 +247,10 @@ def test_a_decision_that_does_not_exist_is_404(client_of, message, alice):
 def test_a_decision_is_never_taken_by_a_link(client_of, message, alice):
     assert client_of(alice).get(reverse("delivery:decide", args=[message.pk, "cancel"])).status_code == 405
     assert states(message) == {"bob@example.org": State.QUEUED}
+
+
+@pytest.mark.proves("F3")
+def test_who_sees_the_log_does_not_see_what_was_written(client_of, message, alice, administrator):
+    url = reverse("delivery:message", args=[message.pk])
+    assert client_of(alice).get(url).context["story"].text == "Hello\n"
+    assert client_of(administrator).get(url).context["story"].text is None

@@ -1,0 +1,152 @@
+"""The composer and the log in a real browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import BrowserContext, Page, expect
+
+from delivery.models import Attempt, OutboxMessage
+from delivery.states import SentCopy, State
+from delivery.tasks import submit_message
+from organizations.models import User
+from protocols.diagnosis import Cause, Diagnosis, Retry, Who
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DIAGNOSIS = Diagnosis(
+    "recipient-unknown",
+    "The recipient's address does not exist.",
+    (Cause("There is a typing error in the address, or the mailbox was closed.", "Correct it.", Who.USER, "to"),),
+    Retry.STOP,
+)
+
+
+@pytest.fixture
+def signed_in(context: BrowserContext, live_server, client_of: Callable, alice: User) -> User:
+    cookie = client_of(alice).cookies["sessionid"]
+    context.route("**/events", lambda route: route.fulfill(status=204))  # needs ASGI, which the test server is not
+    context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
+    return alice
+
+
+@pytest.fixture
+def log_of_many_states(make_message, mailbox, alice) -> list[OutboxMessage]:
+    """One message in each state, with what belongs to it."""
+    now = timezone.now()
+    made = []
+    for number, state in enumerate(State):
+        subject = ["Offer 2026-118 for the new warehouse", "Re: Delivery window", "Zamówienie 5531: potwierdzenie",
+                   "Invoice", "お見積りの件", ""][number]  # fmt: skip
+        message = make_message(
+            mailbox,
+            alice,
+            "maria.lindqvist@customer.example",
+            "somebody-with-a-very-long-address-indeed@department.subsidiary.customer.example",
+            subject=subject,
+            attachment_count=number % 2,
+            sent_copy=SentCopy.FAILED if state == State.SENT else SentCopy.NOT_WANTED,
+            sent_copy_note="The mail was sent; only the copy failed: the mailbox is full."
+            if state == State.SENT
+            else "",
+        )
+        attempt = Attempt.objects.create(
+            message=message,
+            server="smtp.example.org:465",
+            started_at=now - timedelta(minutes=3),
+            ended_at=now - timedelta(minutes=3) + timedelta(milliseconds=480),
+            phase="sender",
+            tls="TLS 1.3",
+            code=550,
+            text="5.1.1 No such user here",
+            explanation=DIAGNOSIS.as_json(),
+        )
+        message.recipients.update(state=state, state_at=now - timedelta(minutes=3), claim=attempt.claim)
+        first = message.recipients.first()
+        if state in (State.FAILED, State.QUEUED):
+            message.recipients.filter(pk=first.pk).update(
+                note="The recipient's address does not exist.",
+                last_reply="550 5.1.1 No such user here",
+                not_before=now + timedelta(minutes=14),
+            )
+        if state == State.FAILED:
+            message.recipients.exclude(pk=first.pk).update(state=State.SENT)
+        made.append(message)
+    return made
+
+
+@pytest.mark.proves("H4")
+def test_axe_finds_nothing_in_the_log_and_in_any_story(
+    page: Page, live_server, signed_in, log_of_many_states, assert_accessible
+):
+    page.goto(f"{live_server.url}/logs/email")
+    expect(page.locator(".log-row")).to_have_count(len(State))
+    _look(page, "log")
+    assert_accessible(page)
+    for message in log_of_many_states:
+        page.goto(f"{live_server.url}/logs/email/{message.pk}")
+        _look(page, f"story-{message.recipients.first().state}")
+        assert_accessible(page)
+
+
+@pytest.mark.proves("H4")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_screen(page: Page, live_server, signed_in, log_of_many_states, width):
+    page.set_viewport_size({"width": width, "height": 800})
+    for path in ("/logs/email", f"/logs/email/{log_of_many_states[3].pk}", "/mail/compose"):
+        page.goto(f"{live_server.url}{path}")
+        _look(page, f"{width}{path.replace('/', '-')}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.proves("H3", "I4")
+def test_errors_keep_the_words_and_the_files_and_ctrl_enter_sends(
+    page: Page, live_server, signed_in, mailbox, tmp_path, assert_accessible, monkeypatch
+):
+    monkeypatch.setattr(submit_message, "delay", lambda pk: None)
+    file = tmp_path / "price list.txt"
+    file.write_text("42")
+    page.goto(f"{live_server.url}/mail/compose")
+    assert_accessible(page)
+    page.get_by_label("To", exact=True).fill("bob@")
+    page.get_by_label("Subject").fill("Prices")
+    page.get_by_label("Message").fill("Here they are.")
+    page.get_by_label("Attachments").set_input_files(file)
+    expect(page.get_by_text("price list.txt, 1 KB")).to_be_visible()
+    page.get_by_label("Message").press("Control+Enter")
+    expect(page.get_by_text("“bob@” is not an email address")).to_be_visible()
+    expect(page.get_by_label("To", exact=True)).to_be_focused()
+    expect(page.get_by_label("Message")).to_have_value("Here they are.")
+    expect(page.get_by_text("price list.txt, 1 KB")).to_be_visible()
+    _look(page, "compose-error")
+    assert_accessible(page)
+    page.get_by_label("To", exact=True).fill("bob@example.org")
+    page.get_by_label("To", exact=True).press("Control+Enter")
+    expect(page.get_by_text("Queued.")).to_be_visible()
+    _look(page, "queued")
+    page.get_by_role("link", name="See it in the log").click()
+    expect(page.get_by_role("heading", name="Prices")).to_be_visible()
+    message = OutboxMessage.objects.get()
+    assert b"price list.txt" in bytes(message.raw)
+
+
+def test_a_message_can_be_cancelled_from_its_page(page: Page, live_server, signed_in, make_message, mailbox, alice):
+    message = make_message(mailbox, alice, "bob@example.org")
+    page.goto(f"{live_server.url}/logs/email/{message.pk}")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled. Nothing more is sent.")).to_be_visible()
+    assert message.recipients.get().state == State.CANCELLED
+
+
+def _look(page: Page, name: str) -> None:
+    """Keep a picture of the page, for people, where LOOK_AT names a folder."""
+    if folder := os.environ.get("LOOK_AT"):
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.screenshot(path=Path(folder) / f"{name}-{scheme}.png", full_page=True)
+        page.emulate_media(color_scheme=None, reduced_motion="reduce")
