@@ -63,7 +63,9 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Scripted
 
 def let_through(monkeypatch: pytest.MonkeyPatch, *ports: int, trusting: TlsTrust | None = None) -> None:
     """Dial loopback on these ports, as an administrator's allow-list would permit."""
-    policy = DialPolicy(ports=frozenset(ports), networks=(ip_network("127.0.0.0/8"),), names={"mail.sandbox.test": "127.0.0.1"})
+    policy = DialPolicy(
+        ports=frozenset(ports), networks=(ip_network("127.0.0.0/8"),), names={"mail.sandbox.test": "127.0.0.1"}
+    )
     for module in (checking, test_message):
         monkeypatch.setattr(module, "dialer", lambda: Dialer(policy))
         monkeypatch.setattr(module, "trust", lambda: trusting or trust())

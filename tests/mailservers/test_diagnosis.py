@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one answer of a server, one line
 """What real servers say, and what a person is told. The texts come from public reports (facts/errors.tsv)."""
 
 from __future__ import annotations

@@ -49,14 +49,17 @@ def test_loading_leaves_an_organizations_own_rules_alone(db, organization):
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"(a+)+$", r".*x", r"a{2,}", r"(a{0,90}b{0,90}c{0,90})", r"(x{0,9}){0,9}", r"(?=a)b", r"(a)\1", r"(?<!a)b"]
+    "pattern",
+    [r"(a+)+$", r".*x", r"a{2,}", r"(a{0,90}b{0,90}c{0,90})", r"(x{0,9}){0,9}", r"(?=a)b", r"(a)\1", r"(?<!a)b"],
 )
 def test_a_pattern_that_could_run_for_ever_is_refused(pattern: str):
     assert patterns.problem_of(pattern)
     assert patterns.search(pattern, "a" * 40) is None
 
 
-@pytest.mark.parametrize("pattern", [r"\bapp\+?", r"[*+]", r"a\*b", r"daily.{0,40}quota", r"5\.7\.1\b", r"(?P<link>https)"])
+@pytest.mark.parametrize(
+    "pattern", [r"\bapp\+?", r"[*+]", r"a\*b", r"daily.{0,40}quota", r"5\.7\.1\b", r"(?P<link>https)"]
+)
 def test_a_bounded_pattern_is_taken(pattern: str):
     assert patterns.problem_of(pattern) == ""
 
