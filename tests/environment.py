@@ -33,8 +33,11 @@ OURS = (
 
 def prepare() -> Path:
     """Set the environment; return the folder of this process. Workers of one run stand beside each other in it."""
-    owns_base = BASE not in os.environ
-    base = Path(os.environ.setdefault(BASE, tempfile.mkdtemp(prefix="es-", dir=_short_temporary_folder())))
+    global _own_base
+    if BASE not in os.environ:
+        os.environ[BASE] = tempfile.mkdtemp(prefix="es-", dir=_short_temporary_folder())
+        _own_base = Path(os.environ[BASE])
+    base = Path(os.environ[BASE])
     for name in [*OURS, *(name for name in os.environ if name.startswith("EMAILSETTINGS_") and name != BASE)]:
         os.environ.pop(name, None)
         os.environ.pop(f"{name}_FILE", None)
@@ -52,9 +55,6 @@ def prepare() -> Path:
         CELERY_TASK_ALWAYS_EAGER="1",
     )
     os.environ.setdefault("DATABASE_URL", f"sqlite:///{folder / 'unused.sqlite3'}")
-    if owns_base:
-        global _own_base
-        _own_base = base
     return folder
 
 
