@@ -32,7 +32,12 @@ document.addEventListener("submit", (event) => {
 // A verdict about other values than those in the form says so.
 document.addEventListener("input", (event) => {
   const result = event.target.form && place(event.target.form);
-  if (result?.querySelector("[data-check-verdict]")) result.dataset.stale = "";
+  if (!result?.querySelector("[data-check-verdict]") || result.querySelector("[data-check-stale]")) return;
+  const note = document.createElement("p");
+  note.className = "muted small";
+  note.dataset.checkStale = "";
+  note.textContent = "You have changed something since this check.";
+  result.prepend(note);
 });
 
 const starter = (form) => form.querySelector("[data-check-start]") ?? form.querySelector("[type=submit]");
@@ -78,7 +83,6 @@ async function show(form, answer) {
   const result = place(form);
   result.replaceChildren();
   forgetErrors(form);
-  delete result.dataset.stale;
   for await (const line of lines(answer.body)) {
     if (line.begin) result.insertAdjacentHTML("beforeend", line.begin);
     const part = [...result.querySelectorAll("[data-check-part]")].at(-1);
