@@ -15,6 +15,8 @@ from typing import IO
 
 from emailsettings.lifeline import die_with_parent
 
+RESTART_AFTER = (0.5, 2.0, 5.0, 15.0)  # seconds; the last one repeats
+GOOD_RUN = 60.0  # seconds after which earlier failures are forgotten
 LOG_LIMIT = 5 * 1024 * 1024  # octets; a longer log is moved aside at the next start
 
 
@@ -36,8 +38,12 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
     is_ready: Callable[[], bool] | None = None
     process: subprocess.Popen[bytes] | None = None
+    failures: int = 0
+    started_at: float = 0.0
+    start_again_at: float | None = None
 
     def start(self) -> None:
+        self.started_at = time.monotonic()
         with self._open_log() as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -68,6 +74,21 @@ class Part:
             if time.monotonic() > deadline:
                 raise PartFailed(f"{self.name} was not ready after {seconds:.0f} seconds. Its log: {self.log}")
             time.sleep(0.03)
+
+    def look_after(self, now: float) -> bool:
+        """Start the part again when it has ended by itself, later after each failure. True when it was just found."""
+        if self.is_running:
+            return False
+        if self.start_again_at is None:
+            self.failures = 0 if now - self.started_at > GOOD_RUN else self.failures
+            self.start_again_at = now + RESTART_AFTER[min(self.failures, len(RESTART_AFTER) - 1)]
+            self.failures += 1
+            return True
+        if now >= self.start_again_at:
+            self.start_again_at = None
+            self.stop()  # what is left of its own children
+            self.start()
+        return False
 
     def last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []

@@ -24,6 +24,7 @@ def take_lock(state: Path, address: str) -> IO[str]:
     except OSError as exc:
         lock.seek(0)
         running = lock.read().strip() or "unknown address"
+        lock.close()
         raise CannotStart(
             f"one is running in this folder already: {running}. Use that one, or stop it with Ctrl-C first."
         ) from exc

@@ -115,7 +115,13 @@ VALKEY_SOCKET = STATE_DIR / "valkey.sock"
 BROKER_URL = env.str("BROKER_URL", default=f"redis+socket://{VALKEY_SOCKET}")
 # Live news for open pages and the cache share the server with the broker, in other databases.
 CACHE_URL = env.str("CACHE_URL", default=f"unix://{VALKEY_SOCKET}?db=1")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": CACHE_URL}}
+CACHES: dict[str, dict[str, object]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        "OPTIONS": {"serializer": "emailsettings.jsoncache.JsonSerializer"},
+    }
+}
 if CACHE_URL.startswith("locmem"):
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 

@@ -25,8 +25,6 @@ from emailsettings.preflight import CannotStart, check_port, check_socket_path, 
 from organizations import setup
 from organizations.models import User
 
-RESTART_AFTER = (0.5, 2.0, 5.0, 15.0)  # seconds; the last one repeats
-
 
 class Command(BaseCommand):
     help = "Start web, workers, beat, broker and sandbox; Ctrl-C stops them in order."
@@ -143,22 +141,10 @@ class Command(BaseCommand):
         connection.close()
 
     def _watch(self, parts: list[Part]) -> None:
-        """Start a part again when it ends by itself; give it more time after each failure."""
-        failures: dict[str, int] = {}
-        again_at: dict[str, float] = {}
         while not self.stopping.wait(0.25):
-            now = time.monotonic()
             for part in parts:
-                if part.is_running:
-                    continue
-                if part.name not in again_at:
-                    count = failures[part.name] = failures.get(part.name, 0) + 1
-                    again_at[part.name] = now + RESTART_AFTER[min(count, len(RESTART_AFTER)) - 1]
+                if part.look_after(time.monotonic()):
                     self.stderr.write(f"{part.name} ended and is started again. Its last words: {part.last_words()}")
-                elif now >= again_at[part.name]:
-                    del again_at[part.name]
-                    part.stop()  # what is left of its own children
-                    part.start()
 
     def _stop(self, parts: list[Part]) -> None:
         """Nothing new is scheduled, then workers finish, then the pages go, then what they stood on."""
