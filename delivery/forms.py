@@ -104,6 +104,7 @@ class ComposeForm(forms.Form):
         kept = self.fields["keep"]
         assert isinstance(kept, forms.MultipleChoiceField)
         kept.choices = [(part.path, part.filename or part.content_type) for part in files]
+        self.size_limit = MAX_ATTACHMENTS_SIZE
         self.sizes = {part.path: part.size for part in files}
         field = self.fields["mailbox"]
         assert isinstance(field, forms.ModelChoiceField)

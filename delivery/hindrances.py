@@ -14,7 +14,10 @@ from delivery.retrying import LOOK_AGAIN
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """until: when to look again; None: never, the message fails. reply: the server's words, where it had any."""
+    """note: a sentence; where it only waits, one that goes on after a colon.
+
+    until: when to look again; None: never, the message fails. reply: the server's words, where it had any.
+    """
 
     note: str
     until: datetime | None = None
@@ -45,7 +48,7 @@ def why_it_cannot_send(mailbox: Mailbox) -> str:
 def _waiting_for_login(mailbox: Mailbox, now: datetime) -> Hindrance | None:
     login = Login.of(mailbox)
     if login.is_own and mailbox.paused_at is not None:
-        return Hindrance(f"It waits: {mailbox} is paused. Once its settings are right, it goes out.", now + LOOK_AGAIN)
+        return Hindrance(f"{mailbox} is paused; its settings need attention.", now + LOOK_AGAIN)
     refusal = login.refusal()
     if refusal is None or may_try(refusal, now):
         return None
@@ -53,10 +56,10 @@ def _waiting_for_login(mailbox: Mailbox, now: datetime) -> Hindrance | None:
         return Hindrance(REFUSED_ONCE, refusal.last_at + SECOND_TRY_AFTER, refusal.reply)
     whose = mailbox.address if login.is_own else f"the mail server “{mailbox.mail_server}”"
     return Hindrance(
-        f"It waits: the server refuses the password of {whose}. Correct it and the mail goes out.",
+        f"the server refuses the password of {whose}; correct it in the settings.",
         now + LOOK_AGAIN,
         refusal.reply,
     )
 
 
-REFUSED_ONCE = "The server refused the login. It is tried once more after ten minutes."
+REFUSED_ONCE = "the server refused the login; it is tried once more after ten minutes."

@@ -77,19 +77,22 @@ class Ledger:
                         self.attempt.claim, [address], now, not_before=moment, reply=_cut(reply), note=diagnosis.title
                     )
 
-    def wait(self, note: str, not_before: datetime, reply: str = "") -> None:
-        """Give all back without counting a try, since nobody was asked; what has run out of time fails."""
+    def wait(self, cause: str, not_before: datetime, reply: str = "") -> None:
+        """Give all back without counting a try, since nobody was asked; what has run out of time fails.
+
+        cause: a sentence that goes on after a colon.
+        """
         now = timezone.now()
         with transaction.atomic():
             late = [address for address, one in self.recipients.items() if not_before > one.expires_at]
-            self._fail(late, f"{note} It waited for two days.", now, reply)
+            self._fail(late, f"Given up after two days: {cause}", now, reply)
             OutboxRecipient.objects.requeue(
                 self.attempt.claim,
                 set(self.recipients) - set(late),
                 now,
                 not_before=not_before,
                 reply=_cut(reply),
-                note=note[:LONGEST_NOTE],
+                note=f"It waits: {cause}"[:LONGEST_NOTE],
                 counts=False,
             )
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, Q
 
 from accounts.models import Mailbox
 from accounts.rights import Right
@@ -186,10 +186,6 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
                 return attempt
             transaction.set_rollback(True)
         return None
-
-    def still_holding(self) -> Self:
-        """Attempts under which at least one recipient is still being sent."""
-        return self.filter(Exists(OutboxRecipient.objects.filter(claim=OuterRef("pk"), state=State.SENDING)))
 
 
 class Attempt(models.Model):

@@ -1,7 +1,6 @@
 /* The composer: Ctrl+Enter sends, chosen files are listed with their size before they are uploaded, and leaving with
    typed words asks first. Without this script the form works as a plain form. */
 
-const LIMIT = 20 * 1024 * 1024; // octets, as delivery/forms.py has it
 let typed = false;
 let leaving = false;
 
@@ -15,9 +14,10 @@ function listFiles() {
   const input = form?.querySelector("input[type=file]");
   const list = form?.querySelector("[data-files]");
   if (!input || !list) return;
+  const limit = Number(form.dataset.sizeLimit); // octets
   const total = [...input.files].reduce((sum, file) => sum + file.size, 0);
   const lines = [...input.files].map((file) => `${file.name}, ${size(file.size)}`);
-  if (total > LIMIT) lines.push(`Together ${size(total)}: more than the 20 MB that can be sent. Choose fewer or smaller files.`);
+  if (total > limit) lines.push(`Together ${size(total)}: more than the ${size(limit)} that can be sent. Choose fewer or smaller files.`);
   list.replaceChildren(
     ...lines.map((line, index) => {
       const item = document.createElement("li");

@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -30,7 +27,7 @@ class Taken:
 class Sink:
     """What the server answers, and what it has seen.
 
-    greeting, mail, data, end: replies instead of the usual ones ("" = usual); recipients: by address.
+    mail, data, end: replies instead of the usual ones ("" = usual); recipients: by address.
     after_dot: "answer", "drop" (it took the mail, the answer is lost) or "forget" (neither).
     logins: every user name and password that was offered.
     """
@@ -46,8 +43,6 @@ class Sink:
     taken: list[Taken] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
-    file: Path | None = None
-    before_data: Callable[[], None] | None = None
 
     async def handle_EHLO(
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -76,7 +71,9 @@ class Sink:
         if self.end:
             return self.end
         if self.after_dot != "forget":
-            self._take(Taken(envelope.mail_from or "", list(envelope.rcpt_tos), envelope.original_content or b""))
+            self.taken.append(
+                Taken(envelope.mail_from or "", list(envelope.rcpt_tos), envelope.original_content or b"")
+            )
         if self.after_dot != "answer":
             assert server.transport is not None
             server.transport.abort()
@@ -90,26 +87,15 @@ class Sink:
             return AuthResult(success=False, handled=False, message=self.refuse_login)
         return AuthResult(success=password == self.password, handled=False)
 
-    def _take(self, taken: Taken) -> None:
-        """Keep it, and on disk before it is acknowledged, as an honest server does."""
-        self.taken.append(taken)
-        if self.file is not None:
-            with self.file.open("ab") as file:
-                file.write(b"%d\n" % len(taken.raw))
-                file.flush()
-                os.fsync(file.fileno())
-
 
 class _Server(SMTP):
-    """aiosmtpd with the two replies its handlers cannot give."""
+    """aiosmtpd with the reply its handlers cannot give: to DATA itself."""
 
     def __init__(self, sink: Sink, **options: object) -> None:
         super().__init__(sink, **options)
         self._sink = sink
 
     async def smtp_DATA(self, arg: str) -> None:
-        if self._sink.before_data is not None:
-            self._sink.before_data()
         if self._sink.data:
             await self.push(self._sink.data)
             return

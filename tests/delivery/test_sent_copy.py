@@ -1,0 +1,181 @@
+"""The copy in Sent, against a real Dovecot: once, found by its Message-ID first, never a reason to send again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from delivery import deciding, sent_copy, sweeping
+from delivery.models import LEASE, OutboxMessage
+from delivery.states import SentCopy, State
+from delivery.tasks import file_sent_copy, submit_message, sweep_outbox
+from mailstore.models import SyncSchedule
+from protocols.errors import Refused
+from protocols.imap.session import ImapSession, open_session
+from providers.models import Provider
+from tests.delivery.conftest import states
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def login(dovecot):
+    return dovecot.new_user()
+
+
+@pytest.fixture
+def filing_mailbox(make_mailbox, alice, sink, dovecot, login, may_dial):
+    """Sends through the sink, keeps its mail on Dovecot."""
+    may_dial(sink.port, dovecot.plain_port)
+    return make_mailbox(
+        "alice@example.org",
+        alice,
+        smtp_host="127.0.0.1",
+        smtp_port=sink.port,
+        smtp_security="none",
+        smtp_username="alice@example.org",
+        imap_host="127.0.0.1",
+        imap_port=dovecot.plain_port,
+        imap_security="none",
+        imap_username=login.username,
+        password=login.password,
+    )
+
+
+@pytest.fixture
+def message(make_message, filing_mailbox, alice, sink, login):
+    sink.password = login.password.reveal()
+    return make_message(filing_mailbox, alice, "bob@example.org", sent_copy=SentCopy.WAITING)
+
+
+@pytest.fixture
+def in_sent(dovecot, login):
+    """`in_sent()`: the messages in the Sent folder, with their flags."""
+
+    def read() -> list[tuple[bytes, frozenset[str]]]:
+        with open_session(dovecot.endpoint(), login, dialer=dovecot.dialer) as session:
+            state = session.examine(b"Sent")
+            return [(found.raw, found.flags) for found in session.fetch(range(1, state.uidnext))]
+
+    return read
+
+
+def copy_of(message: OutboxMessage) -> tuple[str, str]:
+    message.refresh_from_db()
+    return message.sent_copy, message.sent_copy_note
+
+
+@pytest.mark.proves("I6")
+def test_the_copy_is_filed_once_seen_and_shows_at_the_next_sync(
+    message, in_sent, django_capture_on_commit_callbacks, monkeypatch
+):
+    monkeypatch.setattr("mailstore.schedule._nudge", lambda pk: None)
+    with django_capture_on_commit_callbacks(execute=True):
+        submit_message(message.pk)
+    for _ in range(3):
+        file_sent_copy(message.pk)
+    [(raw, flags)] = in_sent()
+    assert raw == bytes(message.raw)
+    assert r"\seen" in {flag.lower() for flag in flags}
+    assert copy_of(message) == (SentCopy.FILED, "")
+    assert SyncSchedule.objects.get(mailbox=message.mailbox).due_at <= timezone.now()
+
+
+@pytest.mark.proves("R21", "I6")
+def test_a_copy_that_the_server_has_filed_itself_is_found_and_left_alone(message, in_sent, dovecot, login):
+    with open_session(dovecot.endpoint(), login, dialer=dovecot.dialer) as session:
+        session.append(b"Sent", bytes(message.raw))
+    submit_message(message.pk)
+    file_sent_copy(message.pk)
+    assert len(in_sent()) == 1
+    assert copy_of(message) == (SentCopy.FILED, "")
+
+
+@pytest.mark.proves("R2", "I6")
+def test_a_worker_that_died_after_the_append_leaves_one_copy(message, in_sent, monkeypatch, time_machine):
+    time_machine.move_to(timezone.now(), tick=True)
+
+    class Killed(BaseException):
+        pass
+
+    def die(name: str) -> None:
+        raise Killed(name)
+
+    submit_message(message.pk)
+    with monkeypatch.context() as patch:
+        patch.setattr(sent_copy, "faultpoint", die)
+        with pytest.raises(Killed, match="copy appended"):
+            file_sent_copy(message.pk)
+    assert copy_of(message)[0] == SentCopy.FILING
+    file_sent_copy(message.pk)
+    assert copy_of(message)[0] == SentCopy.FILING  # still held
+    time_machine.shift(LEASE + timedelta(minutes=1))
+    assert sweeping.sweep(timezone.now()).copies == [message.pk]
+    file_sent_copy(message.pk)
+    assert copy_of(message)[0] == SentCopy.FILED
+    assert len(in_sent()) == 1
+
+
+@pytest.mark.proves("I6")
+def test_nothing_is_filed_before_anything_was_sent(message, in_sent):
+    file_sent_copy(message.pk)
+    sweep_outbox()
+    assert in_sent() == []
+    assert copy_of(message)[0] == SentCopy.WAITING
+
+
+@pytest.mark.proves("I6")
+def test_a_full_mailbox_fails_only_the_copy_and_a_person_can_try_again(message, in_sent, alice, monkeypatch, sink):
+    def full(*args: object, **options: object) -> None:
+        raise Refused("The server refused.", reply="[OVERQUOTA] Quota exceeded (mailbox for user is full)")
+
+    submit_message(message.pk)
+    with monkeypatch.context() as patch:
+        patch.setattr(ImapSession, "append", full)
+        file_sent_copy(message.pk)
+    assert copy_of(message) == (SentCopy.FAILED, "The mail was sent; only the copy failed: the mailbox is full.")
+    assert states(message) == {"bob@example.org": State.SENT}
+    assert deciding.file_copy_again(message, alice, timezone.now()) == 1
+    file_sent_copy(message.pk)
+    assert copy_of(message) == (SentCopy.FILED, "")
+    assert len(in_sent()) == len(sink.taken) == 1
+
+
+@pytest.mark.proves("I6")
+def test_a_server_that_cannot_be_reached_is_tried_again_and_then_says_so(
+    message, filing_mailbox, may_dial, sink, time_machine
+):
+    time_machine.move_to(timezone.now(), tick=True)
+    submit_message(message.pk)
+    filing_mailbox.imap_host = "127.0.0.2"
+    filing_mailbox.save()
+    for _ in sent_copy.WAITS:
+        file_sent_copy(message.pk)
+        assert copy_of(message)[0] == SentCopy.WAITING
+        assert "It is tried again." in copy_of(message)[1]
+        time_machine.shift(timedelta(hours=2))
+    file_sent_copy(message.pk)
+    state, note = copy_of(message)
+    assert state == SentCopy.FAILED
+    assert note.startswith("The mail was sent; only the copy failed: ")
+
+
+@pytest.mark.proves("D4")
+def test_a_login_that_is_being_refused_is_not_tried_for_the_copy(message, filing_mailbox, dovecot):
+    submit_message(message.pk)
+    filing_mailbox.login_refusals = 1
+    filing_mailbox.save()
+    before = dovecot.log.read_text().count("Login: user")
+    file_sent_copy(message.pk)
+    assert copy_of(message)[0] == SentCopy.WAITING
+    assert dovecot.log.read_text().count("Login: user") == before
+
+
+@pytest.mark.proves("I6", "R21")
+@pytest.mark.parametrize("files_itself", [True, False])
+def test_where_the_provider_files_sent_mail_we_do_not(make_mailbox, alice, files_itself):
+    provider = Provider.objects.create(key="some", name="Some", files_sent_mail=files_itself)
+    mailbox = make_mailbox("alice@example.org", alice, provider=provider)
+    assert sent_copy.wanted_by(mailbox) == (SentCopy.NOT_WANTED if files_itself else SentCopy.WAITING)
