@@ -1,7 +1,7 @@
 /* Checks that show each step as it happens, and one-click fixes.
 
    A form with data-check="URL" posts its values there when its [data-check-start] button is pressed, or when it is
-   submitted and has no hx-post of its own. The answer is one JSON object a line (see mailservers/streaming.py), shown
+   submitted and has neither hx-post nor data-saves. The answer is one JSON object a line (see mailservers/streaming.py), shown
    in the form's [data-check-result]. Anything else is HTML for the place where the form stands: a form with errors
    comes back that way, and keeps the passwords that were typed.
    data-fill='{"port": "465"}' puts values into the form and checks again. */
@@ -24,7 +24,7 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!form.dataset.check || form.hasAttribute("hx-post")) return;
+  if (!form.dataset.check || form.hasAttribute("hx-post") || "saves" in form.dataset) return;
   event.preventDefault();
   check(form, starter(form));
 });
@@ -161,6 +161,12 @@ function restore(kept) {
     if (input && !input.value) input.value = value;
   }
 }
+
+// A dialog's form that was opened by its plain address has no dialog to close: its way out leads back.
+document.addEventListener("click", (event) => {
+  const way = event.target.closest("[data-closes-dialog]");
+  if (way && !way.closest("dialog")) document.querySelector("main a.back")?.click();
+});
 
 // What cannot work is not offered: a form that holds [data-obstacle] is neither checked nor saved.
 document.addEventListener("htmx:load", (event) => {
