@@ -2,6 +2,20 @@
 
 const menus = () => document.querySelectorAll("details[data-menu][open]");
 
+// Where there is no room, a menu opens to the other side.
+document.addEventListener(
+  "toggle",
+  ({ target: menu }) => {
+    if (!menu.matches("details[data-menu]")) return;
+    menu.classList.remove("flipped", "raised");
+    if (!menu.open) return;
+    const { left, right, bottom, height } = menu.querySelector(".items").getBoundingClientRect();
+    menu.classList.toggle("flipped", left < 0 || right > document.documentElement.clientWidth);
+    menu.classList.toggle("raised", bottom > innerHeight && menu.getBoundingClientRect().top > height);
+  },
+  true,
+);
+
 document.addEventListener("click", (event) => {
   for (const menu of menus()) if (!menu.contains(event.target) || event.target.closest(".menu-item")) menu.open = false;
 });

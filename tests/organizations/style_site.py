@@ -74,6 +74,10 @@ def card(request: HttpRequest) -> HttpResponse:
     return render(request, "style_card.html", {})
 
 
+def mail(request: HttpRequest) -> HttpResponse:
+    return render(request, "style_mail.html", {"pane": request.GET.get("pane", "list")})
+
+
 def broken(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=500)
 
@@ -88,6 +92,7 @@ urlpatterns = [
     path("style", style),
     path("style/dialog", dialog),
     path("style/card", card),
+    path("style/mail", mail),
     path("style/broken", broken),
     *product,
 ]

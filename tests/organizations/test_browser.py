@@ -56,6 +56,15 @@ def test_axe_finds_nothing_on_the_style_page_and_in_its_dialog(style, assert_acc
 
 
 @pytest.mark.proves("H4")
+@pytest.mark.parametrize("width", [1440, 1000, 390])
+@pytest.mark.parametrize("pane", ["list", "read"])
+def test_axe_finds_nothing_in_the_frame_of_the_mail_panel(page, live_server, signed_in, assert_accessible, width, pane):
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{live_server.url}/style/mail?pane={pane}")
+    assert_accessible(page)
+
+
+@pytest.mark.proves("H4")
 @pytest.mark.parametrize("path", ["/account/login/", "/account/logout/", "/profile", "/account/password/change/"])
 def test_axe_finds_nothing_on_our_pages(page, live_server, signed_in, context, assert_accessible, path):
     if path == "/account/login/":
@@ -73,11 +82,23 @@ def test_axe_finds_nothing_on_the_welcome_page(page, live_server, db, assert_acc
 
 
 @pytest.mark.proves("H4")
-@pytest.mark.parametrize("width", [320, 390, 640, 1280, 1920])
-def test_no_page_scrolls_sideways(style, width):
+@pytest.mark.parametrize("path", ["/style", "/style/mail", "/style/mail?pane=read", "/profile"])
+def test_no_page_scrolls_sideways(page, live_server, signed_in, path):
     """320 px is a 1280 px window at 400 % (WCAG 2.2, 1.4.10)."""
-    style.set_viewport_size({"width": width, "height": 800})
-    assert style.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.goto(f"{live_server.url}{path}")
+    for width in (320, 390, 640, 800, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_menu_stays_inside_the_window(style):
+    style.set_viewport_size({"width": 390, "height": 844})
+    for summary in style.locator("main details[data-menu] > summary").all():
+        summary.click()
+        box = style.locator("details[data-menu][open] > .items").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        style.keyboard.press("Escape")
 
 
 # --- Keyboard -----------------------------------------------------------------------------------------------------
