@@ -20,6 +20,13 @@ from django.db.models.expressions import RawSQL
 TABLE: Final = "mailstore_fulltext"
 INDEXED_ON_POSTGRESQL: Final = 200_000  # characters of text per message: a tsvector holds at most 1 MB
 
+_INSERT_ON_POSTGRESQL: Final = f"""
+    INSERT INTO {TABLE} (message_id, words)
+    SELECT pk, setweight(to_tsvector('simple', subject), 'A') || setweight(to_tsvector('simple', sender), 'B')
+        || setweight(to_tsvector('simple', recipients), 'C') || to_tsvector('simple', body)
+    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[])
+        AS message (pk, subject, sender, recipients, body)
+"""  # noqa: S608
 _PUNCTUATION: Final = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 _NOT_A_WORD: Final = re.compile(r"[\W_]+")
 
@@ -63,23 +70,18 @@ def folded_words(text: str) -> tuple[str, ...]:
 
 def add(messages: Sequence[IndexedMessage]) -> None:
     """Index messages that are not indexed yet. Runs inside the transaction that stores them."""
+    if not messages:
+        return
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.executemany(
-                f"INSERT INTO {TABLE} (message_id, words) VALUES (%s, setweight(to_tsvector('simple', %s), 'A') ||"  # noqa: S608
-                " setweight(to_tsvector('simple', %s), 'B') || setweight(to_tsvector('simple', %s), 'C') ||"
-                " to_tsvector('simple', %s))",
-                [
-                    (
-                        message.message_pk,
-                        _folded(message.subject),
-                        _folded(message.sender),
-                        _folded(message.recipients),
-                        _folded(message.text[:INDEXED_ON_POSTGRESQL]),
-                    )
-                    for message in messages
-                ],
+            columns = (
+                [message.message_pk for message in messages],
+                [_folded(message.subject) for message in messages],
+                [_folded(message.sender) for message in messages],
+                [_folded(message.recipients) for message in messages],
+                [_folded(message.text[:INDEXED_ON_POSTGRESQL]) for message in messages],
             )
+            cursor.execute(_INSERT_ON_POSTGRESQL, columns)
             return
         cursor.executemany(
             f"INSERT INTO {TABLE} (rowid, subject, sender, recipients, text) VALUES (%s, %s, %s, %s, %s)",  # noqa: S608

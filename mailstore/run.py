@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -90,6 +92,19 @@ class Run:
     def _write(self, **changes: object) -> None:
         if not SyncSchedule.objects.holding(self.claim.mailbox_pk, self.claim.fence).update(**changes):
             raise ClaimLost
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Look for reference cycles every 50,000 objects instead of every 700: a batch holds thousands of messages, none
+    of them in a cycle. Measured on a full pull: a tenth of the time.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(50_000, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def first_day(mailbox: Mailbox, now: datetime) -> datetime | None:

@@ -18,7 +18,7 @@ from mailstore.heartbeat import heartbeat
 from mailstore.models import Folder
 from mailstore.packs import PackWriter, StorageFull
 from mailstore.remapping import EpochUnsteady
-from mailstore.run import OutOfTime, Report, Run, report_nothing
+from mailstore.run import OutOfTime, Report, Run, rare_collections, report_nothing
 from mailstore.writing import Claim, ClaimLost
 from protocols.errors import Deferred, MailError, Refused
 
@@ -36,7 +36,12 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
         return
     claim = Claim(mailbox_pk, fence)
     try:
-        with heartbeat(claim), PackWriter(mailbox_pk, fence) as packs, imap_session(mailbox) as session:
+        with (
+            heartbeat(claim),
+            rare_collections(),
+            PackWriter(mailbox_pk, fence) as packs,
+            imap_session(mailbox) as session,
+        ):
             runs.connected(mailbox, timezone.now())
             run = Run(mailbox, claim, session, packs, report)
             _sync_folders(run)

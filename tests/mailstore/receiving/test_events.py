@@ -1,0 +1,98 @@
+"""GET /events: an open page hears of what its user may know of, and of nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.test import AsyncClient
+from django.utils import timezone
+
+from accounts.models import MailboxGrant
+from emailsettings import events
+from mailstore import schedule
+from mailstore.models import SyncSchedule
+from tests.mailstore.receiving.letters import make_folder
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """`heard(user, *news)`: what the stream of `user` says when `news` are announced."""
+
+    def listen(user, *announced):
+        async def news(_):
+            for item in announced:
+                yield item
+
+        monkeypatch.setattr(events, "_news", news)
+
+        async def read():
+            client = AsyncClient()
+            await client.aforce_login(user)
+            response = await client.get("/events")
+            assert response.status_code == 200
+            assert response["Content-Type"] == "text/event-stream"
+            return "".join([piece.decode() async for piece in response.streaming_content])
+
+        return async_to_sync(read)()
+
+    return listen
+
+
+def test_news_carry_the_kind_and_the_number(heard, alice, mailbox):
+    said = heard(alice, ("mailbox", mailbox.pk))
+    assert said == f'retry: 500\n\nevent: mailbox\ndata: {{"pk": {mailbox.pk}}}\n\n'
+
+
+@pytest.mark.proves("T18")
+def test_nobody_hears_of_what_they_may_not_see(heard, charlie, dana, administrator, mailbox):
+    folder = make_folder(mailbox, "INBOX")
+    news = [("mailbox", mailbox.pk), ("folder", folder.pk), ("check", 1), ("unheard-of", 1)]
+    assert heard(charlie, *news) == "retry: 500\n\n"
+    assert heard(dana, *news) == "retry: 500\n\n"
+    assert "event: mailbox" in heard(administrator, *news)  # manages accounts
+    assert "event: folder" not in heard(administrator, *news)  # reads nobody's mail
+
+
+@pytest.mark.proves("T18")
+def test_a_right_that_is_taken_away_ends_the_news_at_once(heard, bob, shared_mailbox):
+    assert "event" in heard(bob, ("mailbox", shared_mailbox.pk))
+    MailboxGrant.objects.filter(user=bob).delete()
+    assert "event" not in heard(bob, ("mailbox", shared_mailbox.pk))
+
+
+def test_silence_is_broken_by_a_comment(heard, alice, monkeypatch):
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.0)
+    assert ": still here\n\n" in heard(alice, None)
+
+
+def test_the_stream_ends_by_itself_and_polls_rows_without_a_broker(alice, mailbox, monkeypatch):
+    monkeypatch.setattr(events, "STREAM_SECONDS", 0.3)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
+    schedule.ensure(mailbox)
+
+    async def read():
+        pieces = []
+        async for piece in events._stream(alice):
+            pieces.append(piece)
+            if len(pieces) == 1:
+                await sync_to_async(SyncSchedule.objects.update)(finished_at=timezone.now())
+                await asyncio.sleep(0)
+        return "".join(pieces)
+
+    # The change may fall before the first look; a second one cannot.
+    async def read_with_changes():
+        reading = asyncio.create_task(read())
+        for done in range(1, 4):
+            await asyncio.sleep(0.06)
+            await sync_to_async(SyncSchedule.objects.update)(done=done)
+        return await reading
+
+    assert f'event: mailbox\ndata: {{"pk": {mailbox.pk}}}' in async_to_sync(read_with_changes)()
+
+
+def test_a_stranger_to_the_product_is_sent_to_the_sign_in(client):
+    assert client.get("/events").status_code == 302
