@@ -25,6 +25,17 @@ from organizations.requests import SignedInRequest
 if TYPE_CHECKING:
     from organizations.models import User
 
+WAITS_FOR_A_WORKER = "its turn"  # the words of `mailstore.schedule` for a sync that was asked for
+WORKING = frozenset({State.CONNECTED, State.WAITING, State.SYNCING})
+
+#: What a number of the overview leads to: `?show=` -> the states, and the words above the cards.
+SHOWN = {
+    "connected": (WORKING, "Only accounts that work are shown."),
+    "syncing": (frozenset({State.SYNCING}), "Only accounts that sync right now are shown."),
+    "attention": (frozenset({State.NEEDS_ATTENTION}), "Only accounts that need attention are shown."),
+    "paused": (frozenset({State.PAUSED}), "Only paused accounts are shown."),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class MailboxCard:
@@ -35,19 +46,39 @@ class MailboxCard:
     may_change: bool
 
     @property
+    def state(self) -> State:
+        """What comes first: what needs a person, then what happens."""
+        return State.NEEDS_ATTENTION if self.mailbox.attention else self.progress.state
+
+    @property
+    def is_busy(self) -> bool:
+        """Syncing, or about to: the icon turns."""
+        return self.progress.state == State.SYNCING or self.progress.waiting_for == WAITS_FOR_A_WORKER
+
+    @property
     def trouble(self) -> dict[str, str]:
         """What is wrong and how it is cured, in the words of the most likely cause."""
         attention = self.mailbox.attention or {}
-        causes = attention.get("causes") or [{}]
-        return {"title": attention.get("title", "This account needs attention."), "cure": causes[0].get("cure", "")}
+        cause: dict[str, str] = next(iter(attention.get("causes") or ()), {})
+        title = attention.get("title") or "This account needs attention."
+        return {"title": title, "cause": cause.get("cause", ""), "cure": cause.get("cure", "")}
+
+    @property
+    def cannot_send(self) -> str:
+        """Why nothing can be sent, where somebody may want to know; else empty."""
+        if not self.mailbox.sends:
+            return "Sending is switched off"
+        return "" if self.mailbox.can_send else "Cannot send: no mail server is chosen"
 
     @property
     def footer(self) -> str:
-        """What happens now, or how mail leaves."""
+        """What happens now, what the last sync brought, or how mail leaves."""
         if self.progress.state == State.SYNCING and self.progress.rate_per_second:
             left = self.progress.seconds_left
             rate = f"{self.progress.rate_per_second:,.0f} per second"
             return f"{rate}, about {_duration(left)} left" if left else rate
+        if self.progress.state == State.CONNECTED and self.progress.arrived:
+            return f"{self.progress.arrived:,} new message{'' if self.progress.arrived == 1 else 's'} in the last sync"
         if self.mailbox.mail_server is not None:
             return f"Sends through {self.mailbox.mail_server}"
         return "Sends through its provider" if self.mailbox.smtp_host else "Reads only"
@@ -81,7 +112,7 @@ def email_settings(request: SignedInRequest) -> HttpResponse:
         **_accounts(request, cards),
         "overview": _overview(user, cards, now),
         "manages_servers": user.may(Operation.MANAGE_MAIL_SERVERS),
-        "servers": MailServer.objects.manageable_by(user).annotate(mailbox_count=Count("mailboxes")),
+        "servers": MailServer.objects.manageable_by(user).with_mailbox_count(),
     }
     return render(request, "emailsettings/email_settings.html", context)
 
@@ -110,10 +141,14 @@ def mailbox_card(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 def _accounts(request: SignedInRequest, cards: list[MailboxCard]) -> dict[str, object]:
-    attention_only = request.GET.get("show") == "attention"
+    """The cards that `?show=` leaves."""
+    show = request.GET.get("show", "")
+    states, words = SHOWN.get(show, (None, ""))
     return {
-        "cards": [card for card in cards if not attention_only or _needs_attention(card)],
-        "attention_only": attention_only,
+        "cards": [card for card in cards if states is None or card.state in states],
+        "has_accounts": bool(cards),
+        "show": show if words else "",
+        "show_words": words,
         "manages_accounts": request.user.may(Operation.MANAGE_EMAIL_ACCOUNTS),
     }
 
@@ -131,17 +166,13 @@ def _card(mailbox: Mailbox, may_change: bool, now: datetime) -> MailboxCard:
     return MailboxCard(mailbox, schedule.progress(getattr(mailbox, "schedule", None), now), may_change)
 
 
-def _needs_attention(card: MailboxCard) -> bool:
-    return card.progress.state == State.NEEDS_ATTENTION or bool(card.mailbox.attention)
-
-
 def _overview(user: User, cards: list[MailboxCard], now: datetime) -> Overview:
     messages = OutboxMessage.objects.visible_to(user, now).filter(created_at__gte=now - timedelta(hours=24))
     outcomes = OutboxRecipient.objects.filter(message__in=messages).values_list("state").annotate(Count("pk"))
     recipients = dict(outcomes.order_by())
-    states = [State.NEEDS_ATTENTION if _needs_attention(card) else card.progress.state for card in cards]
+    states = [card.state for card in cards]
     return Overview(
-        connected=sum(state in (State.CONNECTED, State.WAITING, State.SYNCING) for state in states),
+        connected=sum(state in WORKING for state in states),
         syncing=states.count(State.SYNCING),
         need_attention=states.count(State.NEEDS_ATTENTION),
         paused=states.count(State.PAUSED),

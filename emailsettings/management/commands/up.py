@@ -9,6 +9,8 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from threading import Event
 from types import FrameType
 from typing import Any
@@ -32,7 +34,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
-        self.address = f"http://{host}:{port}/"
+        self.address = f"http://{_near(host)}:{port}/"
         self.stopping = Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
@@ -51,7 +53,7 @@ class Command(BaseCommand):
 
     def _parts(self, host: str, port: int) -> list[Part]:
         """In the order of their start; they stop in the reverse order."""
-        logs, python = settings.STATE_DIR / "logs", sys.executable
+        logs, python, near = settings.STATE_DIR / "logs", sys.executable, _near(host)
         worker = ("--without-gossip", "--without-mingle", "--pool", "prefork")
         parts = [
             Part(
@@ -67,7 +69,7 @@ class Command(BaseCommand):
                     *("--workers", "1", "--workers-kill-timeout", "3", "--no-ws", "emailsettings.asgi:application"),
                 ],
                 logs / "web.log",
-                is_ready=lambda: _accepts(host, port),
+                is_ready=lambda: _answers(near, port),
             ),
             Part(
                 "worker-sync",
@@ -158,9 +160,26 @@ class Command(BaseCommand):
         settings.VALKEY_SOCKET.unlink(missing_ok=True)
 
 
+def _near(host: str) -> str:
+    """Where this machine itself reaches a server that listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+
+
 def _accepts(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=1).close()
     except OSError:
         return False
     return True
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether a page comes back, not merely a connection: granian listens before the application is loaded."""
+    line = HTTPConnection(host, port, timeout=10)
+    try:
+        line.request("GET", "/account/login/")
+        return line.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        line.close()
