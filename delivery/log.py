@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State, worst
-from organizations.models import Organization, User
+from organizations.models import User
 
 PAGE = 50
 
@@ -66,15 +66,6 @@ class Page:
     next: str
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How many recipients ended how; for the overview."""
-
-    sent: int
-    failed: int
-    uncertain: int
-
-
 def search(user: User, filters: Filters, now: datetime) -> QuerySet[OutboxMessage]:
     found = OutboxMessage.objects.visible_to(user, now)
     recipients = OutboxRecipient.objects.filter(message=OuterRef("pk"))
@@ -110,17 +101,6 @@ def rows(messages: Sequence[OutboxMessage]) -> list[Row]:
     for pk, state, number in grouped.annotate(number=Count("pk")).order_by():
         counts[pk][State(state)] += number
     return [Row(message, counts[message.pk]) for message in messages]
-
-
-def totals(organization: Organization, since: datetime) -> Totals:
-    """Recipients that ended in each state since a moment; one query."""
-    ended = OutboxRecipient.objects.filter(message__organization=organization, state_at__gte=since)
-    counted = ended.aggregate(
-        sent=Count("pk", filter=Q(state=State.SENT)),
-        failed=Count("pk", filter=Q(state=State.FAILED)),
-        uncertain=Count("pk", filter=Q(state=State.UNCERTAIN)),
-    )
-    return Totals(**counted)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
