@@ -1,4 +1,4 @@
-"""Connect a mailbox: from an address and a password to a row that works (spec E1, C5, C6)."""
+"""Connect a mailbox: from an address and a password to a row that works (spec E1, C5)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.http import HttpRequest
 
 from accounts.models import Mailbox
 from organizations import audit
@@ -13,12 +14,15 @@ from organizations.models import User
 from protocols.credentials import Credentials, Secret
 from protocols.endpoint import Endpoint
 from providers import lookup
-from providers.models import Authentication, LoginRule, Provider, Status
+from providers.models import LoginRule, Provider
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where a mailbox reads and sends, and under which names. Either side may be missing."""
+    """Where a mailbox reads and sends, and under which names. Either side may be missing.
+
+    provider: None where a person typed the servers.
+    """
 
     incoming: Endpoint | None
     outgoing: Endpoint | None
@@ -26,15 +30,21 @@ class Servers:
     smtp_username: str
     provider: Provider | None = None
 
-    @property
-    def provider_key(self) -> str:
-        return self.provider.key if self.provider else ""
-
     def incoming_login(self, password: Secret) -> Credentials:
         return Credentials(self.imap_username, password)
 
     def outgoing_login(self, password: Secret) -> Credentials:
         return Credentials(self.smtp_username, password)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A mailbox as it was typed, complete and valid, but not tried yet."""
+
+    address: str
+    display_name: str
+    servers: Servers
+    password: Secret
 
 
 def servers_of(provider: Provider, address: str, username: str = "") -> Servers:
@@ -52,39 +62,28 @@ def servers_of(provider: Provider, address: str, username: str = "") -> Servers:
     )
 
 
-def obstacle(provider: Provider) -> str:
-    """Why this provider cannot be connected with a password, in one sentence; empty: it can (spec C6)."""
-    if provider.status == Status.NOT_POSSIBLE or not (provider.imap_host or provider.smtp_host):
-        return provider.hint or f"{provider.name} does not let other programs read or send mail."
-    if provider.authentication == Authentication.OAUTH:
-        return provider.hint or (
-            f"{provider.name} accepts only its own sign-in page, never a password typed elsewhere. "
-            "That kind of sign-in is not set up here."
-        )
-    return ""
-
-
 def typed_password(text: str, provider: Provider | None) -> Secret:
     """App passwords are shown in groups; the spaces between them are not part of it."""
-    if provider is not None and provider.authentication == Authentication.APP_PASSWORD:
+    if provider is not None and provider.asks_for_app_password:
         text = "".join(text.split())
     return Secret(text)
 
 
-def connect(
-    user: User, address: str, display_name: str, servers: Servers, password: Secret, *, sends: bool, now: datetime
-) -> Mailbox:
-    """Make the mailbox with default parameters, after its check has passed, and learn the domain."""
+def connect(user: User, wish: Wish, *, sends: bool, now: datetime, request: HttpRequest | None = None) -> Mailbox:
+    """Make the mailbox with default parameters, after its check has passed, and learn the domain.
+
+    sends: whether sending worked; without it the mailbox only reads, and says so.
+    Raises IntegrityError when the person has connected this address already.
+    """
+    servers = wish.servers
     mailbox = Mailbox(
         organization_id=user.organization_id,
         owner=user,
-        address=address,
-        display_name=display_name,
-        provider=servers.provider,
+        address=wish.address,
+        display_name=wish.display_name,
         imap_username=servers.imap_username,
         smtp_username=servers.smtp_username,
         sends=sends,
-        appends_sent=not (servers.provider and servers.provider.files_sent_mail),
         connected_at=now,
     )
     if servers.incoming:
@@ -93,18 +92,37 @@ def connect(
     if servers.outgoing:
         mailbox.smtp_host, mailbox.smtp_port = servers.outgoing.host, servers.outgoing.port
         mailbox.smtp_security = servers.outgoing.security
-    mailbox.password = password
+    mailbox.password = wish.password
     with transaction.atomic():
+        mailbox.provider = _learned(user, wish, sends=sends, now=now)
+        mailbox.appends_sent = not (mailbox.provider and mailbox.provider.files_sent_mail)
         mailbox.save()
-        if servers.provider is not None:
-            lookup.learn(address, servers.provider, user.organization, now)
-        audit.record("mailbox.connected", organization=user.organization, actor=user, target=mailbox)
+        audit.record("mailbox.connected", organization=user.organization, actor=user, target=mailbox, request=request)
     return mailbox
+
+
+def _learned(user: User, wish: Wish, *, sends: bool, now: datetime) -> Provider | None:
+    """The provider, after the domain was taught to the organization (spec C5). Only what wholly worked is taught."""
+    servers = wish.servers
+    if servers.provider is not None:
+        lookup.learn(wish.address, servers.provider, user.organization, now)
+        return servers.provider
+    if servers.incoming is None or not sends:
+        return None
+    return lookup.learn_servers(
+        wish.address,
+        user.organization,
+        now,
+        incoming=servers.incoming,
+        outgoing=servers.outgoing,
+        imap_username=servers.imap_username,
+        smtp_username=servers.smtp_username,
+    )
 
 
 def guessed_servers(address: str, provider: Provider | None) -> dict[str, object]:
     """First values for servers typed by hand: the provider's, else the names that most domains use."""
-    domain = address.rpartition("@")[2]
+    domain = lookup.domain_of(address)
     if provider is None:
         return {"imap_host": f"imap.{domain}", "smtp_host": f"smtp.{domain}", "username": address}
     return {

@@ -1,4 +1,7 @@
-"""The dialogs of the settings page: add, edit and delete an email account (spec E4, E12)."""
+"""The dialogs of the settings page: add, edit and delete an email account (spec E4, E12).
+
+Each also opens by its plain address, as a page of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import json
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.checks import checks_of
-from accounts.forms import MailboxForm
+from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
 from mailservers.models import MailServer
 from mailservers.streaming import stream_check
@@ -27,7 +31,7 @@ from organizations.requests import SignedInRequest
 def create(request: SignedInRequest) -> HttpResponse:
     form = MailboxForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid() and _save(request, form, "mailbox.created"):
-        return _done(f"{form.instance.address} was added.")
+        return _done(request, f"{form.instance.address} was added.")
     return _dialog(request, form, None)
 
 
@@ -36,42 +40,43 @@ def edit(request: SignedInRequest, pk: int) -> HttpResponse:
     mailbox = changeable_or_404(request, pk)
     form = MailboxForm(request.POST or None, instance=mailbox, user=request.user)
     if request.method == "POST" and form.is_valid() and _save(request, form, "mailbox.changed"):
-        return _done(f"{mailbox.address} was saved.")
+        return _done(request, f"{mailbox.address} was saved.")
     return _dialog(request, form, mailbox)
 
 
 @require_http_methods(["GET", "POST"])
 def delete(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Ask, with what goes; then delete it here. Nothing on the mail server is touched."""
     mailbox = changeable_or_404(request, pk)
-    if request.method == "POST":
-        with transaction.atomic():
-            audit.record(
-                "mailbox.deleted",
-                organization=request.user.organization,
-                actor=request.user,
-                target=mailbox,
-                request=request,
-            )
-            mailbox.delete()
-        return _done(f"{mailbox.address} was deleted.")
-    counts = [
-        ("messages", mailbox.messages.count()),
-        ("conversations", mailbox.conversations.count()),
-        ("shared rights", mailbox.grants.count()),
-    ]
-    return render(request, "accounts/_delete.html", {"mailbox": mailbox, "counts": counts})
+    if request.method == "GET":
+        return _shown(request, "accounts/_delete.html", {"mailbox": mailbox, "losses": _losses(mailbox)})
+    with transaction.atomic():
+        audit.record(
+            "mailbox.deleted",
+            organization=request.user.organization,
+            actor=request.user,
+            target=mailbox,
+            detail={"messages": mailbox.messages.count()},
+            request=request,
+        )
+        mailbox.delete()
+    return _done(request, f"{mailbox.address} was deleted.")
 
 
 @require_POST
 def check(request: SignedInRequest, pk: int | None = None) -> HttpResponse | StreamingHttpResponse:
-    """Test the typed values before they are saved: reading, and sending where the account has its own server."""
+    """Test the typed values before they are saved: reading, and sending through its server."""
     mailbox = changeable_or_404(request, pk) if pk is not None else None
     if mailbox is None and not request.user.may(Operation.MANAGE_EMAIL_ACCOUNTS):
         raise PermissionDenied
     form = MailboxForm(request.POST, instance=mailbox, user=request.user)
     if not form.is_valid():
         return _dialog(request, form, mailbox)
-    return stream_check(request, checks_of(form.save(commit=False), form.secret()))
+    parts = checks_of(form.save(commit=False), form.secret())
+    if not parts:
+        form.add_error("imap_host", "There is nothing to test: type an IMAP host, or choose a mail server.")
+        return _dialog(request, form, mailbox)
+    return stream_check(request, parts)
 
 
 def changeable_or_404(request: SignedInRequest, pk: int) -> Mailbox:
@@ -81,6 +86,16 @@ def changeable_or_404(request: SignedInRequest, pk: int) -> Mailbox:
     if not Mailbox.objects.manageable_by(request.user, now).filter(pk=pk).exists():
         raise PermissionDenied
     return mailbox
+
+
+def _losses(mailbox: Mailbox) -> list[tuple[int, str]]:
+    """What goes with a mailbox, each as (number, singular); nothing where it is zero."""
+    counts = [
+        (mailbox.messages.count(), "stored message"),
+        (mailbox.conversations.count(), "conversation"),
+        (mailbox.grants.count(), "right of somebody else"),
+    ]
+    return [(number, what) for number, what in counts if number]
 
 
 def _save(request: SignedInRequest, form: MailboxForm, action: str) -> bool:
@@ -97,22 +112,35 @@ def _save(request: SignedInRequest, form: MailboxForm, action: str) -> bool:
                 request=request,
             )
     except IntegrityError:
-        form.add_error(None, "Somebody else saved this account at the same moment. Close the dialog and open it again.")
+        form.add_error(None, "Somebody else saved an account at the same moment. Press the button once more.")
         return False
     return True
 
 
 def _dialog(request: SignedInRequest, form: MailboxForm, mailbox: Mailbox | None) -> HttpResponse:
-    context = {
+    context: dict[str, object] = {
         "form": form,
         "mailbox": mailbox,
         "has_servers": MailServer.objects.of(request.user.organization).exists(),
         "manages_servers": request.user.may(Operation.MANAGE_MAIL_SERVERS),
     }
-    return render(request, "accounts/_dialog.html", context, status=422 if form.is_bound else 200)
+    return _shown(request, "accounts/_dialog.html", context, status=422 if form.is_bound else 200)
 
 
-def _done(sentence: str) -> HttpResponse:
+def _shown(request: SignedInRequest, fragment: str, context: dict[str, object], *, status: int = 200) -> HttpResponse:
+    """The fragment for the dialog, or a page around it where its address was opened plainly."""
+    in_page = not request.htmx or "in_page" in request.POST
+    context = {**context, "in_page": in_page, "frame": "#account-frame" if in_page else "#dialog-body"}
+    if request.htmx:
+        return render(request, fragment, context, status=status)
+    return render(request, "accounts/page.html", {**context, "fragment": fragment}, status=status)
+
+
+def _done(request: SignedInRequest, sentence: str) -> HttpResponse:
     """Close the dialog, say so, and let the page draw its accounts anew."""
+    if not request.htmx:
+        return redirect("email-settings")
+    if "in_page" in request.POST:
+        return HttpResponse(headers={"HX-Redirect": reverse("email-settings")})
     news = {"dialog:close": {}, "accounts:changed": {}, "toast": {"text": sentence, "kind": "good"}}
     return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(news)})

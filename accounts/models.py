@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from accounts.rights import Right
+from accounts.signals import mailbox_leaving
 from mailservers.models import PORT_RANGE, MailServer
 from organizations.models import Organization, Role, User
 from organizations.operations import Operation
@@ -43,8 +46,19 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
 
     def allowing(self, right: Right, user: User, now: datetime) -> Self:
         """Mailboxes on which `user` holds `right` at `now`, by ownership, grant or role. No superuser exception."""
-        granted = MailboxGrant.objects.giving(right).live_at(now).reaching(user)
-        return self.in_organization_of(user).filter(Q(owner=user) | Exists(granted.filter(mailbox=OuterRef("pk"))))
+        return self._held_by(user, MailboxGrant.objects.giving(right).live_at(now))
+
+    def readable_by(self, user: User, now: datetime) -> Self:
+        """Mailboxes whose mail `user` may read (spec F2): *access* finds it, *send* shows it in the panel."""
+        return self._held_by(user, MailboxGrant.objects.giving(Right.ACCESS, Right.SEND).live_at(now))
+
+    def in_panel_of(self, user: User, now: datetime) -> Self:
+        """Mailboxes that stand in the mail panel of `user`; *access* alone does not put one there (spec F2)."""
+        return self.allowing(Right.SEND, user, now)
+
+    def _held_by(self, user: User, grants: MailboxGrantQuerySet) -> Self:
+        granted = grants.reaching(user).filter(mailbox=OuterRef("pk"))
+        return self.in_organization_of(user).filter(Q(owner=user) | Exists(granted))
 
     def visible_to(self, user: User, now: datetime) -> Self:
         """Mailboxes that `user` may know of: by any right, or because the user manages email accounts."""
@@ -133,6 +147,17 @@ class Mailbox(SealedModel):
                 others.exclude(pk=self.pk).update(is_default=False)
             super().save(*args, **kwargs)
 
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """With all that is stored of it. A large store goes in bulk, before the cascade would read it row by row."""
+        with transaction.atomic():
+            mailbox_leaving.send(Mailbox, mailbox=self)
+            return super().delete(*args, **kwargs)
+
+    @property
+    def has_password(self) -> bool:
+        """Whether one is stored, without opening it."""
+        return bool(self.__dict__.get("password"))
+
     def incoming(self) -> Endpoint | None:
         return Endpoint(self.imap_host, self.imap_port, Security(self.imap_security)) if self.imap_host else None
 
@@ -156,8 +181,9 @@ class Mailbox(SealedModel):
 
 
 class MailboxGrantQuerySet(models.QuerySet["MailboxGrant"]):
-    def giving(self, right: Right) -> Self:
-        return self.filter(**{f"may_{right}": True})
+    def giving(self, *rights: Right) -> Self:
+        """Grants of any of `rights`."""
+        return self.filter(reduce(or_, (Q(**{f"may_{right}": True}) for right in rights)))
 
     def live_at(self, now: datetime) -> Self:
         return self.filter(Q(ends_at=None) | Q(ends_at__gt=now))

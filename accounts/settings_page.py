@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from accounts.dialogs import changeable_or_404
-from accounts.forms import ReceiveForm
+from accounts.receive_form import ReceiveForm
 from organizations import audit
 from organizations.requests import SignedInRequest
 

@@ -6,11 +6,14 @@ nothing. The last step, which talks to the servers, lives in `wizard_connect`.
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from accounts.connecting import guessed_servers, obstacle
+from accounts.connecting import guessed_servers
 from accounts.forms import AddressForm, PasswordForm, ProviderChoiceForm, ServersForm
 from organizations.requests import SignedInRequest
 from providers import lookup
@@ -21,37 +24,36 @@ from providers.models import LoginRule, Provider
 def address(request: SignedInRequest) -> HttpResponse:
     """Ask for the address, then recognise its provider."""
     if request.method == "GET":
-        initial = {"address": request.GET.get("address", "")}
+        initial = {"address": request.GET.get("address", "")[:320]}
         return show_step(request, "address", {"form": AddressForm(initial=initial, user=request.user)})
-    form = AddressForm(request.POST, user=request.user)
-    if not form.is_valid():
-        return show_step(request, "address", {"form": form}, status=422)
-    typed = form.cleaned_data["address"]
-    provider = lookup.recognise(typed, request.user.organization)
-    if provider is None:
+    typed = known_address(request)
+    if isinstance(typed, HttpResponse):
+        return typed
+    found = lookup.recognise(typed, request.user.organization)
+    if found is None:
         return show_step(request, "provider", {"address": typed, "form": ProviderChoiceForm(user=request.user)})
-    return _ask_password(request, typed, provider)
+    return ask_password(request, typed, found)
 
 
 @require_http_methods(["GET", "POST"])
 def provider(request: SignedInRequest) -> HttpResponse:
-    """The provider that the person chose by hand."""
-    known = AddressForm(request.POST or None, user=request.user)
-    if not known.is_valid():
-        return redirect("accounts:wizard")
-    form = ProviderChoiceForm(request.POST, user=request.user)
+    """The provider that the person chose by hand; without a choice the question."""
+    typed = known_address(request)
+    if isinstance(typed, HttpResponse):
+        return typed
+    form = ProviderChoiceForm(request.POST if "provider" in request.POST else None, user=request.user)
     if not form.is_valid():
-        return show_step(request, "provider", {"address": known.cleaned_data["address"], "form": form}, status=422)
-    return _ask_password(request, known.cleaned_data["address"], form.cleaned_data["provider"])
+        context = {"address": typed, "form": form, "is_recognised": "recognised" in request.POST}
+        return show_step(request, "provider", context, status=422 if form.is_bound else 200)
+    return ask_password(request, typed, form.cleaned_data["provider"])
 
 
 @require_http_methods(["GET", "POST"])
 def servers(request: SignedInRequest) -> HttpResponse:
     """Servers by hand, prefilled with the provider's or with the best guess from the domain."""
-    known = AddressForm(request.POST or None, user=request.user)
-    if not known.is_valid():
-        return redirect("accounts:wizard")
-    typed = known.cleaned_data["address"]
+    typed = known_address(request)
+    if isinstance(typed, HttpResponse):
+        return typed
     chosen = ProviderChoiceForm(request.POST, user=request.user)
     guess = guessed_servers(typed, chosen.cleaned_data["provider"] if chosen.is_valid() else None)
     context = {
@@ -62,18 +64,33 @@ def servers(request: SignedInRequest) -> HttpResponse:
     return show_step(request, "servers", context)
 
 
-def _ask_password(request: SignedInRequest, typed: str, provider: Provider) -> HttpResponse:
-    if reason := obstacle(provider):
-        return show_step(request, "obstacle", {"address": typed, "provider": provider, "reason": reason})
-    form = PasswordForm(initial={"display_name": display_name_for(request, typed), "username": typed})
+def known_address(request: SignedInRequest) -> str | HttpResponse:
+    """The address that earlier steps settled; else the first question again, with what is wrong."""
+    if request.method == "GET":
+        return redirect("accounts:wizard")
+    form = AddressForm(request.POST, user=request.user)
+    if not form.is_valid():
+        return show_step(request, "address", {"form": form}, status=422)
+    return str(form.cleaned_data["address"])
+
+
+def ask_password(
+    request: SignedInRequest, typed: str, provider: Provider, form: PasswordForm | None = None
+) -> HttpResponse:
+    """The second question; where the provider cannot work, the reason instead of it (spec C6)."""
+    status = 422 if form is not None else 200
+    if reason := provider.obstacle():
+        return show_step(request, "obstacle", {"address": typed, "provider": provider, "reason": reason}, status)
+    if form is None:
+        form = PasswordForm(initial={"display_name": display_name_for(request, typed), "username": typed})
     asks_username = LoginRule.TYPED in (provider.imap_login, provider.smtp_login)
     context = {"address": typed, "provider": provider, "form": form, "asks_username": asks_username}
-    return show_step(request, "password", context)
+    return show_step(request, "password", context, status)
 
 
 def display_name_for(request: SignedInRequest, address: str) -> str:
     """The person's own name; for an address like sales@ what stands before the @ serves better."""
-    local_part = address.partition("@")[0]
+    local_part = address.rpartition("@")[0]
     own = request.user.name.split()[:1]
     if own and own[0].lower() in local_part.lower():
         return request.user.name
@@ -81,8 +98,12 @@ def display_name_for(request: SignedInRequest, address: str) -> str:
 
 
 def show_step(request: SignedInRequest, name: str, context: dict[str, object], status: int = 200) -> HttpResponse:
-    """One step as a fragment, or within the whole page."""
+    """One step as a fragment, or within the whole page. A reload asks for the address again, already filled in."""
     template = f"accounts/_{name}.html"
     if not request.htmx:
-        context, template = {**context, "step_template": template}, "accounts/wizard.html"
-    return render(request, template, context, status=status)
+        return render(request, "accounts/wizard.html", {**context, "step_template": template}, status=status)
+    response = render(request, template, context, status=status)
+    if "address" in context:
+        typed = urlencode({"address": context["address"]})
+        response["HX-Replace-Url"] = f"{reverse('accounts:wizard')}?{typed}"
+    return response

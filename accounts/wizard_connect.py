@@ -3,49 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.db import IntegrityError
 from django.http import HttpResponse, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.checks import reading, sending
-from accounts.connecting import Servers, connect, obstacle, servers_of, typed_password
-from accounts.forms import AddressForm, PasswordForm, ProviderChoiceForm, ServersForm
+from accounts.checks import INCOMING_FIELDS, OUTGOING_FIELDS, reading, sending
+from accounts.connecting import Wish, connect, servers_of, typed_password
+from accounts.forms import PasswordForm, ProviderChoiceForm, ServersForm
 from accounts.models import Mailbox
 from accounts.rights import Right, mailbox_or_404
-from accounts.wizard import show_step
+from accounts.wizard import ask_password, known_address, show_step
 from mailservers.checking import CheckReport
 from mailservers.streaming import Line, Part, stream_check
-from organizations.models import Organization, User
+from organizations.models import Organization
 from organizations.requests import SignedInRequest
 from protocols.credentials import Secret
-from providers.models import LoginRule
 
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A mailbox as it was typed, complete and valid, but not tried yet."""
-
-    address: str
-    display_name: str
-    servers: Servers
-    password: Secret
+ONE_USERNAME = {"username": "username"}  # a form with servers by hand asks for one name, used on both sides
 
 
 @require_http_methods(["GET", "POST"])
 def attempt(request: SignedInRequest) -> HttpResponse | StreamingHttpResponse:
-    known = AddressForm(request.POST or None, user=request.user)
-    if not known.is_valid():
-        return (
-            redirect("accounts:wizard") if not known.is_bound else show_step(request, "address", {"form": known}, 422)
-        )
-    address = known.cleaned_data["address"]
-    manual = "manual" in request.POST
-    wish = _typed_servers(request, address) if manual else _chosen_provider(request, address)
+    address = known_address(request)
+    if isinstance(address, HttpResponse):
+        return address
+    wish = (_typed_servers if "manual" in request.POST else _chosen_provider)(request, address)
     return wish if isinstance(wish, HttpResponse) else _try_and_keep(request, wish)
 
 
@@ -62,12 +48,8 @@ def _chosen_provider(request: SignedInRequest, address: str) -> Wish | HttpRespo
     if not choice.is_valid():
         return show_step(request, "provider", {"address": address, "form": choice}, 422)
     provider = choice.cleaned_data["provider"]
-    if reason := obstacle(provider):
-        return show_step(request, "obstacle", {"address": address, "provider": provider, "reason": reason}, 422)
-    if not form.is_valid():
-        asks_username = LoginRule.TYPED in (provider.imap_login, provider.smtp_login)
-        context = {"address": address, "provider": provider, "form": form, "asks_username": asks_username}
-        return show_step(request, "password", context, 422)
+    if provider.obstacle() or not form.is_valid():
+        return ask_password(request, address, provider, form)
     data = form.cleaned_data
     servers = servers_of(provider, address, data["username"])
     return Wish(address, data["display_name"], servers, typed_password(data["password"], provider))
@@ -90,29 +72,31 @@ def _try_and_keep(request: SignedInRequest, wish: Wish) -> StreamingHttpResponse
         works = {side: report.ok for side, report in zip(sides, reports, strict=True)}
         if not works.get("reads", works.get("sends", False)):
             return ()
-        mailbox = _keep(request.user, wish, sends=works.get("sends", False))
+        mailbox = _keep(request, wish, sends=works.get("sends", False))
         return ({"go": reverse("accounts:connected", args=[mailbox.pk])},)
 
     return stream_check(request, list(sides.values()), keep)
 
 
 def _sides(organization: Organization, wish: Wish) -> dict[str, Part]:
-    """What is to be checked, reading first."""
+    """What is to be checked, reading first. Servers from the catalog have no fields that a fix could fill."""
     servers, sides = wish.servers, {}
+    by_hand = servers.provider is None
     if servers.incoming is not None:
         login = servers.incoming_login(wish.password)
-        sides["reads"] = reading(servers.incoming, login, organization, servers.provider)
+        fills = INCOMING_FIELDS | ONE_USERNAME if by_hand else None
+        sides["reads"] = reading(servers.incoming, login, organization, servers.provider, fills)
     if servers.outgoing is not None:
         login = servers.outgoing_login(wish.password)
-        sides["sends"] = sending(servers.outgoing, login, organization, servers.provider, wish.address)
+        fills = OUTGOING_FIELDS | ONE_USERNAME if by_hand else None
+        sides["sends"] = sending(servers.outgoing, login, organization, servers.provider, wish.address, fills)
     return sides
 
 
-def _keep(user: User, wish: Wish, *, sends: bool) -> Mailbox:
+def _keep(request: SignedInRequest, wish: Wish, *, sends: bool) -> Mailbox:
     """Store the mailbox; a second press of the button finds the first one's."""
+    user = request.user
     try:
-        return connect(
-            user, wish.address, wish.display_name, wish.servers, wish.password, sends=sends, now=timezone.now()
-        )
+        return connect(user, wish, sends=sends, now=timezone.now(), request=request)
     except IntegrityError:
         return Mailbox.objects.get(organization_id=user.organization_id, owner=user, address=wish.address)

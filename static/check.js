@@ -104,7 +104,12 @@ async function show(form, answer) {
 // The values were taken, so what was wrong with earlier ones no longer stands beside the fields.
 function forgetErrors(form) {
   for (const error of form.querySelectorAll(".field .error")) error.remove();
-  for (const control of form.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
+  for (const control of form.querySelectorAll("[aria-invalid]")) {
+    control.removeAttribute("aria-invalid");
+    const described = (control.getAttribute("aria-describedby") ?? "").split(" ").filter((id) => document.getElementById(id));
+    if (described.length) control.setAttribute("aria-describedby", described.join(" "));
+    else control.removeAttribute("aria-describedby");
+  }
 }
 
 // Keep what just happened in view, without pulling the page away from somebody who scrolled.
@@ -130,6 +135,7 @@ function swap(form, html) {
   const kept = secrets(target);
   window.htmx.swap(target, html, { swapStyle: wanted ? "innerHTML" : "outerHTML" });
   restore(kept);
+  (wanted ? target : document).querySelector("[aria-invalid='true']")?.focus();
 }
 
 function fill(form, values) {

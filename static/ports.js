@@ -1,22 +1,24 @@
 /* Port and security belong together: choosing one sets the other, and a pair that does not fit says so.
 
    <form data-ports='{"465": "tls", "587": "starttls"}'> with the fields port and security, [data-port-note] for the
-   words, and [data-plain] for what is only asked when nothing protects the line. data-port-prefix="imap_": the fields
-   are imap_port and imap_security. */
+   words, and [data-plain] for what is only asked when nothing protects the line. data-port-prefix="imap_ smtp_": there
+   are two pairs, imap_port with imap_security and so on, each with its own [data-port-note="imap_"]. */
 
 const NAMES = { tls: "TLS", starttls: "STARTTLS", none: "None" };
 
-function fields(form) {
-  const prefix = form.dataset.portPrefix ?? "";
-  return { port: form.elements[`${prefix}port`], security: form.elements[`${prefix}security`] };
-}
+const pairs = (form) =>
+  (form.dataset.portPrefix ?? "")
+    .split(" ")
+    .map((prefix) => ({ prefix, port: form.elements[`${prefix}port`], security: form.elements[`${prefix}security`] }))
+    .filter(({ port, security }) => port && security);
 
 document.addEventListener("input", (event) => {
   const form = event.target.form;
   if (!form?.dataset.ports || !event.isTrusted) return form?.dataset.ports && describe(form);
   const usual = JSON.parse(form.dataset.ports);
-  const { port, security } = fields(form);
-  if (event.target === port && usual[port.value.trim()]) security.value = usual[port.value.trim()];
+  for (const { port, security } of pairs(form)) {
+    if (event.target === port && usual[port.value.trim()]) security.value = usual[port.value.trim()];
+  }
   describe(form);
 });
 document.addEventListener("htmx:load", (event) => {
@@ -28,14 +30,15 @@ for (const form of document.querySelectorAll("form[data-ports]")) describe(form)
 
 function describe(form) {
   const usual = JSON.parse(form.dataset.ports);
-  const { port, security } = fields(form);
-  if (!port || !security) return;
-  const expected = usual[port.value.trim()];
-  const note = form.querySelector("[data-port-note]");
-  if (note) {
+  const all = pairs(form);
+  for (const { prefix, port, security } of all) {
+    const expected = usual[port.value.trim()];
+    const note = form.querySelector(`[data-port-note="${prefix}"]`);
+    if (!note) continue;
     const odd = expected && expected !== security.value;
     note.hidden = !odd;
     if (odd) note.querySelector("[data-port-words]").textContent = `Port ${port.value.trim()} usually goes with ${NAMES[expected]}.`;
   }
-  for (const part of form.querySelectorAll("[data-plain]")) part.hidden = security.value !== "none";
+  if (!all.length) return;
+  for (const part of form.querySelectorAll("[data-plain]")) part.hidden = all.every(({ security }) => security.value !== "none");
 }
