@@ -95,6 +95,8 @@ class _Conversation:
                     message.sender, self.ledger.addresses, bytes(message.raw), before_final_dot=self._before_final_dot
                 )
         except OutcomeUnknown as exc:
+            for _, alike, words in _grouped(exc.refused):
+                self.ledger.refused([one.address for one in alike], self._diagnose(_as_error(alike[0], words)), words)
             self.ledger.uncertain(exc.reply)
             self._close(exc)
         except LoginRefused as exc:

@@ -111,7 +111,7 @@ def _current_mailbox_pk(request: HttpRequest) -> int | None:
 PAGES: list[tuple[str, str, str, Operation | None]] = [
     ("email-settings", "Email settings", "settings-2", None),
     ("providers:list", "Providers", "library", Operation.MANAGE_EMAIL_PROVIDERS),
-    ("delivery:email-log", "Email log", "scroll-text", Operation.VIEW_EMAIL_LOGS),
+    ("delivery:email-log", "Email log", "scroll-text", None),
 ]
 
 

@@ -145,6 +145,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "socket_keepalive": True,
+    "socket_connect_timeout": 2,  # a broker that is down must not keep anybody waiting: beat finds the rows
 }
 CELERY_BEAT_SCHEDULE = {
     "sync due mailboxes": {"task": "mailstore.sync_due_mailboxes", "schedule": 60.0},

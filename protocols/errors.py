@@ -19,8 +19,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from protocols.steps import StepName
+
+if TYPE_CHECKING:
+    from protocols.smtp.session import RecipientReply
 
 
 class MailError(Exception):
@@ -96,7 +100,12 @@ class UnsafeArgument(Refused, ValueError): ...
 class Deferred(MailError): ...
 
 
-class OutcomeUnknown(MailError): ...
+class OutcomeUnknown(MailError):
+    """refused: recipients that the server had refused before; only the outcome of the others is unknown."""
+
+    def __init__(self, message: str, *, reply: str = "", refused: tuple[RecipientReply, ...] = ()) -> None:
+        super().__init__(message, reply=reply)
+        self.refused = refused
 
 
 class ProtocolViolation(MailError): ...

@@ -136,7 +136,11 @@ class SmtpSession:
             self._connection.wire.be_patient(max(DATA_TIMEOUT, usual_timeout))
             reply = self._connection.ask("DATA")
             if reply.code == 354:
-                reply = self._transfer(dot_stuffed(octets), before_final_dot)
+                try:
+                    reply = self._transfer(dot_stuffed(octets), before_final_dot)
+                except OutcomeUnknown as exc:
+                    exc.refused = tuple(answer for answer in outcome.values() if not answer.accepted)
+                    raise
             elif reply.positive:
                 self._connection.broken = True
                 raise ProtocolViolation("The server answered DATA with what is no go-ahead.", reply=str(reply))

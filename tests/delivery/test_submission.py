@@ -162,6 +162,14 @@ def test_a_lost_answer_after_the_final_dot_is_uncertain_and_nothing_sends_it_aga
     assert len(sink.taken) == before
 
 
+def test_after_a_lost_answer_those_refused_before_it_are_not_uncertain(make_message, sending_mailbox, alice, sink):
+    message = make_message(sending_mailbox, alice, "bob@example.org", "gone@example.org")
+    sink.recipients = {"gone@example.org": "550 5.1.1 No such user"}
+    sink.after_dot = "drop"
+    submit_message(message.pk)
+    assert states(message) == {"bob@example.org": State.UNCERTAIN, "gone@example.org": State.FAILED}
+
+
 @pytest.mark.proves("R2", "J5")
 def test_a_worker_killed_before_the_dot_is_given_back_after_its_lease(message, sink):
     now = timezone.now()
