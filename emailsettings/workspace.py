@@ -73,6 +73,12 @@ class MailboxCard:
     @property
     def footer(self) -> str:
         """What happens now, what the last sync brought, or how mail leaves."""
+        # The header has room for one tag.
+        shared = "Shared. " if self.mailbox.is_default and self.mailbox.owner_id is None else ""
+        return shared + self._news
+
+    @property
+    def _news(self) -> str:
         if self.progress.state == State.SYNCING and self.progress.rate_per_second:
             left = self.progress.seconds_left
             rate = f"{self.progress.rate_per_second:,.0f} per second"

@@ -1,6 +1,8 @@
 """News for open pages: workers announce, pages listen (server-sent events). Losing one loses nothing but a moment.
 
 The row is the truth; an announcement only says "look again". So failures here are logged and never raised.
+
+The client is imported where it is needed: it takes a third of a second, which every start would wait for.
 """
 
 from __future__ import annotations
@@ -9,11 +11,14 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from functools import cache
+from typing import TYPE_CHECKING
 
-import redis
-import redis.asyncio
 from django.conf import settings
 from django.db import transaction
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +38,19 @@ def announce(organization_pk: int, kind: str, pk: int) -> None:
 def _publish(name: str, text: str) -> None:
     if settings.CACHE_URL.startswith("locmem"):
         return
+    from redis import RedisError
+
     try:
         _client().publish(name, text)
-    except redis.RedisError as exc:
+    except RedisError as exc:
         log.warning("Live news were not published: %s", exc)
 
 
-def _client() -> redis.Redis:
-    global _connection
-    if _connection is None:
-        _connection = redis.Redis.from_url(settings.CACHE_URL, socket_timeout=1, socket_connect_timeout=1)
-    return _connection
+@cache
+def _client() -> Redis:
+    from redis import Redis
 
-
-_connection: redis.Redis | None = None
+    return Redis.from_url(settings.CACHE_URL, socket_timeout=1, socket_connect_timeout=1)
 
 
 async def listen(organization_pk: int, *, seconds: float) -> AsyncIterator[tuple[str, int] | None]:
@@ -54,9 +58,11 @@ async def listen(organization_pk: int, *, seconds: float) -> AsyncIterator[tuple
 
     Ends after `seconds`, so that a forgotten page does not hold a worker; browsers reconnect by themselves.
     """
+    from redis.asyncio import Redis
+
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    client = redis.asyncio.Redis.from_url(settings.CACHE_URL)
+    client = Redis.from_url(settings.CACHE_URL)
     try:
         async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
             await pubsub.subscribe(channel(organization_pk))

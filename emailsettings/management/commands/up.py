@@ -42,7 +42,8 @@ class Command(BaseCommand):
             check_socket_path(settings.VALKEY_SOCKET)
             lock = take_lock(settings.STATE_DIR, self.address)
             check_port(host, port)
-            with lock, self._running(self._parts(host, port)) as parts:
+            parts = self._parts(host, port)
+            with lock, self._running(parts):
                 self._greet()
                 self._watch(parts)
         except (CannotStart, PartFailed) as exc:
@@ -102,28 +103,26 @@ class Command(BaseCommand):
         )
 
     @contextlib.contextmanager
-    def _running(self, parts: list[Part]) -> Iterator[list[Part]]:
+    def _running(self, parts: list[Part]) -> Iterator[None]:
+        """Start in three rounds, so that the first page need not share the processors with what can wait."""
         embedded.clear_stale(settings.VALKEY_SOCKET)
         settings.STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise asks for it, even when nothing was collected
         first = [part for part in parts if part.name in ("broker", "sandbox")]
+        web = [part for part in parts if part.name == "web"]
         try:
-            for part in first:
-                part.start()
+            _start(first)
             self._prepare_database(first)
-            for part in parts:
-                if part not in first:
-                    part.start()
-            for part in parts:
-                part.wait_until_ready(30)
-            yield parts
+            _start(web)
+            _wait(web)
+            _start([part for part in parts if part not in first + web])
+            yield
         finally:
             self._stop(parts)
 
-    def _prepare_database(self, started: list[Part]) -> None:
-        """Migrate and load the catalog while the first parts come up; nothing else runs yet."""
+    def _prepare_database(self, starting: list[Part]) -> None:
+        """Migrate, and load catalog and rules, while the first parts come up; nothing that uses them runs yet."""
         call_command("migrate", verbosity=0, interactive=False)
-        for part in started:
-            part.wait_until_ready(20)
+        _wait(starting)  # the sandbox makes the password that the catalog shows
         call_command("load_catalog", verbosity=0, sandbox=bool(settings.SANDBOX_IMAP_PORT))
         call_command("load_rules", verbosity=0)
         email, password = (os.environ.get(f"EMAILSETTINGS_ADMIN_{name}", "") for name in ("EMAIL", "PASSWORD"))
@@ -158,6 +157,16 @@ class Command(BaseCommand):
         for part in reversed(parts):
             part.stop()
         settings.VALKEY_SOCKET.unlink(missing_ok=True)
+
+
+def _start(parts: list[Part]) -> None:
+    for part in parts:
+        part.start()
+
+
+def _wait(parts: list[Part]) -> None:
+    for part in parts:
+        part.wait_until_ready(30)
 
 
 def _near(host: str) -> str:
