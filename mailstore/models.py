@@ -9,7 +9,6 @@ from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
-from accounts.rights import Right
 from organizations.models import User
 
 LEASE = timedelta(seconds=90)
@@ -138,7 +137,7 @@ class Folder(models.Model):
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def readable_by(self, user: User, now: datetime) -> Self:
-        return self.filter(mailbox__in=Mailbox.objects.allowing(Right.ACCESS, user, now))
+        return self.filter(mailbox__in=Mailbox.objects.readable_by(user, now))
 
 
 class Conversation(models.Model):
@@ -160,7 +159,7 @@ class ThreadKey(models.Model):
     Newest first means that answers are stored before what they answer; the key waits for it.
     """
 
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="+")
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="+", db_index=False)  # the constraint leads
     key = models.CharField(max_length=64, help_text="Hash of the Message-ID.")
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="keys")
 
@@ -173,7 +172,7 @@ class ThreadKey(models.Model):
 
 class MessageQuerySet(models.QuerySet["Message"]):
     def readable_by(self, user: User, now: datetime) -> Self:
-        return self.filter(mailbox__in=Mailbox.objects.allowing(Right.ACCESS, user, now))
+        return self.filter(mailbox__in=Mailbox.objects.readable_by(user, now))
 
     def live(self) -> Self:
         return self.filter(vanished_at=None)
@@ -186,9 +185,10 @@ class Message(models.Model):
     pack, offset, stored_size: where the untouched octets lie (see `mailstore/packs.py`).
     """
 
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="messages")
-    folder = models.ForeignKey(Folder, models.CASCADE, related_name="messages")
-    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages")
+    # Each key leads an index or a constraint below; one more of its own would only slow the writer.
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="messages", db_index=False)
+    folder = models.ForeignKey(Folder, models.CASCADE, related_name="messages", db_index=False)
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages", db_index=False)
     uidvalidity = models.PositiveBigIntegerField()
     uid = models.PositiveBigIntegerField()
     received_at = models.DateTimeField()
@@ -249,7 +249,7 @@ class Attachment(models.Model):
 class Listing(models.Model):
     """A conversation as one folder's list shows it. Kept by the writer, so that the list is one keyset query."""
 
-    folder = models.ForeignKey(Folder, models.CASCADE, related_name="listings")
+    folder = models.ForeignKey(Folder, models.CASCADE, related_name="listings", db_index=False)  # the constraint leads
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="listings")
     newest = models.ForeignKey(Message, models.CASCADE, related_name="+")
     last_at = models.DateTimeField()

@@ -1,6 +1,24 @@
 """Pages of this app."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from mailstore.views import content, conversation, panel, receiving, search
 
 app_name = "mailstore"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("mail/", panel.mail, name="mail"),
+    path("mail/search", search.search, name="search"),
+    path("mail/<int:mailbox_pk>/", panel.mailbox, name="mailbox"),
+    path("mail/<int:mailbox_pk>/folders", panel.folders, name="folders"),
+    path("mail/<int:mailbox_pk>/sync", receiving.sync, name="sync"),
+    path("mail/<int:mailbox_pk>/download", receiving.download, name="download"),
+    path("mail/<int:mailbox_pk>/estimate", receiving.estimate, name="estimate"),
+    path("mail/folder/<int:pk>", panel.folder, name="folder"),
+    path("mail/folder/<int:pk>/newest", panel.newest, name="newest"),
+    path("mail/conversation/<int:pk>", conversation.conversation, name="conversation"),
+    path("mail/message/<int:pk>", conversation.message, name="message"),
+    path("mail/message/<int:pk>/body", content.message_body, name="message-body"),
+    path("mail/message/<int:pk>/source", content.source, name="source"),
+    path("mail/attachment/<int:pk>", content.attachment, name="attachment"),
+    path("mail/inline/<str:token>", content.inline_image, name="inline-image"),
+]

@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-#: Routes that anybody may ask for.
-OPEN = {"account_login", "account_inactive", "organizations:setup"}
+#: Routes that anybody may ask for. The frame around a message sends no cookies: its images have signed addresses.
+OPEN = {"account_login", "account_inactive", "organizations:setup", "mailstore:inline-image"}
 EXAMPLES = {"int": 1, "str": "x", "slug": "x", "path": "x", "uuid": "00000000-0000-0000-0000-000000000000"}
 
 

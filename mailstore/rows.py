@@ -1,0 +1,114 @@
+"""Rows of the lists in the mail panel: conversations of a folder, and messages that a search found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from mailstore.listings import short_name
+from mailstore.models import Folder, Listing, Message
+from mailstore.paging import Page, cursor, newest_first
+
+_ADDRESSED = frozenset({Folder.SpecialUse.SENT, Folder.SpecialUse.DRAFTS})  # what matters there is to whom
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a list.
+
+    key:    its place in the list, as a cursor.
+    opens:  "c" and the key of a conversation, or "m" and that of one message of it.
+    number: messages behind it.
+    place:  the folder, where a list spans several.
+    """
+
+    pk: int
+    key: str
+    opens: str
+    url: str
+    who: str
+    subject: str
+    preview: str
+    at: datetime
+    is_unread: bool
+    has_attachments: bool
+    number: int = 1
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """next: cursor of the next page, "" on the last one. words: beginnings of words to mark."""
+
+    rows: list[Row]
+    next: str = ""
+    words: Sequence[str] = ()
+
+
+def folder_rows(folder: Folder, after: str = "") -> RowPage:
+    """One page of a folder's conversations, newest first; one query."""
+    listings = Listing.objects.filter(folder=folder).select_related("newest", "conversation")
+    fields = ["last_at", "message_count", "unread_count", "senders", "has_attachments", "conversation__subject"]
+    fields += ["newest__subject", "newest__preview", "newest__from_name", "newest__from_address"]
+    if folder.special_use in _ADDRESSED:
+        fields.append("newest__to")
+    page: Page[Listing] = newest_first(listings.only(*fields), "last_at", after)
+    return RowPage([_of_listing(listing, folder) for listing in page.rows], page.next)
+
+
+def found_rows(page: Page[Message], query: Mapping[str, str], words: Sequence[str]) -> RowPage:
+    """The rows of messages that a search for `words` found, with folders loaded. query: what its address says."""
+    return RowPage([_of_message(message, query) for message in page.rows], page.next, words)
+
+
+def conversation_url(conversation_pk: int, **query: str | int) -> str:
+    return f"{reverse('mailstore:conversation', args=[conversation_pk])}?{urlencode(query)}"
+
+
+def _of_listing(listing: Listing, folder: Folder) -> Row:
+    newest = listing.newest
+    who = _recipients(newest.to) if folder.special_use in _ADDRESSED else _senders(listing)
+    return Row(
+        pk=listing.pk,
+        key=cursor(listing.last_at, listing.pk),
+        opens=f"c{listing.conversation_id}",
+        url=conversation_url(listing.conversation_id, folder=folder.pk),
+        who=who or "Unknown sender",
+        subject=listing.conversation.subject or newest.subject,
+        preview=newest.preview,
+        at=listing.last_at,
+        is_unread=listing.unread_count > 0,
+        has_attachments=listing.has_attachments,
+        number=listing.message_count,
+    )
+
+
+def _of_message(message: Message, query: Mapping[str, str]) -> Row:
+    return Row(
+        pk=message.pk,
+        key=cursor(message.received_at, message.pk),
+        opens=f"m{message.pk}",
+        url=conversation_url(message.conversation_id, **query, message=message.pk),
+        who=message.from_name or message.from_address or "Unknown sender",
+        subject=message.subject,
+        preview=message.preview,
+        at=message.received_at,
+        is_unread=not message.is_seen,
+        has_attachments=message.attachment_count > 0,
+        place=f"{message.folder.name} of {message.mailbox.address}",
+    )
+
+
+def _senders(listing: Listing) -> str:
+    """Short names where several wrote, the whole name where only one did."""
+    newest = listing.newest
+    return listing.senders if ", " in listing.senders else newest.from_name or newest.from_address
+
+
+def _recipients(to: Sequence[Sequence[str]]) -> str:
+    names = [short_name(name, address) for name, address in to[:6]]
+    return f"To {', '.join(names)}" if names else "To nobody yet"

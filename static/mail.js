@@ -1,0 +1,155 @@
+/* The mail panel: which pane shows, news merged into the list, keys, and the height of frames. Works without, too. */
+
+const panel = document.getElementById("mail");
+const rows = document.getElementById("rows");
+const read = document.getElementById("read");
+const narrow = matchMedia("(max-width: 900px)");
+
+// --- Panes: wide screens show all of them, narrow ones the one that data-pane names -------------------------------
+
+const rowsOf = (root) => [...(root?.querySelectorAll(".conversation") ?? [])];
+const current = () => rows?.querySelector(".conversation[aria-current]");
+
+function markCurrent(row) {
+  current()?.removeAttribute("aria-current");
+  row?.setAttribute("aria-current", "true");
+}
+
+function showList() {
+  panel.dataset.pane = "list";
+  const row = current();
+  row?.scrollIntoView({ block: "nearest" });
+  row?.focus({ preventScroll: true });
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest(".to-folders")) {
+    panel.dataset.pane = "folders";
+    panel.querySelector(".mail-folders a[aria-current], .mail-folders a")?.focus();
+  } else if (event.target.closest(".mail-folders .to-list")) {
+    panel.dataset.pane = "list";
+    panel.querySelector(".to-folders").focus();
+  } else if (rows && event.target.closest(".mail-read .to-list") && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault(); // the list is there already, scrolled to where it was
+    history.pushState({ htmx: true }, "", rows.parentElement.dataset.list);
+    showList();
+  }
+});
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const row = event.target.closest?.(".conversation");
+  if (row) markCurrent(row);
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target !== read) return;
+  panel.dataset.pane = "read";
+  (narrow.matches ? window : read).scrollTo(0, 0);
+  if (narrow.matches) read.focus({ preventScroll: true });
+  toAsked();
+});
+
+/* An address may ask for one message of a conversation. */
+function toAsked() {
+  const asked = new URLSearchParams(location.search).get("message");
+  if (asked) document.getElementById(`message-${Number(asked)}`)?.scrollIntoView({ block: "start" });
+}
+
+// --- News: the newest page comes by live.js and takes its place in the list ---------------------------------------
+
+const place = (row) => row.dataset.place.split("-").map(BigInt);
+
+function isBelow(row, last) {
+  const [at, pk] = place(row);
+  const [lastAt, lastPk] = place(last);
+  return at < lastAt || (at === lastAt && pk < lastPk);
+}
+
+function merge(template) {
+  const fresh = rowsOf(template.content);
+  const last = fresh.at(-1);
+  const known = new Set(fresh.map((row) => row.id));
+  const kept = last ? rowsOf(rows).filter((row) => !known.has(row.id) && isBelow(row, last)) : [];
+  const opened = current()?.id;
+  const focused = document.activeElement?.closest?.(".conversation")?.id;
+  const scroller = rows.parentElement;
+  const anchor = scroller.scrollTop > 8 ? rowsOf(rows).find((row) => row.getBoundingClientRect().bottom > scroller.getBoundingClientRect().top) : null;
+  const before = anchor?.getBoundingClientRect().top;
+
+  const older = kept.length ? rows.querySelector(".older") : template.content.querySelector(".older, .empty");
+  rows.replaceChildren(...fresh, ...kept, ...(older ? [older] : []));
+  window.htmx.process(rows);
+
+  const now = anchor && document.getElementById(anchor.id);
+  if (now) scroller.scrollTop += now.getBoundingClientRect().top - before;
+  markCurrent(opened && document.getElementById(opened));
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+}
+
+document.addEventListener("htmx:load", (event) => {
+  const root = event.detail.elt;
+  if (root.id === "newest" && rows) {
+    const template = root.querySelector("template");
+    if (template) merge(template);
+    template?.remove();
+  }
+  dress(root);
+});
+
+// --- Frames: no script runs in them, so their height is a guess that the reader may correct -----------------------
+
+function dress(root) {
+  for (const frame of root.querySelectorAll?.("iframe[data-height]") ?? []) frame.style.height = `${Number(frame.dataset.height)}px`;
+  for (const button of root.querySelectorAll?.("[data-taller]") ?? []) button.hidden = false;
+}
+
+document.addEventListener("click", (event) => {
+  const frame = event.target.closest("[data-taller]")?.parentElement.querySelector("iframe");
+  if (frame) frame.style.height = `${Math.min(20000, frame.offsetHeight + Math.max(400, innerHeight * 0.8))}px`;
+});
+
+// --- Keys ---------------------------------------------------------------------------------------------------------
+
+function step(by) {
+  const all = rowsOf(rows);
+  const at = all.indexOf(document.activeElement.closest?.(".conversation") ?? current());
+  const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+function back() {
+  if (narrow.matches) {
+    if (rows && panel.dataset.pane !== "list") panel.querySelector(`.${panel.dataset.pane === "read" ? "mail-read" : "mail-folders"} .to-list`)?.click();
+  } else {
+    if (panel.dataset.pane === "folders") panel.dataset.pane = "list";
+    (current() ?? rowsOf(rows)[0])?.focus();
+  }
+}
+
+const inList = () => !document.activeElement || document.activeElement === document.body || document.activeElement.matches(".conversation, #main");
+const KEYS = {
+  j: () => step(1),
+  k: () => step(-1),
+  ArrowDown: () => inList() && (step(1), true),
+  ArrowUp: () => inList() && (step(-1), true),
+  Escape: back,
+  "/": () => document.getElementById("search")?.select(),
+  r: () => panel.querySelector("#read [data-key=r]")?.click(),
+  c: () => (panel.querySelector("[data-key=c]") ?? document.querySelector("[data-key=c]"))?.click(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable], dialog, [popover]:popover-open");
+  if (typing) {
+    if (event.key === "Escape" && event.target.id === "search") event.target.blur();
+    return;
+  }
+  if (event.key === "Escape" && document.querySelector("details[data-menu][open]")) return;
+  if (KEYS[event.key] && KEYS[event.key]() !== false) event.preventDefault();
+});
+
+dress(document);
+if (location.search.includes("message=")) toAsked();
+current()?.scrollIntoView({ block: "nearest" });
