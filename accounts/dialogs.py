@@ -142,5 +142,10 @@ def _done(request: SignedInRequest, sentence: str) -> HttpResponse:
         return redirect("email-settings")
     if "in_page" in request.POST:
         return HttpResponse(headers={"HX-Redirect": reverse("email-settings")})
-    news = {"dialog:close": {}, "accounts:changed": {}, "toast": {"text": sentence, "kind": "good"}}
+    news = {
+        "dialog:close": {},
+        "accounts:changed": {},
+        "mailservers:changed": {},
+        "toast": {"text": sentence, "kind": "good"},
+    }
     return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(news)})

@@ -28,7 +28,12 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
     edits a mailbox that sends through its provider gets that server's fields too.
     """
 
-    address = forms.CharField(label="Email address", max_length=320, widget=forms.EmailInput)
+    address = forms.CharField(
+        label="Email address",
+        max_length=320,
+        widget=forms.EmailInput,
+        error_messages={"required": "Type the address of this account."},
+    )
     display_name = OneLineField(
         label="Display name", max_length=150, error_messages={"required": "Type the name that people see on its mail."}
     )
