@@ -72,21 +72,7 @@ def moment(at: datetime | None) -> datetime | str | None:
     if at is None:
         return None
     try:
-        utc = at.astimezone(UTC)
+        utc = at if at.tzinfo is UTC else at.astimezone(UTC)
     except OverflowError:
         return None
     return utc if connection.vendor == "postgresql" else str(utc.replace(tzinfo=None))
-
-
-def storable(text: str, length: int) -> str:
-    """Return at most `length` characters of `text` without what a database refuses: NUL and lone surrogates."""
-    if len(text) > length:
-        text = text[:length]
-    if "\0" in text:
-        text = text.replace("\0", "")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode("utf-8", "replace").decode()
-    return text

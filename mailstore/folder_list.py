@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from mailstore import removal
-from mailstore.bulk import storable
 from mailstore.models import Folder
 from mailstore.run import Run
+from mailstore.texts import storable
 from protocols.imap.folders import FolderEntry
 
 log = logging.getLogger(__name__)

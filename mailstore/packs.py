@@ -17,8 +17,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -115,22 +114,34 @@ class PackWriter:
 
     def append(self, raw: bytes) -> Location:
         """Write one message; return where it lies."""
-        with _storage_errors():
+        try:
             if self._descriptor is not None and self._end >= self._roll_at:
                 self.settle()
                 self._close()
             if self._descriptor is None:
                 self._open()
             offset = self._end
-            self._write(raw)
             self._unsettled = True
+            self._write(raw)
+        except OSError as exc:
+            if full := _full(exc):
+                raise full from exc
+            raise
         return Location(self._name, offset, len(raw))
+
+    def path_of(self, place: Location) -> str:
+        """Return the file in which a message of this mailbox lies."""
+        return f"{self._directory}/{place.pack}"
 
     def settle(self) -> None:
         """Force everything that was appended onto the disk."""
         if self._descriptor is not None and self._unsettled:
-            with _storage_errors():
+            try:
                 os.fdatasync(self._descriptor)
+            except OSError as exc:
+                if full := _full(exc):
+                    raise full from exc
+                raise
             self._unsettled = False
             faultpoint("pack settled")
 
@@ -217,12 +228,9 @@ def _settle_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno not in _NO_SPACE:
-            raise
-        why = "it is read-only" if exc.errno == errno.EROFS else "it is full"
-        raise StorageFull(f"The disk for stored mail takes no more: {why}. Sync goes on once there is room.") from exc
+def _full(exc: OSError) -> StorageFull | None:
+    """Tell whether `exc` says that the disk takes no more; None where it says something else."""
+    if exc.errno not in _NO_SPACE:
+        return None
+    why = "it is read-only" if exc.errno == errno.EROFS else "it is full"
+    return StorageFull(f"The disk for stored mail takes no more: {why}. Sync goes on once there is room.")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from django.utils import timezone
-
 from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder
-from mailstore.reading import ReadMessage, read_message
-from mailstore.run import Run
-from mailstore.writing import store_batch
-from protocols.errors import Refused
+from mailstore.packs import Location
+from mailstore.reading import Entry, Envelope
+from mailstore.run import OutOfTime, Run
+from mailstore.writing import Placed, store_batch
+from protocols.errors import MailError, Refused
 from protocols.imap.fetching import FetchedMessage
 from protocols.imap.plan import UidSet
 from protocols.imap.session import ImapSession
@@ -54,32 +53,77 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
     UIDs that do not exist are passed over and count as dealt with. Raises MailError, ClaimLost, StorageFull, OutOfTime.
     """
     given = 0
-    for uids in newest_first(wanted, BATCH):
-        run.check_time()
-        given += _pull_part(run, folder, uids, new_from)
-    return given
-
-
-def _pull_part(run: Run, folder: Folder, uids: UidSet, new_from: int | None) -> int:
-    batch: list[ReadMessage] = []
-    octets = given = 0
-    now = timezone.now()
     refusals: list[int] = []
-    for fetched in _fetched(run.session, uids, refusals):
-        faultpoint("message fetched")
-        batch.append(read_message(fetched, now))
-        given += 1
-        octets += len(fetched.raw)
-        if octets >= BATCH_OCTETS:
-            run.note(folder, store_batch(folder, batch, claim=run.claim, packs=run.packs, new_from=new_from))
-            batch, octets = [], 0
-    stored = store_batch(folder, batch, claim=run.claim, packs=run.packs, covered=uids, new_from=new_from)
-    run.note(folder, stored)
+    intake = _Intake(run, folder, new_from)
+    try:
+        for uids in newest_first(wanted, BATCH):
+            run.check_time()
+            for fetched in _fetched(run.session, uids, refusals):
+                faultpoint("message fetched")
+                intake.take(fetched)
+                given += 1
+            intake.hand_over(uids)
+    except (MailError, OutOfTime):
+        intake.hand_over(UidSet())  # what came through whole is kept, so that even a bad line makes progress
+        intake.finish()
+        raise
+    intake.finish()
     if refusals:
         log.warning("The server refused %s messages of folder %s: UID %s", len(refusals), folder.pk, refusals)
         words = "1 message" if len(refusals) == 1 else f"{len(refusals)} messages"
         run.write_folder(folder, problem=f"The server could not give us {words}; the rest is stored.")
     return given
+
+
+class _Intake:
+    """Batches on their way: one is being fetched, one is being read, one is being written."""
+
+    def __init__(self, run: Run, folder: Folder, new_from: int | None) -> None:
+        self._run = run
+        self._folder = folder
+        self._new_from = new_from
+        self._entries: list[Entry] = []
+        self._places: list[Location] = []
+        self._octets = 0
+        self._being_read: tuple[list[Location], UidSet] | None = None
+
+    def take(self, fetched: FetchedMessage) -> None:
+        """Put the octets into a pack, and let go of them."""
+        place = self._run.packs.append(fetched.raw)
+        envelope = Envelope(fetched.uid, fetched.flags, fetched.internal_date, fetched.size)
+        self._entries.append(Entry(envelope, self._run.packs.path_of(place), place.offset, place.size))
+        self._places.append(place)
+        self._octets += place.size
+        if self._octets >= BATCH_OCTETS:
+            self.hand_over(UidSet())
+
+    def hand_over(self, covered: UidSet) -> None:
+        """Let this batch be read while the one before is written. `covered` is dealt with once this one is stored."""
+        ready = self._collect()
+        self._run.reader.submit(self._entries)
+        self._being_read = (self._places, covered)
+        self._entries, self._places, self._octets = [], [], 0
+        self._write(ready)
+
+    def finish(self) -> None:
+        """Write what is still being read."""
+        self._write(self._collect())
+
+    def _collect(self) -> tuple[list[Placed], UidSet] | None:
+        if self._being_read is None:
+            return None
+        (places, covered), self._being_read = self._being_read, None
+        return list(zip(self._run.reader.collect(), places, strict=True)), covered
+
+    def _write(self, ready: tuple[list[Placed], UidSet] | None) -> None:
+        if ready is None:
+            return
+        run = self._run
+        messages, covered = ready
+        stored = store_batch(
+            self._folder, messages, claim=run.claim, packs=run.packs, covered=covered, new_from=self._new_from
+        )
+        run.note(self._folder, stored)
 
 
 def _fetched(session: ImapSession, uids: UidSet, refusals: list[int]) -> Iterator[FetchedMessage]:

@@ -1,19 +1,19 @@
-"""From fetched octets to what the store keeps of a message: pure, outside of any transaction, never an exception.
+"""From stored octets to what the store keeps of a message: outside of any transaction, never an exception.
 
-This is the step between reader and writer. It touches neither socket nor database, so that it can run elsewhere.
+This is the step between the socket and the database. It touches neither and knows nothing of Django, so that it runs in
+a process of its own as well (see `readers.py`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from mailstore.bulk import storable
-from mailstore.threads import Tied
-from protocols.imap.fetching import FetchedMessage
+from mailstore.texts import storable
 from protocols.message.parse import Address, MessageSummary, PartInfo, parse_summary
 
 RECIPIENTS_KEPT = 500
@@ -24,8 +24,15 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9990, 1, 1, tzinfo=UTC)  # far enough from the end of the calendar for any time zone
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Tied(NamedTuple):
+    """What threading knows of a message. keys: hashes of its own Message-ID and of all that it refers to."""
+
+    keys: tuple[str, ...]
+    subject: str
+    received_at: datetime
+
+
+class Flags(NamedTuple):
     """The state of a message in its folder (RFC 9051, 2.3.2). keywords: a JSON list, as the column holds it."""
 
     is_seen: bool
@@ -50,12 +57,28 @@ class Flags:
 _FLAGS: dict[frozenset[str], Flags] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ReadMessage:
+class Envelope(NamedTuple):
+    """What the server says of a message beside its octets: UID, flags, INTERNALDATE if readable, RFC822.SIZE."""
+
+    uid: int
+    flags: frozenset[str]
+    internal_date: datetime | None
+    size: int
+
+
+class Entry(NamedTuple):
+    """A message to read: its envelope, and where its octets lie (a file, an offset and a length in octets)."""
+
+    envelope: Envelope
+    path: str
+    offset: int
+    length: int
+
+
+class ReadMessage(NamedTuple):
     """One message, ready to be written. Texts fit their columns and hold nothing that a database refuses."""
 
     uid: int
-    raw: bytes
     size: int
     sha256: bytes
     received_at: datetime
@@ -74,29 +97,59 @@ class ReadMessage:
     text: str
 
 
-def read_message(fetched: FetchedMessage, now: datetime) -> ReadMessage:
+_NOTHING = MessageSummary("", (), (), "", None, (), (), (), None, (), "", "", ("unreadable",), "")
+
+
+def read_entries(entries: Sequence[Entry]) -> list[ReadMessage]:
+    """Read messages where they lie. Raises OSError when the files do not give what was just put into them."""
+    read: list[ReadMessage] = []
+    path, descriptor = "", -1
+    try:
+        for entry in entries:
+            if entry.path != path:
+                if path:
+                    os.close(descriptor)
+                path, descriptor = entry.path, os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+            raw = os.pread(descriptor, entry.length, entry.offset)
+            if len(raw) != entry.length:
+                raise OSError(f"A pack is shorter than what was written to it: {entry.path}")
+            read.append(read_message(entry.envelope, raw))
+    finally:
+        if path:
+            os.close(descriptor)
+    return read
+
+
+def read_message(envelope: Envelope, raw: bytes) -> ReadMessage:
     """Parse one message. What cannot be read is left empty and named in `defects`."""
-    return _assemble(fetched, parse_summary(fetched.raw), now)
+    return _assemble(envelope, parse_summary(raw), hashlib.sha256(raw).digest())
+
+
+def unread(entry: Entry) -> ReadMessage:
+    """A message of which nothing is known but its octets: for one that kills whoever parses it."""
+    digest = hashlib.sha256()
+    with open(entry.path, "rb") as pack:
+        pack.seek(entry.offset)
+        digest.update(pack.read(entry.length))
+    return _assemble(entry.envelope, _NOTHING, digest.digest())
 
 
 def bare_message(read: ReadMessage) -> ReadMessage:
     """The same message with nothing but its octets: for one whose contents a database refuses after all."""
-    fetched = FetchedMessage(read.uid, frozenset(), read.received_at, read.size, read.raw)
-    nothing = MessageSummary("", (), (), "", None, (), (), (), None, (), "", "", ("unreadable",), "")
-    return _assemble(fetched, nothing, read.received_at)
+    envelope = Envelope(read.uid, frozenset(), read.received_at, read.size)
+    return _assemble(envelope, _NOTHING, read.sha256)
 
 
-def _assemble(fetched: FetchedMessage, summary: MessageSummary, now: datetime) -> ReadMessage:
+def _assemble(envelope: Envelope, summary: MessageSummary, sha256: bytes) -> ReadMessage:
     sender = summary.from_ or Address("", "")
     recipients = (*summary.to, *summary.cc)
-    received_at = min(max(fetched.internal_date or summary.date or now, _EARLIEST), _LATEST)
+    received_at = min(max(envelope.internal_date or summary.date or datetime.now(UTC), _EARLIEST), _LATEST)
     return ReadMessage(
-        uid=fetched.uid,
-        raw=fetched.raw,
-        size=fetched.size,
-        sha256=hashlib.sha256(fetched.raw).digest(),
+        uid=envelope.uid,
+        size=envelope.size,
+        sha256=sha256,
         received_at=received_at,
-        flags=Flags.of(fetched.flags),
+        flags=Flags.of(envelope.flags),
         message_id=storable(summary.message_id, 998),
         tied=Tied(_thread_keys(summary), summary.subject, received_at),
         subject=storable(summary.subject, 1000),
@@ -105,7 +158,7 @@ def _assemble(fetched: FetchedMessage, summary: MessageSummary, now: datetime) -
         to=_pairs(recipients[:RECIPIENTS_KEPT]),
         date=summary.date,
         preview=storable(summary.preview, 300),
-        defects=json.dumps(summary.defects),
+        defects=json.dumps(summary.defects) if summary.defects else "[]",
         attachments=summary.attachments,
         recipients=storable(_names(recipients), RECIPIENTS_INDEXED),
         text=_searchable(summary),

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import Mailbox
 from mailstore.models import Folder, SyncSchedule
 from mailstore.packs import PackWriter
+from mailstore.readers import InlineReader, Reader
 from mailstore.writing import Claim, ClaimLost, Stored
 from organizations import live
 from protocols.imap.session import ImapSession
@@ -41,6 +42,7 @@ class Run:
     claim: Claim
     session: ImapSession
     packs: PackWriter
+    reader: Reader = field(default_factory=InlineReader)
     report: Report = report_nothing
     arrived: int = 0
     _began: float = field(default_factory=monotonic)

@@ -17,9 +17,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from mailstore import fulltext
-from mailstore.bulk import storable
 from mailstore.fulltext import Field, Phrase
 from mailstore.models import Folder, MessageQuerySet
+from mailstore.texts import storable
 
 LONGEST_QUERY: Final = 500  # characters; the rest is not looked at
 MOST_PARTS: Final = 20

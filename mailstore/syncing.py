@@ -6,6 +6,7 @@ Read-only on the server: EXAMINE and PEEK. No transaction is open while we talk 
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 
 from django.utils import timezone
 
@@ -17,12 +18,15 @@ from mailstore.folder_sync import FolderPlan
 from mailstore.heartbeat import heartbeat
 from mailstore.models import Folder
 from mailstore.packs import PackWriter, StorageFull
+from mailstore.readers import ReaderProcess
 from mailstore.remapping import EpochUnsteady
 from mailstore.run import OutOfTime, Report, Run, rare_collections, report_nothing
 from mailstore.writing import Claim, ClaimLost
 from protocols.errors import Deferred, MailError, Refused
 
 log = logging.getLogger(__name__)
+
+MANY = 1_000  # messages that are worth a process of their own for reading
 
 
 def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> None:
@@ -43,7 +47,7 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
             imap_session(mailbox) as session,
         ):
             runs.connected(mailbox, timezone.now())
-            run = Run(mailbox, claim, session, packs, report)
+            run = Run(mailbox, claim, session, packs, report=report)
             _sync_folders(run)
             run.tell(now=True)
         runs.finish(mailbox, claim, timezone.now(), arrived=run.arrived)
@@ -77,12 +81,19 @@ def _sync_folders(run: Run) -> None:
         if folder.special_use == Folder.SpecialUse.INBOX and planned.wanted:
             run.enter(folder)
             pulling.pull(run, folder, pulling.first_page(planned.wanted), new_from=planned.announced_from)
-    for planned in plans:
-        run.check_time()
-        try:
-            folder_sync.sync_folder(run, planned)
-        except Refused as exc:
-            _note_refusal(run, planned.folder, exc)
+    with ExitStack() as stack:
+        if sum(planned.messages for planned in plans) >= MANY:
+            run.reader = stack.enter_context(ReaderProcess())
+        for planned in plans:
+            _carry_out(run, planned)
+
+
+def _carry_out(run: Run, planned: FolderPlan) -> None:
+    run.check_time()
+    try:
+        folder_sync.sync_folder(run, planned)
+    except Refused as exc:
+        _note_refusal(run, planned.folder, exc)
 
 
 def _attempt(run: Run, folder: Folder) -> FolderPlan | None:

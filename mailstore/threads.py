@@ -16,15 +16,8 @@ from django.db.models import Max
 
 from mailstore import bulk
 from mailstore.models import Conversation, Message, ThreadKey
-
-
-@dataclass(frozen=True, slots=True)
-class Tied:
-    """What threading knows of a message. keys: hashes of its own Message-ID and of all that it refers to."""
-
-    keys: tuple[str, ...]
-    subject: str
-    received_at: datetime
+from mailstore.reading import Tied
+from mailstore.texts import storable
 
 
 @dataclass(slots=True)
@@ -106,7 +99,7 @@ def _create(mailbox_pk: int, groups: dict[int, list[Tied]]) -> dict[int, int]:
     for key, group in zip(keys, groups.values(), strict=True):
         oldest = min(group, key=lambda message: message.received_at) if len(group) > 1 else group[0]
         newest_at = max(message.received_at for message in group)
-        rows.append((key, mailbox_pk, bulk.storable(oldest.subject, 500), bulk.moment(newest_at)))
+        rows.append((key, mailbox_pk, storable(oldest.subject, 500), bulk.moment(newest_at)))
     bulk.insert_rows(Conversation, ("id", "mailbox_id", "subject", "last_at"), rows)
     return dict(zip(groups, keys, strict=True))
 

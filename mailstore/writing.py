@@ -19,6 +19,7 @@ from mailstore.faultpoints import faultpoint
 from mailstore.models import LEASE, Arrival, Attachment, Folder, Message, SyncSchedule
 from mailstore.packs import Location, PackWriter
 from mailstore.reading import ReadMessage, bare_message, is_inline
+from mailstore.texts import storable
 from protocols.imap.plan import UidSet
 
 _MESSAGE_COLUMNS = (
@@ -29,6 +30,9 @@ _MESSAGE_COLUMNS = (
 _ATTACHMENT_COLUMNS = ("message_id", "path", "filename", "content_type", "size", "cid", "is_inline")
 NO_UIDS = UidSet()
 _UNSTORABLE = (DataError, IntegrityError, ValueError, OverflowError)
+
+
+Placed = tuple[ReadMessage, Location]
 
 
 class ClaimLost(Exception):
@@ -62,7 +66,7 @@ class Stored:
 
 def store_batch(
     folder: Folder,
-    messages: Sequence[ReadMessage],
+    messages: Sequence[Placed],
     *,
     claim: Claim,
     packs: PackWriter,
@@ -71,16 +75,17 @@ def store_batch(
 ) -> Stored:
     """Store `messages` of `folder`, whose `uidvalidity` is theirs, and move its cursor.
 
+    Their octets were appended to `packs` before, and are forced onto the disk here before anything is committed.
+
     covered:  UIDs that are dealt with once this batch is stored, beyond those of its messages.
     new_from: messages with this UID or a higher one are arrivals, unless the mailbox holds their octets already: then
               they were only moved. None: old mail, nothing is announced.
 
     A message that the database refuses is stored bare; it never stops the others. Raises ClaimLost, StorageFull.
     """
-    places = [packs.append(message.raw) for message in messages]
     packs.settle()
-    batch = _Batch(folder, claim, covered | UidSet(message.uid for message in messages), new_from)
-    stored = _store_all(batch, list(zip(messages, places, strict=True)))
+    batch = _Batch(folder, claim, covered | UidSet(read.uid for read, _ in messages), new_from)
+    stored = _store_all(batch, list(messages))
     faultpoint("batch committed")
     return stored
 
@@ -93,10 +98,7 @@ class _Batch:
     new_from: int | None
 
 
-_Placed = tuple[ReadMessage, Location]
-
-
-def _store_all(batch: _Batch, messages: list[_Placed]) -> Stored:
+def _store_all(batch: _Batch, messages: list[Placed]) -> Stored:
     """Store in one transaction; where the database refuses something, halve until the one message is found."""
     try:
         return _store(batch, messages)
@@ -112,7 +114,7 @@ def _store_all(batch: _Batch, messages: list[_Placed]) -> Stored:
     return _store_all(only_first, first) + _store_all(batch, second)
 
 
-def _store(batch: _Batch, messages: list[_Placed]) -> Stored:
+def _store(batch: _Batch, messages: list[Placed]) -> Stored:
     folder = batch.folder
     now = timezone.now()
     with transaction.atomic():
@@ -137,7 +139,7 @@ def _cursor(folder: Folder) -> str:
     return Folder.objects.values_list("stored", flat=True).get(pk=folder.pk)
 
 
-def _not_stored_yet(folder: Folder, messages: list[_Placed]) -> list[_Placed]:
+def _not_stored_yet(folder: Folder, messages: list[Placed]) -> list[Placed]:
     """Leave out what is stored: nobody else writes to this mailbox while the claim is held."""
     values, parameters = bulk.in_list(read.uid for read, _ in messages)
     with connection.cursor() as cursor:
@@ -154,7 +156,7 @@ def _not_stored_yet(folder: Folder, messages: list[_Placed]) -> list[_Placed]:
     return fresh
 
 
-def _arrivals(batch: _Batch, messages: list[_Placed], keys: Sequence[int]) -> list[int]:
+def _arrivals(batch: _Batch, messages: list[Placed], keys: Sequence[int]) -> list[int]:
     """Return the keys of those messages that are new to the mailbox."""
     new = [
         (key, read)
@@ -169,7 +171,7 @@ def _arrivals(batch: _Batch, messages: list[_Placed], keys: Sequence[int]) -> li
     return [key for key, read in new if (read.message_id, read.sha256) not in held]
 
 
-def _insert(folder: Folder, messages: list[_Placed], keys: Sequence[int]) -> None:
+def _insert(folder: Folder, messages: list[Placed], keys: Sequence[int]) -> None:
     assigned = threads.assign(folder.mailbox_id, [read.tied for read, _ in messages])
     rows = zip(keys, assigned.conversations, messages, strict=True)
     bulk.insert_rows(
@@ -186,7 +188,7 @@ def _insert(folder: Folder, messages: list[_Placed], keys: Sequence[int]) -> Non
     listings.refresh(assigned.merged)  # other folders may have listed what was merged
 
 
-def _row(folder: Folder, key: int, conversation: int, placed: _Placed) -> bulk.Row:
+def _row(folder: Folder, key: int, conversation: int, placed: Placed) -> bulk.Row:
     read, place = placed
     flags = read.flags
     return (
@@ -203,10 +205,10 @@ def _attachment_rows(key: int, read: ReadMessage) -> list[bulk.Row]:
         (
             key,
             part.path[:200],
-            bulk.storable(part.filename, 255),
-            bulk.storable(part.content_type, 127),
+            storable(part.filename, 255),
+            storable(part.content_type, 127),
             part.size,
-            bulk.storable(part.cid, 255),
+            storable(part.cid, 255),
             is_inline(part),
         )
         for part in read.attachments

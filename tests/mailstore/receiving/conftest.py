@@ -12,11 +12,10 @@ from accounts import sessions
 from accounts.models import DownloadPeriod, Mailbox
 from mailstore.models import Folder, SyncSchedule
 from mailstore.packs import PackWriter
-from mailstore.reading import read_message
 from mailstore.writing import NO_UIDS, Claim, Stored, store_batch
 from protocols.imap.fetching import FetchedMessage
 from protocols.imap.plan import UidSet
-from tests.mailstore.receiving.letters import make_folder
+from tests.mailstore.receiving.letters import make_folder, placed
 from tests.mailstore.receiving.server import Account
 from tests.servers.dovecot import Dovecot
 
@@ -54,8 +53,9 @@ def store(inbox: Folder, claim: Claim, packs: PackWriter) -> Store:
     def storing(
         *messages: FetchedMessage, folder: Folder = inbox, new_from: int | None = None, covered: UidSet = NO_UIDS
     ) -> Stored:
-        read = [read_message(message, timezone.now()) for message in messages]
-        return store_batch(folder, read, claim=claim, packs=packs, covered=covered, new_from=new_from)
+        return store_batch(
+            folder, placed(packs, *messages), claim=claim, packs=packs, covered=covered, new_from=new_from
+        )
 
     return storing
 

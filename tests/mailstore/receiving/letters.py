@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from accounts.models import Mailbox
 from mailstore.models import Folder
+from mailstore.packs import PackWriter
+from mailstore.reading import Envelope, read_message
+from mailstore.writing import Placed
 from protocols.imap.fetching import FetchedMessage
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -34,6 +37,18 @@ def fetched(uid: int, raw: bytes | None = None, *flags: str, at: datetime | None
     """What the reader yields; without `raw` letter number `uid`, received `uid` minutes past noon."""
     raw = letter(uid) if raw is None else raw
     return FetchedMessage(uid, frozenset(flags), at or NOON + timedelta(minutes=uid), len(raw), raw)
+
+
+def placed(packs: PackWriter, *messages: FetchedMessage) -> list[Placed]:
+    """Messages as the writer takes them: octets in a pack, read."""
+    return [
+        (read_message(Envelope(*message_state(message)), message.raw), packs.append(message.raw))
+        for message in messages
+    ]
+
+
+def message_state(message: FetchedMessage) -> tuple[int, frozenset[str], datetime | None, int]:
+    return message.uid, message.flags, message.internal_date, message.size
 
 
 def make_folder(mailbox: Mailbox, name: str, **fields: object) -> Folder:

@@ -385,7 +385,7 @@ def test_the_newest_page_of_the_inbox_comes_before_everything_else(account: Acco
     store_batch = writing.store_batch
 
     def noting(folder, messages, **options):
-        order.append((folder.name, [message.uid for message in messages]))
+        order.append((folder.name, [read.uid for read, _ in messages]))
         return store_batch(folder, messages, **options)
 
     monkeypatch.setattr("mailstore.pulling.store_batch", noting)

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from mailstore.models import Conversation, Folder, Listing, Message, ThreadKey
-from tests.mailstore.receiving.letters import fetched, letter, make_folder
+from tests.mailstore.receiving.letters import fetched, letter, make_folder, placed
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +67,6 @@ def test_two_mailboxes_never_share_a_conversation(store, make_mailbox, alice, in
 
     from mailstore.models import SyncSchedule
     from mailstore.packs import PackWriter
-    from mailstore.reading import read_message
     from mailstore.writing import Claim, store_batch
 
     store(fetched(1, QUESTION))
@@ -75,8 +74,7 @@ def test_two_mailboxes_never_share_a_conversation(store, make_mailbox, alice, in
     fence = SyncSchedule.objects.claim(other.pk, timezone.now())
     folder = make_folder(other, "INBOX")
     with PackWriter(other.pk, fence) as packs:
-        read = [read_message(fetched(1, ANSWER), timezone.now())]
-        store_batch(folder, read, claim=Claim(other.pk, fence), packs=packs)
+        store_batch(folder, placed(packs, fetched(1, ANSWER)), claim=Claim(other.pk, fence), packs=packs)
     assert Conversation.objects.count() == 2
     assert not Message.objects.filter(mailbox=other, conversation__mailbox=inbox.mailbox).exists()
 
