@@ -14,4 +14,5 @@ class Command(BaseCommand):
             changed = load_rules()
         except CatalogError as exc:
             raise CommandError(str(exc)) from exc
-        self.stdout.write("The diagnosis rules were loaded." if changed else "The diagnosis rules are up to date.")
+        if options["verbosity"]:
+            self.stdout.write("The diagnosis rules were loaded." if changed else "The diagnosis rules are up to date.")

@@ -24,7 +24,8 @@ class Command(BaseCommand):
             offer_sandbox(self._sandbox())
         else:
             withdraw_sandbox()
-        self.stdout.write("The provider catalog was loaded." if changed else "The provider catalog is up to date.")
+        if options["verbosity"]:
+            self.stdout.write("The provider catalog was loaded." if changed else "The provider catalog is up to date.")
 
     def _sandbox(self) -> Sandbox:
         path = settings.STATE_DIR / "sandbox" / "password"
