@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import Mailbox
-from accounts.rights import Right
 from delivery.models import OutboxMessage
 from mailservers.models import MailServer
 from mailstore.models import Folder, SyncSchedule
@@ -32,7 +31,7 @@ News = AsyncIterator[tuple[str, int] | None]
 
 @require_GET
 async def events(request: HttpRequest) -> StreamingHttpResponse:
-    """Stream `event: KIND` with `data: {"pk": N}` about rows that the user may know of, for a minute."""
+    """Stream `data: {"kind": KIND, "pk": N}` about rows that the user may know of, for a minute."""
     user = await request.auser()
     assert isinstance(user, User)
     return StreamingHttpResponse(
@@ -49,7 +48,7 @@ async def _stream(user: User) -> AsyncIterator[str]:
     try:
         async for news in _news(user):
             if news is not None and await _may_know(user, *news):
-                yield f"event: {news[0]}\ndata: {json.dumps({'pk': news[1]})}\n\n"
+                yield f"data: {json.dumps({'kind': news[0], 'pk': news[1]})}\n\n"
                 quiet_since = loop.time()
             elif loop.time() - quiet_since >= HEARTBEAT_SECONDS:
                 yield ": still here\n\n"
@@ -99,8 +98,7 @@ def _mailbox(user: User, pk: int, now: datetime) -> bool:
 
 
 def _folder(user: User, pk: int, now: datetime) -> bool:
-    readable = Mailbox.objects.allowing(Right.ACCESS, user, now)
-    return Folder.objects.filter(pk=pk, mailbox__in=readable).exists()
+    return Folder.objects.filter(pk=pk, mailbox__in=Mailbox.objects.readable_by(user, now)).exists()
 
 
 def _mail_server(user: User, pk: int, now: datetime) -> bool:
