@@ -99,8 +99,12 @@ def _of_message(message: Message, query: Mapping[str, str]) -> Row:
         at=message.received_at,
         is_unread=not message.is_seen,
         has_attachments=message.attachment_count > 0,
-        place=f"{message.folder.name} of {message.mailbox.address}",
+        place=f"{_label(message.folder)} of {message.mailbox.address}",
     )
+
+
+def _label(folder: Folder) -> str:
+    return "Inbox" if folder.special_use == Folder.SpecialUse.INBOX else folder.name
 
 
 def _senders(listing: Listing) -> str:

@@ -49,10 +49,13 @@ document.addEventListener("htmx:afterSwap", (event) => {
   toAsked();
 });
 
-/* An address may ask for one message of a conversation. */
+/* An address may ask for one message of a conversation. Only its pane moves, or on narrow screens the page. */
 function toAsked() {
   const asked = new URLSearchParams(location.search).get("message");
-  if (asked) document.getElementById(`message-${Number(asked)}`)?.scrollIntoView({ block: "start" });
+  const message = asked && document.getElementById(`message-${Number(asked)}`);
+  if (!message?.previousElementSibling) return;
+  const scroller = narrow.matches ? document.scrollingElement : read;
+  scroller.scrollTop += message.getBoundingClientRect().top - (narrow.matches ? 124 : 72);
 }
 
 // --- News: the newest page comes by live.js and takes its place in the list ---------------------------------------
@@ -151,5 +154,5 @@ document.addEventListener("keydown", (event) => {
 });
 
 dress(document);
-if (location.search.includes("message=")) toAsked();
-current()?.scrollIntoView({ block: "nearest" });
+toAsked();
+if (!narrow.matches) current()?.scrollIntoView({ block: "nearest" });
