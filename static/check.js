@@ -184,7 +184,7 @@ document.addEventListener("htmx:load", (event) => {
 
 let carried = [];
 document.addEventListener("htmx:beforeSwap", (event) => {
-  carried = event.detail.elt?.closest?.("form") ? secrets(event.detail.target) : [];
+  carried = event.detail.requestConfig?.elt?.closest("form") ? secrets(event.detail.target) : []; // `elt` is the target here
 });
 document.addEventListener("htmx:afterSwap", () => {
   restore(carried);

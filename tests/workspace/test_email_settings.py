@@ -1,0 +1,252 @@
+"""The settings page: numbers, cards, states, and who sees what."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Mailbox, MailboxGrant
+from mailservers.models import MailServer
+from mailstore.models import SyncSchedule
+from tests.accounts.forms import Answer, answer_of
+
+PAGE = "email-settings"
+
+
+@pytest.fixture
+def show(client_of):
+    """`show(user, "?show=attention")`: the settings page."""
+    return lambda user, query="": answer_of(client_of(user).get(reverse(PAGE) + query))
+
+
+def schedule(mailbox: Mailbox, **fields: object) -> None:
+    SyncSchedule.objects.filter(mailbox=mailbox).update(**fields)
+
+
+def connected(mailbox: Mailbox) -> None:
+    now = timezone.now()
+    schedule(mailbox, finished_at=now - timedelta(minutes=2), due_at=now + timedelta(minutes=3))
+
+
+def number(answer: Answer, label: str) -> int:
+    """The number under a label of the overview."""
+    return int(answer.words.split(label, 1)[1].split()[0])
+
+
+# --- Who sees what ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.proves("B1")
+def test_the_page_shows_servers_and_accounts_with_an_overview(show, administrator, mailbox, shared_mailbox):
+    MailServer.objects.create(organization=administrator.organization, name="Production", host="smtp.example.org")
+    words = show(administrator).words
+    for text in ("Connected", "Need attention", "Sent in 24 h", "Mail servers", "Production", "Email accounts"):
+        assert text in words
+    assert "alice@example.org" in words
+    assert "sales@example.org" in words
+
+
+def test_people_see_their_own_accounts_and_those_shared_with_them(show, mailbox, shared_mailbox, alice, bob, charlie):
+    assert "sales@example.org" in show(alice).words
+    assert "alice@example.org" in show(alice).words
+    assert "sales@example.org" in show(bob).words
+    assert "alice@example.org" not in show(bob).words
+    assert "No email account yet" in show(charlie).words
+
+
+@pytest.mark.proves("A1")
+def test_another_organization_sees_none_of_it(show, client_of, dana, mailbox):
+    assert "example.org" not in show(dana).words
+    assert client_of(dana).get(reverse("email-settings-mailbox", args=[mailbox.pk])).status_code == 404
+
+
+def test_only_whoever_may_change_an_account_gets_the_buttons(show, shared_mailbox, alice, bob):
+    edit = reverse("accounts:edit", args=[shared_mailbox.pk])
+    assert edit in show(alice).text
+    assert edit not in show(bob).text
+    assert reverse("accounts:create") not in show(alice).text
+
+
+def test_a_right_that_ends_takes_the_card_away(client_of, shared_mailbox, bob):
+    card = reverse("email-settings-mailbox", args=[shared_mailbox.pk])
+    assert client_of(bob).get(card).status_code == 200
+    MailboxGrant.objects.filter(user=bob).update(ends_at=timezone.now())
+    assert client_of(bob).get(card).status_code == 404
+
+
+def test_nobody_without_a_session_sees_the_page(client, db):
+    assert client.get(reverse(PAGE)).status_code == 302
+
+
+# --- States -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.proves("E11")
+def test_a_synced_account_is_connected(show, alice, mailbox):
+    connected(mailbox)
+    answer = show(alice)
+    assert "Connected, synced 2 minutes ago" in answer.words
+    assert number(answer, "Connected") == 1
+
+
+@pytest.mark.proves("E11")
+def test_a_running_sync_shows_folder_progress_rate_and_time_left(show, alice, mailbox):
+    now = timezone.now()
+    schedule(
+        mailbox,
+        leased_until=now + timedelta(minutes=1),
+        started_at=now - timedelta(seconds=10),
+        folder_name="Archive/2024",
+        done=8_412,
+        total=20_113,
+    )
+    answer = show(alice)
+    assert "Archive/2024: 8,412 of 20,113" in answer.words
+    assert "per second, about 1" in answer.words
+    assert 'class="icon spin"' in answer.text or "spin" in answer.text
+    assert number(answer, "Syncing now") == 1
+
+
+@pytest.mark.proves("E11")
+def test_a_waiting_account_says_for_what_and_until_when(show, alice, mailbox):
+    schedule(mailbox, waiting_for="the server does not answer", due_at=timezone.now() + timedelta(minutes=4))
+    words = show(alice).words
+    assert "Waiting: the server does not answer" in words
+    assert "Next try in 4 minutes" in words
+
+
+@pytest.mark.proves("E11")
+def test_trouble_comes_with_its_cure_as_a_button(show, alice, mailbox):
+    cause = {"cause": "It was changed.", "cure": "Type the new app password."}
+    since = timezone.now() - timedelta(days=2)
+    Mailbox.objects.update(
+        attention={"title": "Google asks for an app password.", "causes": [cause]}, attention_since=since
+    )
+    answer = show(alice)
+    assert "Google asks for an app password. Type the new app password." in answer.words
+    assert "Began 2 days ago ; it can still send" in answer.words
+    assert f'hx-get="{reverse("accounts:edit", args=[mailbox.pk])}"' in answer.text
+    assert number(answer, "Need attention") == 1
+
+
+@pytest.mark.parametrize("attention", [{}, {"title": "Odd"}, {"title": "Odd", "causes": []}])
+def test_a_diagnosis_without_causes_still_shows(show, alice, mailbox, attention):
+    Mailbox.objects.update(attention={"code": "odd", **attention})
+    assert "Fix" in show(alice).words
+
+
+@pytest.mark.proves("E11")
+def test_a_paused_account_says_so(show, alice, mailbox):
+    connected(mailbox)
+    Mailbox.objects.update(paused_at=timezone.now())
+    answer = show(alice)
+    assert "Paused" in answer.words
+    assert number(answer, "Paused") == 1
+
+
+@pytest.mark.proves("E10")
+def test_a_finished_sync_says_what_came(show, alice, mailbox):
+    connected(mailbox)
+    schedule(mailbox, arrived=12)
+    assert "12 new messages in the last sync" in show(alice).words
+    schedule(mailbox, arrived=1)
+    assert "1 new message in the last sync" in show(alice).words
+
+
+@pytest.mark.proves("E10")
+def test_asking_for_a_sync_turns_the_icon_until_it_ends(show, client_of, alice, mailbox):
+    connected(mailbox)
+    assert "spin" not in show(alice).text.split(f'id="mailbox-{mailbox.pk}"')[1]
+    assert client_of(alice).post(reverse("mailstore:sync", args=[mailbox.pk])).status_code < 400
+    assert "Syncs in a moment" in show(alice).words
+    assert "spin" in show(alice).text.split(f'id="mailbox-{mailbox.pk}"')[1]
+
+
+def test_an_account_that_cannot_send_says_why(show, alice, mailbox):
+    Mailbox.objects.update(smtp_host="")
+    assert "Cannot send: no mail server is chosen" in show(alice).words
+    Mailbox.objects.update(smtp_host="smtp.example.org", sends=False)
+    assert "Sending is switched off" in show(alice).words
+
+
+def test_names_of_markup_are_shown_as_text(show, alice, mailbox):
+    Mailbox.objects.update(display_name="<img src=x onerror=alert(1)>")
+    schedule(mailbox, waiting_for="<b>bold</b>", due_at=timezone.now() + timedelta(minutes=4))
+    text = show(alice).text
+    assert "<img src=x" not in text
+    assert "<b>bold" not in text
+
+
+# --- Numbers that lead somewhere --------------------------------------------------------------------------------
+
+
+def test_each_number_leads_to_the_accounts_it_counts(show, alice, make_mailbox):
+    works, broken, paused = (make_mailbox(f"{name}@example.org", alice) for name in ("works", "broken", "paused"))
+    connected(works)
+    Mailbox.objects.filter(pk=broken.pk).update(attention={"title": "Broken"})
+    Mailbox.objects.filter(pk=paused.pk).update(paused_at=timezone.now())
+    connected(paused)
+    for state, address in (("attention", "broken"), ("paused", "paused"), ("connected", "works")):
+        query = f"?show={state}"
+        assert f'href="{reverse(PAGE)}{query}"' in show(alice).text
+        answer = show(alice, query)
+        others = {"works", "broken", "paused"} - {address}
+        cards = answer.text[answer.text.index('id="email-accounts"') :]
+        assert f"{address}@example.org" in cards
+        assert not [other for other in others if f"{other}@example.org" in cards]
+        assert "Show all" in answer.words
+
+
+def test_an_unknown_filter_shows_everything(show, alice, mailbox):
+    assert "alice@example.org" in show(alice, "?show=<script>").words
+
+
+def test_a_filter_that_finds_nothing_says_so(show, alice, mailbox):
+    connected(mailbox)
+    assert "Nothing needs attention" in show(alice, "?show=attention").words
+
+
+# --- Parts of the page ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["email-settings-accounts", "email-settings-overview"])
+def test_a_part_of_the_page_comes_alone(client_of, alice, mailbox, name):
+    page = client_of(alice).get(reverse(name)).content.decode()
+    assert "<html" not in page
+
+
+def test_people_with_mail_land_in_it_and_others_where_they_can_connect(client_of, alice, charlie, mailbox):
+    assert client_of(alice).get(reverse("home")).headers["Location"] == reverse("mailstore:mail")
+    assert client_of(charlie).get(reverse("home")).headers["Location"] == reverse(PAGE)
+
+
+def test_the_number_of_queries_does_not_grow_with_the_accounts(assert_queries, client_of, administrator, make_mailbox):
+    client = client_of(administrator)
+    servers = [
+        MailServer.objects.create(organization=administrator.organization, name=f"S{number}", host="smtp.example.org")
+        for number in range(2)
+    ]
+    made = iter(range(1000))
+
+    def grow() -> None:
+        for number in (next(made) for _ in range(5)):
+            mailbox = make_mailbox(f"m{number}@example.org", administrator, mail_server=servers[number % 2])
+            if number % 2:
+                connected(mailbox)
+
+    grow()
+    for name in (PAGE, "email-settings-accounts", "email-settings-overview"):
+        assert_queries.constant(lambda name=name: client.get(reverse(name)), grow)
+
+
+def test_the_page_costs_few_queries(assert_queries, client_of, administrator, mailbox, shared_mailbox):
+    client = client_of(administrator)
+    client.get(reverse(PAGE))
+    with assert_queries(QUERIES):
+        client.get(reverse(PAGE))
+
+
+QUERIES = 9
