@@ -101,10 +101,6 @@ dialog.addEventListener("cancel", (event) => {
 dialog.addEventListener("click", (event) => {
   if (event.target.closest("[data-closes-dialog]")) close();
 });
-// A fragment that was opened by its plain address stands in a page: its ways out lead back.
-document.addEventListener("click", (event) => {
-  if (event.target.closest("[data-closes-dialog]")?.closest(".in-page")) document.querySelector("a.back")?.click();
-});
 // A press that begins and ends on the backdrop; a drag that only ends there is somebody selecting text.
 let pressedOutside = false;
 dialog.addEventListener("pointerdown", (event) => (pressedOutside = event.target === dialog));
