@@ -127,7 +127,7 @@ def test_trouble_comes_with_its_cure_as_a_button(show, alice, mailbox):
     )
     answer = show(alice)
     assert "Google asks for an app password. Type the new app password." in answer.words
-    assert "Began 2 days ago ; it can still send" in answer.words
+    assert "It can still send. Began 2 days ago" in answer.words
     assert f'hx-get="{reverse("accounts:edit", args=[mailbox.pk])}"' in answer.text
     assert number(answer, "Need attention") == 1
 
