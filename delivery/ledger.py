@@ -117,7 +117,7 @@ class Ledger:
         replies: Sequence[RecipientReply] = (),
     ) -> None:
         """End the attempt's own row: where it ended and what the server said."""
-        decisive = next((reply for reply in replies if not reply.accepted), None) or next(iter(replies), None)
+        decisive = max(replies, key=lambda reply: (not reply.accepted, reply.code), default=None)
         attempt = self.attempt
         attempt.ended_at = timezone.now()
         attempt.phase = phase

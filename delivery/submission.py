@@ -123,7 +123,8 @@ class _Conversation:
                     self.ledger.accepted(addresses, words)
                 else:
                     self.ledger.refused(addresses, diagnosis, words)
-            worst = next((diagnosis for _, _, diagnosis in answers if diagnosis), None)
+            troubles = [diagnosis for _, _, diagnosis in answers if diagnosis]
+            worst = min(troubles, key=lambda trouble: trouble.retry != Retry.STOP, default=None)
             self.ledger.close(phase=self.phase, tls=self.tls, diagnosis=worst, replies=replies)
 
     def _login_refused(self, error: LoginRefused) -> None:

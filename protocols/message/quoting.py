@@ -39,6 +39,10 @@ _SENDER_WORDS = frozenset(
 )
 _RULE = re.compile(r"\s*+[-_=*~]{5,}+\s*+")
 _SPACES = re.compile(r"\s+")
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +154,10 @@ def quote(text: str) -> str:
 def reply_quotation(text: str, sender: Address | None, sent_at: datetime | None) -> str:
     """Return what stands below a reply: the attribution, then the quoted text.
 
-    sent_at: shown in its own time zone; convert it to the reader's before. Names of weekdays are not translated.
+    sent_at: shown in its own time zone; convert it to the reader's before. The words are English.
     """
     who = (sender.name or sender.address) if sender is not None else ""
     who = _SPACES.sub(" ", who).strip() or "the sender"
-    when = f"On {sent_at:%Y-%m-%d at %H:%M}, " if sent_at is not None else ""
+    when = f"On {sent_at.day} {_MONTHS[sent_at.month - 1]} {sent_at:%Y at %H:%M}, " if sent_at is not None else ""
     attribution = f"{when}{who} wrote:"
     return f"{attribution}\n{quote(text)}\n"

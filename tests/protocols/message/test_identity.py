@@ -96,7 +96,7 @@ def test_nobody_is_addressed_twice_or_without_an_address():
 
 def test_a_reply_quotes_who_wrote_what_and_when():
     quotation = reply_quotation("Hi\n\n> old\n", ANN, datetime(2024, 2, 5, 10, tzinfo=UTC))
-    assert quotation == "On 2024-02-05 at 10:00, Ann wrote:\n> Hi\n>\n>> old\n"
+    assert quotation == "On 5 February 2024 at 10:00, Ann wrote:\n> Hi\n>\n>> old\n"
     assert reply_quotation("Hi", None, None) == "the sender wrote:\n> Hi\n"
     assert quote("a\nb") == "> a\n> b"
 
