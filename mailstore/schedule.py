@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import Mailbox, State
 from mailstore.models import SyncSchedule
+from mailstore.runs import UNSTEADY_EPOCH
 from mailstore.tasks import sync_mailbox
 from organizations import live
 
@@ -62,6 +63,13 @@ def request_sync(mailbox_pk: int) -> None:
     due_at = Case(When(mailbox_id__in=refused, then=F("due_at")), default=Value(now))
     SyncSchedule.objects.filter(mailbox_id=mailbox_pk).update(requested_at=now, due_at=due_at)
     transaction.on_commit(lambda: _nudge(mailbox_pk))
+
+
+def resume(mailbox_pk: int) -> None:
+    """End a pause that a person may end by asking. One for refused credentials waits for new ones."""
+    paused = Mailbox.objects.filter(pk=mailbox_pk, paused_at__isnull=False, login_refusals=0)
+    ended_by_asking = Q(attention=None) | Q(attention__code=UNSTEADY_EPOCH.code)
+    paused.filter(ended_by_asking).update(paused_at=None, attention=None, attention_since=None)
 
 
 def make_due(mailbox_pk: int) -> None:

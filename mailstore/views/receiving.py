@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Mailbox
 from mailstore.estimate import estimate_download
-from mailstore.schedule import request_sync
+from mailstore.schedule import request_sync, resume
 from organizations.models import User
 from organizations.requests import SignedInRequest
 
@@ -18,7 +18,9 @@ from organizations.requests import SignedInRequest
 @require_POST
 def sync(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     """Pull at once. What comes of it is told by live news."""
-    request_sync(_known_or_404(request.user, mailbox_pk).pk)
+    mailbox = _known_or_404(request.user, mailbox_pk)
+    resume(mailbox.pk)
+    request_sync(mailbox.pk)
     return HttpResponse(status=204)
 
 

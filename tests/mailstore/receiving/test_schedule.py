@@ -187,3 +187,25 @@ def test_each_state_has_its_reason(schedule, mailbox):
 
 
 schedule_progress = schedule.progress
+
+
+def _paused(mailbox, attention, refusals=0):
+    Mailbox.objects.filter(pk=mailbox.pk).update(
+        paused_at=NOON, attention=attention, attention_since=NOON, login_refusals=refusals
+    )
+
+
+def test_pressing_sync_ends_a_pause_for_a_server_that_kept_renumbering(mailbox, nudged):
+    _paused(mailbox, runs.UNSTEADY_EPOCH.as_json())
+    schedule.resume(mailbox.pk)
+    mailbox.refresh_from_db()
+    assert (mailbox.paused_at, mailbox.attention) == (None, None)
+
+
+@pytest.mark.parametrize("refusals", [0, 2])
+@pytest.mark.proves("R16")
+def test_pressing_sync_never_ends_a_pause_for_refused_credentials(mailbox, refusals):
+    _paused(mailbox, {"code": "login-refused", "protocol": "smtp"}, refusals)
+    schedule.resume(mailbox.pk)
+    mailbox.refresh_from_db()
+    assert mailbox.paused_at == NOON
