@@ -151,7 +151,8 @@ class _Conversation:
 
     def _logged_in(self) -> None:
         self.phase = "sender"
-        if self.login.note_success():
+        self.login.note_success()
+        if self.mailbox.attention:  # perhaps told through another login, or by the refusal of a shared one
             told = Mailbox.objects.filter(pk=self.mailbox.pk, attention__protocol=Protocol.SMTP.value)
             if told.update(attention=None, attention_since=None):
                 live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)

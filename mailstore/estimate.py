@@ -52,8 +52,11 @@ class Estimate:
 def estimate_download(mailbox: Mailbox, now: datetime) -> Estimate | None:
     """Ask the server of `mailbox` what is there; None when it does not say within a few seconds.
 
-    A server that does not answer is left to its own timeouts in a thread; nobody waits for it here.
+    A server that does not answer is left to its own timeouts in a thread; nobody waits for it here. A login that was
+    refused is not offered again from here (spec D4).
     """
+    if mailbox.paused_at is not None or mailbox.login_refusals:
+        return None
     pool = ThreadPoolExecutor(1, thread_name_prefix="estimate")
     try:
         return pool.submit(_ask, mailbox, now).result(PATIENCE)

@@ -34,7 +34,15 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
             claimed = (
                 self.due(now)
                 .filter(mailbox_id=mailbox_pk)
-                .update(fence=F("fence") + 1, leased_until=now + LEASE, started_at=now, folder_name="", done=0, total=0)
+                .update(
+                    fence=F("fence") + 1,
+                    leased_until=now + LEASE,
+                    nudged_at=None,  # this nudge is used up: should its worker die, the next beat may queue another
+                    started_at=now,
+                    folder_name="",
+                    done=0,
+                    total=0,
+                )
             )
             return self.values_list("fence", flat=True).get(mailbox_id=mailbox_pk) if claimed else None
 

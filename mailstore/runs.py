@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import Mailbox
 from mailservers.diagnosis import diagnose
@@ -51,7 +51,10 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
         due_at=Case(asked_again, default=Value(due_at)),
         requested_at=Case(When(requested_at__gt=F("started_at"), then=F("requested_at")), default=None),
     )
-    _note(mailbox, attention=None, attention_since=None)
+    # What delivery says about sending is not cured by a sync.
+    about_reading = Q(attention__protocol__isnull=True) | ~Q(attention__protocol=Protocol.SMTP.value)
+    Mailbox.objects.filter(about_reading, pk=mailbox.pk).update(attention=None, attention_since=None)
+    _note(mailbox)
 
 
 def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:

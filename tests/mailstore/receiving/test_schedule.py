@@ -209,3 +209,24 @@ def test_pressing_sync_never_ends_a_pause_for_refused_credentials(mailbox, refus
     schedule.resume(mailbox.pk)
     mailbox.refresh_from_db()
     assert mailbox.paused_at == NOON
+
+
+@pytest.mark.proves("R1")
+def test_a_mailbox_whose_worker_died_is_queued_again_as_soon_as_its_lease_is_over(mailbox, nudged):
+    schedule.ensure(mailbox)
+    tasks.sync_due_mailboxes()
+    assert SyncSchedule.objects.claim(mailbox.pk, timezone.now())
+    tasks.sync_due_mailboxes()
+    assert nudged == [mailbox.pk]
+    SyncSchedule.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
+    tasks.sync_due_mailboxes()
+    assert nudged == [mailbox.pk, mailbox.pk]
+
+
+@pytest.mark.proves("E11")
+def test_a_sync_that_came_through_does_not_hide_that_sending_is_refused(mailbox, claim):
+    refused = {"title": "The server refuses the password.", "causes": [], "protocol": "smtp"}
+    for attention, left in ((refused, refused), ({"title": "Reading failed.", "causes": []}, None)):
+        Mailbox.objects.update(attention=attention, attention_since=timezone.now())
+        runs.finish(mailbox, claim, timezone.now(), arrived=0)
+        assert Mailbox.objects.get().attention == left
