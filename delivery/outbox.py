@@ -10,7 +10,7 @@ from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -22,6 +22,7 @@ from delivery.nudging import nudge
 from delivery.sent_copy import wanted_by
 from delivery.states import Kind
 from delivery.tasks import submit_message
+from mailstore.full_database import is_full
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable, read_raw
 from organizations import live
@@ -30,6 +31,11 @@ from protocols.message.addresses import Address
 from protocols.message.build import Attachment, OutgoingMessage, UnwritableField, build_message
 from protocols.message.identity import new_message_id, reply_headers
 from protocols.message.parse import parse_summary
+
+NO_ROOM = (
+    "It was not queued: the disk of this installation is full. Keep this page open, tell an administrator, and send it "
+    "once there is room."
+)
 
 
 class MayNotSend(PermissionDenied):
@@ -112,7 +118,7 @@ def queue_message(
 def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: datetime) -> OutboxMessage:
     """Write a message with its (address, kind) recipients, all or nothing; or return the one with the same key.
 
-    Raises KeyReused.
+    Raises KeyReused, or CannotBeQueued where the disk of the database is full: then nothing is kept of it.
     """
     message.created_at = now
     mailbox, author = message.mailbox, message.author
@@ -140,6 +146,10 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
         if earlier is None:
             raise
         return earlier
+    except OperationalError as exc:
+        if is_full(exc):
+            raise CannotBeQueued("", NO_ROOM) from exc
+        raise
     return message
 
 

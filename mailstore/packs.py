@@ -102,6 +102,7 @@ class PackWriter:
         self._descriptor: int | None = None
         self._name = ""
         self._end = 0
+        self._settled_end = 0
         self._unsettled = False
 
     def __enter__(self) -> Self:
@@ -110,6 +111,8 @@ class PackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            self._cut_off_unsettled()
         self._close()
 
     def append(self, raw: bytes) -> Location:
@@ -143,7 +146,14 @@ class PackWriter:
                     raise full from exc
                 raise
             self._unsettled = False
+            self._settled_end = self._end
             faultpoint("pack settled")
+
+    def _cut_off_unsettled(self) -> None:
+        """Give back what no row names, or tries on a full disk would eat the room that somebody makes."""
+        if self._descriptor is not None and self._unsettled:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._settled_end)
 
     def _write(self, raw: bytes) -> None:
         assert self._descriptor is not None
@@ -168,6 +178,7 @@ class PackWriter:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._descriptor, self._name, self._end = descriptor, path.name, 0
+        self._settled_end = 0
         _settle_directory(self._directory)
         if not numbers:
             _settle_directory(self._directory.parent)
@@ -188,6 +199,7 @@ class PackWriter:
             os.close(descriptor)
             return False
         self._descriptor, self._name, self._end = descriptor, path.name, end
+        self._settled_end = end
         return True
 
     def _close(self) -> None:

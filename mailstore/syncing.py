@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -15,6 +16,7 @@ from accounts.sessions import imap_session
 from mailstore import folder_sync, pulling, runs
 from mailstore.folder_list import update_folders
 from mailstore.folder_sync import FolderPlan
+from mailstore.full_database import DATABASE_FULL, is_full
 from mailstore.heartbeat import heartbeat
 from mailstore.models import Folder
 from mailstore.packs import PackWriter, StorageFull
@@ -63,7 +65,11 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
     except MailError as exc:
         log.info("Mailbox %s was not synced: %s", mailbox_pk, type(exc).__name__)
         runs.fail(mailbox, claim, exc, timezone.now())
-    except Exception:
+    except Exception as exc:
+        if isinstance(exc, OperationalError) and is_full(exc):
+            log.error("Mailbox %s: %s", mailbox_pk, DATABASE_FULL)  # noqa: TRY400  as above
+            runs.storage_full(mailbox, claim, DATABASE_FULL, timezone.now())
+            return
         runs.broke(mailbox, claim, timezone.now())
         raise
 

@@ -135,3 +135,21 @@ def test_a_removed_mailbox_leaves_no_octet():
     remove_mailbox(1)
     remove_mailbox(1)
     assert not directory_of(1).exists()
+
+
+@pytest.mark.proves("R23")
+def test_tries_on_a_full_disk_leave_nothing_behind(monkeypatch):
+    kept = append(b"kept")
+    real = os.write
+
+    def half_of_it(descriptor: int, octets: memoryview) -> int:
+        if len(octets) < 6_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, octets[: len(octets) // 2])
+
+    monkeypatch.setattr(packs.os, "write", half_of_it)
+    for fence in (2, 3):
+        with pytest.raises(StorageFull), PackWriter(1, fence) as writer:
+            writer.append(b"x" * 10_000)
+    assert (directory_of(1) / kept.pack).stat().st_size == 4
+    monkeypatch.undo()
