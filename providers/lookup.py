@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 
 import idna
@@ -14,6 +15,7 @@ from protocols.endpoint import Endpoint
 from providers.catalog import a_label
 from providers.models import LoginRule, Provider, ProviderDomain
 
+LONGEST_NAME = 120  # characters of a provider's name
 LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 
 
@@ -129,7 +131,7 @@ def learn_servers(
     domain = domain_of(address)
     if not domain or not (incoming or outgoing) or recognise(address, organization) is not None:
         return None
-    values: dict[str, object] = {"name": domain}
+    values: dict[str, object] = {"name": domain[:LONGEST_NAME]}
     if incoming:
         values |= {
             "imap_host": incoming.host,
@@ -144,10 +146,16 @@ def learn_servers(
             "smtp_security": outgoing.security.value,
             "smtp_login": login_rule(address, smtp_username),
         }
-    key = f"learned-{domain.replace('.', '-')}"[:80]
-    provider, _ = Provider.objects.update_or_create(organization=organization, key=key, defaults=values)
+    provider, _ = Provider.objects.update_or_create(
+        organization=organization, key=_learned_key(domain), defaults=values
+    )
     learn(address, provider, organization, now)
     return provider
+
+
+def _learned_key(domain: str) -> str:
+    """A key of its own for each domain: my-firm.example and my.firm.example are not the same people."""
+    return f"learned-{domain.replace('.', '-')[:50]}-{hashlib.sha256(domain.encode()).hexdigest()[:16]}"
 
 
 def login_rule(address: str, username: str) -> LoginRule:

@@ -134,3 +134,16 @@ def test_a_hidden_provider_is_not_recognised(google, organization):
     Provider.objects.update(is_hidden=True)
     assert lookup.recognise("a@gmail.com", organization) is None
     assert lookup.provider_at("imap.gmail.com") is None
+
+
+@pytest.mark.proves("C5")
+def test_domains_that_differ_in_a_dot_and_a_hyphen_keep_their_own_servers(organization):
+    def teach(domain: str) -> None:
+        server = Endpoint(f"mail.{domain}", 993, Security.TLS)
+        lookup.learn_servers(f"a@{domain}", organization, timezone.now(), incoming=server, outgoing=None)
+
+    domains = ["my-firm.example", "my.firm.example", f"{'a' * 60}.{'b' * 60}.example", f"{'a' * 60}.{'b' * 59}.example"]
+    for domain in domains:
+        teach(domain)
+    for domain in domains:
+        assert lookup.recognise(f"b@{domain}", organization).imap_host == f"mail.{domain}"
