@@ -184,8 +184,17 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
             mailbox.login_refusals, mailbox.attention, mailbox.attention_since = 0, None, None
             mailbox.paused_at = None
         if commit:
-            mailbox.save()
+            mailbox.save(update_fields=self._written() if mailbox.pk else None)
         return mailbox
+
+    def _written(self) -> set[str]:
+        """The columns that an edit writes. Workers write the others, perhaps at this very moment."""
+        written = set(self._meta.fields or ()) & set(self.fields)
+        if self.cleaned_data.get("password"):
+            written.add("password")
+        if self.mends:
+            written |= {"login_refusals", "attention", "attention_since", "paused_at"}
+        return written
 
     @property
     def mends(self) -> bool:

@@ -98,10 +98,11 @@ class ReceiveForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
     def save(self, commit: bool = True) -> Mailbox:
-        """Store the choice and which folders are followed, in one transaction."""
+        """Store the choice and which folders are followed, in one transaction; there is nothing to save later."""
         self.instance.all_folders = self.cleaned_data["all_folders"]
         with transaction.atomic():
-            mailbox: Mailbox = super().save(commit)
+            mailbox: Mailbox = super().save(commit=False)
+            mailbox.save(update_fields=[*self.Meta.fields, "all_folders"])  # a worker may write the others meanwhile
             offered = mailbox.folders.filter(pk__in=[branch.value for branch in self.branches if branch.value])
             offered.filter(pk__in=self._followed()).update(is_followed=True)
             offered.exclude(pk__in=self._followed()).update(is_followed=False)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
-from accounts.receive_form import LEFT_OUT
+from accounts.receive_form import LEFT_OUT, ReceiveForm
 from mailstore.folder_list import NOT_FOLLOWED
 from mailstore.models import Folder
+from protocols.credentials import Secret
 
 
 @pytest.fixture
@@ -117,3 +120,32 @@ def test_an_account_that_only_sends_has_nothing_to_receive(client_of, alice, mak
     mailbox = make_mailbox("a@example.org", alice, imap_host="")
     page = client_of(alice).get(reverse("accounts:settings", args=[mailbox.pk])).content.decode()
     assert "This account only sends" in page
+
+
+def test_what_a_worker_or_another_page_writes_meanwhile_is_kept(mailbox, alice):
+    """Both forms were opened with the row as it was; saving them writes their own columns alone."""
+    receiving = ReceiveForm(
+        {"downloads": "on", "download_period": "month", "all_folders": "all", "sync_interval": ""},
+        instance=Mailbox.objects.get(pk=mailbox.pk),
+    )
+    naming = MailboxForm(
+        {"display_name": "New name", "sends": "on"} | mailbox_values(mailbox),
+        instance=Mailbox.objects.get(pk=mailbox.pk),
+        user=alice,
+    )
+    assert receiving.is_valid(), receiving.errors
+    assert naming.is_valid(), naming.errors
+    now = timezone.now()
+    meanwhile = Mailbox.objects.get(pk=mailbox.pk)
+    meanwhile.password, meanwhile.paused_at = Secret("typed on another page"), now
+    meanwhile.save()
+    receiving.save()
+    naming.save()
+    after = Mailbox.objects.get(pk=mailbox.pk)
+    assert (after.password.reveal(), after.paused_at) == ("typed on another page", now)
+    assert (after.download_period, after.display_name) == ("month", "New name")
+
+
+def mailbox_values(mailbox: Mailbox) -> dict[str, object]:
+    names = [f"{side}_{part}" for side in ("imap", "smtp") for part in ("host", "port", "security", "username")]
+    return {name: getattr(mailbox, name) for name in names}
