@@ -13,6 +13,7 @@ from django.utils import timezone
 from mailservers.fixes import usual_security
 from mailservers.models import MailServer
 from organizations.models import Organization
+from organizations.sealing import Unopenable
 from protocols.credentials import Credentials, Secret
 from protocols.endpoint import Endpoint, Security
 from protocols.errors import DestinationRefused
@@ -93,7 +94,8 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
 
     @property
     def keeps_password(self) -> bool:
-        return bool(self.instance.pk and self.instance.password)
+        """Whether there is a stored password that a blank field keeps. It is not opened to tell."""
+        return bool(self.instance.pk and self.instance.has_password)
 
     @property
     def service(self) -> Provider | None:
@@ -146,6 +148,11 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
                 "password",
                 f"Type the password again: the stored one is for {self._stored_place()} and is sent nowhere else.",
             )
+        elif username and not password:
+            try:
+                self.instance.password  # noqa: B018  opening it is the question
+            except Unopenable:
+                self.add_error("password", "The stored password can no longer be opened. Type it again.")
         unprotected = data.get("security") == Security.NONE and bool(username)
         if unprotected and not data.get("accepts_clear_text"):
             self.add_error(

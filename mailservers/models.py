@@ -88,6 +88,11 @@ class MailServer(SealedModel):
         return Credentials(self.username, self.password) if self.username else None
 
     @property
+    def has_password(self) -> bool:
+        """Whether one is stored, without opening it."""
+        return bool(self.__dict__.get("password"))
+
+    @property
     def changed_since_check(self) -> bool:
         return bool(self.checked_at and self.changed_at and self.changed_at > self.checked_at)
 

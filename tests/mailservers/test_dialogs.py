@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 
 import pytest
@@ -324,3 +325,15 @@ def test_a_dialog_opened_by_its_address_is_a_whole_page(ada: Client, server: Mai
     answer = ada.post(reverse("mailservers:edit", args=[server.pk]), stored_as(server))
     assert answer.status_code == 302
     assert answer.headers["Location"] == reverse("email-settings")
+
+
+@pytest.mark.proves("J1")
+def test_a_password_whose_key_is_gone_is_asked_for_again_in_the_dialog(ada, server, settings):
+    settings.ENCRYPTION_KEYS = "other:" + base64.b64encode(bytes(32)).decode()
+    assert ada.get(reverse("mailservers:edit", args=[server.pk])).status_code == 200
+    for view in ("edit", "check"):
+        answer = post(ada, view, server.pk, **stored_as(server))
+        assert answer.status_code == 422
+        assert "can no longer be opened" in answer.content.decode()
+    assert post(ada, "edit", server.pk, **stored_as(server) | {"password": "typed again"}).status_code == 204
+    assert MailServer.objects.get().password.reveal() == "typed again"
