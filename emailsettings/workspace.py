@@ -13,7 +13,6 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import Mailbox, State
-from accounts.rights import Right
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State as Sending
 from mailservers.models import MailServer
@@ -105,8 +104,8 @@ class Overview:
 
 @require_GET
 def home(request: SignedInRequest) -> HttpResponse:
-    """People with a mailbox land in their mail, all others where they can connect one."""
-    reads = Mailbox.objects.allowing(Right.ACCESS, request.user, timezone.now()).exists()
+    """People with mail to read land in it, all others where they can connect a mailbox."""
+    reads = Mailbox.objects.readable_by(request.user, timezone.now()).exists()
     return redirect("mailstore:mail" if reads else "email-settings")
 
 

@@ -6,7 +6,6 @@ import uuid
 from urllib.parse import urlsplit
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,7 +16,6 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import Mailbox
-from accounts.rights import Right
 from delivery.drafting import Draft, Original, draft_for
 from delivery.forms import ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
@@ -140,8 +138,4 @@ def _safe(request: SignedInRequest, url: str) -> str:
 
 def _readable_or_404(user: User, pk: int) -> Message:
     """A message whose text `user` may have: by access, or by send, which shows incoming mail in the panel (F2)."""
-    now = timezone.now()
-    either = Q(mailbox__in=Mailbox.objects.allowing(Right.ACCESS, user, now)) | Q(
-        mailbox__in=Mailbox.objects.allowing(Right.SEND, user, now)
-    )
-    return get_object_or_404(Message.objects.filter(either).select_related("mailbox"), pk=pk)
+    return get_object_or_404(Message.objects.readable_by(user, timezone.now()).select_related("mailbox"), pk=pk)

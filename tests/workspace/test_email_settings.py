@@ -250,3 +250,10 @@ def test_the_page_costs_few_queries(assert_queries, client_of, administrator, ma
 
 
 QUERIES = 9
+
+
+@pytest.mark.proves("F2")
+def test_whoever_may_send_from_a_mailbox_lands_in_its_mail(client_of, shared_mailbox, charlie):
+    assert client_of(charlie).get("/")["Location"] == reverse(PAGE)
+    MailboxGrant.objects.create(mailbox=shared_mailbox, user=charlie, may_send=True)
+    assert client_of(charlie).get("/")["Location"] == reverse("mailstore:mail")
