@@ -127,9 +127,18 @@ def test_trouble_comes_with_its_cure_as_a_button(show, alice, mailbox):
     )
     answer = show(alice)
     assert "Google asks for an app password. Type the new app password." in answer.words
-    assert "It can still send. Began 2 days ago" in answer.words
+    assert "Began 2 days ago" in answer.words
+    assert "still send" not in answer.words  # with the same login as it reads
     assert f'hx-get="{reverse("accounts:edit", args=[mailbox.pk])}"' in answer.text
     assert number(answer, "Need attention") == 1
+
+
+def test_a_troubled_account_that_sends_through_a_mail_server_says_that_it_still_does(
+    show, alice, mailbox, organization
+):
+    server = MailServer.objects.create(organization=organization, name="Relay", host="relay.example.org")
+    Mailbox.objects.update(mail_server=server, attention={"title": "Odd"}, attention_since=timezone.now())
+    assert "It can still send." in show(alice).words
 
 
 @pytest.mark.parametrize("attention", [{}, {"title": "Odd"}, {"title": "Odd", "causes": []}])
