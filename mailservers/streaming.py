@@ -5,7 +5,7 @@
     {"trigger": {event: detail}}  events for the page, as HX-Trigger would send them
 
 Under ASGI the work runs in a thread of its own and each line leaves at once; served synchronously (WSGI, the test
-client) the same lines come at the end.
+client) the same lines come at the end. A person may have a few checks running at once, and the next is told so.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import asyncio
 import contextvars
 import json
 import logging
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,6 +34,31 @@ log = logging.getLogger(__name__)
 Line = Mapping[str, object]
 Emit = Callable[[Line], None]
 POOL = ThreadPoolExecutor(max_workers=32, thread_name_prefix="check")  # a silent server holds a thread for 40 s
+MOST_AT_ONCE = 3  # checks of one person in this process, so that nobody's silent servers hold all threads
+
+
+class _Places:
+    """How many checks each person has running. Callable from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: Counter[int | None] = Counter()
+
+    def take(self, user_pk: int | None) -> bool:
+        with self._lock:
+            if self._taken[user_pk] >= MOST_AT_ONCE:
+                return False
+            self._taken[user_pk] += 1
+            return True
+
+    def give_back(self, user_pk: int | None) -> None:
+        with self._lock:
+            self._taken[user_pk] -= 1
+            if not self._taken[user_pk]:
+                del self._taken[user_pk]
+
+
+PLACES = _Places()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +92,13 @@ def stream_check(
 
 
 def stream_lines(request: HttpRequest, work: Callable[[Emit], None]) -> StreamingHttpResponse:
-    """Send each line that `work` emits as soon as the server kind allows."""
+    """Send each line that `work` emits as soon as the server kind allows.
+
+    A person whose checks hold all places gets one "end" line that says so, and `work` is not called.
+    """
     if isinstance(request, ASGIRequest):
-        content: object = _live(work)
+        user = getattr(request, "user", None)
+        content: object = _live(work, user.pk if user is not None else None)
     else:
         lines: list[bytes] = []
         work(lambda line: lines.append(_octets(line)))
@@ -96,7 +127,11 @@ def _run(part: Part, emit: Emit) -> CheckReport:
     return report
 
 
-async def _live(work: Callable[[Emit], None]) -> AsyncIterator[bytes]:
+async def _live(work: Callable[[Emit], None], user_pk: int | None) -> AsyncIterator[bytes]:
+    """Run `work` in a thread, whose end gives the person's place back, also after the visitor has gone."""
+    if not PLACES.take(user_pk):
+        yield _octets({"end": render_to_string("mailservers/_check_too_many.html"), "ok": False})
+        return
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
@@ -114,9 +149,14 @@ async def _live(work: Callable[[Emit], None]) -> AsyncIterator[bytes]:
             put(_octets({"end": render_to_string("mailservers/_check_broken.html"), "ok": False}))
         finally:
             connections.close_all()
+            PLACES.give_back(user_pk)
             put(None)
 
-    POOL.submit(contextvars.copy_context().run, run)
+    try:
+        POOL.submit(contextvars.copy_context().run, run)
+    except RuntimeError:  # the process is stopping and takes no more work
+        PLACES.give_back(user_pk)
+        raise
     while (item := await queue.get()) is not None:
         yield item
 
