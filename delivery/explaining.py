@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from accounts.models import Mailbox
-from accounts.rights import Right
 from delivery.deciding import may_decide
 from delivery.log import Row, rows
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
@@ -155,10 +154,10 @@ def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
 
 
 def _may_read(message: OutboxMessage, user: User, now: datetime) -> bool:
-    """Who sees that a mail was sent does not see what it says: that takes having written it, or access (F3)."""
+    """Who sees that a mail was sent does not see what it says: only its author and readers of the mailbox do (F3)."""
     if message.author_id == user.pk:
         return True
-    return Mailbox.objects.allowing(Right.ACCESS, user, now).filter(pk=message.mailbox_id or 0).exists()
+    return Mailbox.objects.readable_by(user, now).filter(pk=message.mailbox_id or 0).exists()
 
 
 def _text(message: OutboxMessage) -> str:

@@ -10,7 +10,6 @@ from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
-from accounts.rights import Right
 from delivery.states import MOVES, IllegalMove, Kind, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
@@ -26,7 +25,7 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         mine = self.filter(organization_id=user.organization_id)
         if user.may(Operation.VIEW_EMAIL_LOGS):
             return mine
-        readable = Mailbox.objects.allowing(Right.ACCESS, user, now)
+        readable = Mailbox.objects.readable_by(user, now)
         return mine.filter(Q(author=user) | Q(mailbox__in=readable))
 
     def claim_copy(self, pk: int, now: datetime) -> int | None:

@@ -47,6 +47,18 @@ def test_everybody_sees_their_own_mail_and_that_of_mailboxes_they_may_read(
     assert seen == {"Alice": ["Offer for Bob", "Shared news"], "Bob": ["Shared news"], "Charlie": [], "Dana": []}
 
 
+@pytest.mark.proves("I9", "F2")
+def test_whoever_may_send_from_a_mailbox_sees_and_reads_what_left_it(
+    client_of, make_message, shared_mailbox, alice, bob
+):
+    raw = b"From: sales@example.org\r\nSubject: Shared news\r\n\r\nThe prices of autumn\r\n"
+    sent = make_message(shared_mailbox, alice, "carol@example.org", subject="Shared news", raw=raw)
+    MailboxGrant.objects.filter(user=bob).update(may_access=False, may_send=True)
+    assert "Shared news" in page_of(client_of(bob))
+    story = client_of(bob).get(reverse("delivery:message", args=[sent.pk]))
+    assert "The prices of autumn" in story.content.decode()
+
+
 @pytest.mark.proves("I9", "A4")
 def test_with_the_operation_one_sees_the_whole_organization_and_nothing_else(client_of, message, charlie, dana):
     OperationGrant.objects.create(operation=Operation.VIEW_EMAIL_LOGS, user=charlie)
