@@ -55,7 +55,7 @@ class SetupForm(forms.Form):
         label="Password",
         strip=False,
         help_text=RULE_FOR_PASSWORDS,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
     time_zone = forms.CharField(
         required=False, max_length=63, widget=forms.HiddenInput(attrs={"data-own-time-zone": ""})

@@ -136,6 +136,12 @@ def test_wrong_input_is_explained_and_what_was_typed_stays(client, db, field, va
     assert not User.objects.exists()
 
 
+def test_a_typed_password_is_never_written_back_into_the_page(client, db):
+    answer = client.post(f"/setup/{make_setup_link(NOW)}", {**FORM, "organization_name": ""})
+    assert answer.status_code == 422
+    assert FORM["password"] not in answer.content.decode()
+
+
 def test_a_time_zone_that_does_not_exist_becomes_utc(client, db):
     client.post(f"/setup/{make_setup_link(NOW)}", {**FORM, "time_zone": "Mars/Olympus"})
     assert User.objects.get().time_zone == "UTC"
