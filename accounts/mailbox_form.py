@@ -15,6 +15,7 @@ from organizations.models import User
 from organizations.operations import Operation
 from organizations.sealing import Unopenable
 from protocols.credentials import Secret
+from protocols.endpoint import Protocol
 from providers.models import SecurityChoice
 
 NO_SERVER_ROW = {True: "The provider's own server", False: "None: it cannot send"}
@@ -78,6 +79,7 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self._troubled_by = (self.instance.attention or {}).get("protocol", "")
         self._offer_only_what_is_allowed()
         if self.instance.pk:
             self.fields["address"].disabled = True
@@ -183,6 +185,10 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
         if self.mends:
             mailbox.login_refusals, mailbox.attention, mailbox.attention_since = 0, None, None
             mailbox.paused_at = None
+        elif self.mends_sending:
+            if mailbox.paused_at == mailbox.attention_since:  # paused by that very refusal
+                mailbox.paused_at = None
+            mailbox.attention, mailbox.attention_since = None, None
         if commit:
             mailbox.save(update_fields=self._written() if mailbox.pk else None)
         return mailbox
@@ -194,6 +200,8 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
             written.add("password")
         if self.mends:
             written |= {"login_refusals", "attention", "attention_since", "paused_at"}
+        elif self.mends_sending:
+            written |= {"attention", "attention_since", "paused_at"}
         return written
 
     @property
@@ -201,3 +209,8 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
         """Whether something changed that may cure what was wrong; the next sync tells."""
         harmless = {"display_name", "is_default", "sends", "mail_server", "accepts_clear_text"}
         return bool(set(self.changed_data) - harmless)
+
+    @property
+    def mends_sending(self) -> bool:
+        """Whether another server sends from now on, and what is wrong is about the one before."""
+        return "mail_server" in self.changed_data and self._troubled_by == Protocol.SMTP

@@ -223,6 +223,29 @@ def test_new_credentials_clear_what_was_wrong(edit_of, mailbox):
     assert SyncSchedule.objects.due(timezone.now()).filter(mailbox=mailbox).exists()
 
 
+def refused_while_sending(mailbox: Mailbox, protocol: str) -> None:
+    """As delivery leaves it: told and paused in the same moment."""
+    now = timezone.now()
+    attention = {"title": "The password is wrong.", "causes": [], "protocol": protocol}
+    Mailbox.objects.filter(pk=mailbox.pk).update(attention=attention, attention_since=now, paused_at=now)
+
+
+def test_another_mail_server_clears_what_was_wrong_with_the_one_before(edit_of, mailbox, mail_server):
+    refused_while_sending(mailbox, "smtp")
+    assert edit_of(mailbox)(mail_server=mail_server.pk).status == 204
+    mailbox.refresh_from_db()
+    assert mailbox.mail_server == mail_server
+    assert (mailbox.attention, mailbox.attention_since, mailbox.paused_at) == (None, None, None)
+
+
+def test_another_mail_server_cures_nothing_that_is_wrong_with_reading(edit_of, mailbox, mail_server):
+    refused_while_sending(mailbox, "imap")
+    assert edit_of(mailbox)(mail_server=mail_server.pk).status == 204
+    mailbox.refresh_from_db()
+    assert mailbox.attention
+    assert mailbox.paused_at
+
+
 def test_what_is_wrong_stands_in_the_dialog_with_its_cure(edit_of, mailbox):
     cause = {"cause": "It was changed.", "cure": "Type the new one.", "link": "https://help.example.com/"}
     Mailbox.objects.update(attention={"title": "The password is wrong.", "causes": [cause]})
