@@ -47,7 +47,9 @@ def edit(request: SignedInRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def delete(request: SignedInRequest, pk: int) -> HttpResponse:
     """Ask, with what goes; then delete it here. Nothing on the mail server is touched."""
-    mailbox = changeable_or_404(request, pk)
+    mailbox = get_object_or_404(Mailbox.objects.visible_to(request.user, timezone.now()), pk=pk)
+    if not mailbox.may_be_deleted_by(request.user):
+        raise PermissionDenied
     if request.method == "GET":
         return _shown(request, "accounts/_delete.html", {"mailbox": mailbox, "losses": _losses(mailbox)})
     with transaction.atomic():

@@ -153,6 +153,12 @@ class Mailbox(SealedModel):
             mailbox_leaving.send(Mailbox, mailbox=self)
             return super().delete(*args, **kwargs)
 
+    def may_be_deleted_by(self, user: User) -> bool:
+        """Its owner, or who manages email accounts. Setting it up is not enough: the mail of others goes with it."""
+        if user.organization_id != self.organization_id or not user.is_active:
+            return False
+        return self.owner_id == user.pk or user.may(Operation.MANAGE_EMAIL_ACCOUNTS)
+
     @property
     def has_password(self) -> bool:
         """Whether one is stored, without opening it."""

@@ -43,6 +43,7 @@ class MailboxCard:
     mailbox: Mailbox
     progress: Progress
     may_change: bool
+    may_delete: bool
 
     @property
     def state(self) -> State:
@@ -142,7 +143,7 @@ def mailbox_card(request: SignedInRequest, pk: int) -> HttpResponse:
     now = timezone.now()
     mailbox = get_object_or_404(_mailboxes(request.user, now), pk=pk)
     may_change = Mailbox.objects.manageable_by(request.user, now).filter(pk=pk).exists()
-    return render(request, "accounts/_card.html", {"card": _card(mailbox, may_change, now)})
+    return render(request, "accounts/_card.html", {"card": _card(mailbox, request.user, now, may_change=may_change)})
 
 
 def _accounts(request: SignedInRequest, cards: list[MailboxCard]) -> dict[str, object]:
@@ -164,11 +165,12 @@ def _mailboxes(user: User, now: datetime) -> QuerySet[Mailbox]:
 
 def _cards(user: User, now: datetime) -> list[MailboxCard]:
     changeable = set(Mailbox.objects.manageable_by(user, now).values_list("pk", flat=True))
-    return [_card(mailbox, mailbox.pk in changeable, now) for mailbox in _mailboxes(user, now)]
+    return [_card(mailbox, user, now, may_change=mailbox.pk in changeable) for mailbox in _mailboxes(user, now)]
 
 
-def _card(mailbox: Mailbox, may_change: bool, now: datetime) -> MailboxCard:
-    return MailboxCard(mailbox, schedule.progress(getattr(mailbox, "schedule", None), now), may_change)
+def _card(mailbox: Mailbox, user: User, now: datetime, *, may_change: bool) -> MailboxCard:
+    progress = schedule.progress(getattr(mailbox, "schedule", None), now)
+    return MailboxCard(mailbox, progress, may_change, mailbox.may_be_deleted_by(user))
 
 
 def _overview(user: User, cards: list[MailboxCard], now: datetime) -> Overview:

@@ -388,3 +388,10 @@ def test_whoever_manages_accounts_may_delete_but_not_read(form_of, client_of, ch
     OperationGrant.objects.create(operation=Operation.MANAGE_EMAIL_ACCOUNTS, user=charlie)
     assert client_of(charlie).get(reverse("mailstore:mailbox", args=[mailbox.pk])).status_code in (403, 404)
     assert form_of(charlie, "delete", mailbox.pk)().status == 204
+
+
+@pytest.mark.proves("F2", "E12")
+def test_the_right_to_set_an_account_up_is_no_right_to_delete_it(form_of, shared_mailbox, alice):
+    form = form_of(alice, "delete", shared_mailbox.pk)
+    assert (form.get().status, form().status) == (403, 403)
+    assert Mailbox.objects.filter(pk=shared_mailbox.pk).exists()

@@ -70,6 +70,14 @@ def test_only_whoever_may_change_an_account_gets_the_buttons(show, shared_mailbo
     assert reverse("accounts:create") not in show(alice).text
 
 
+@pytest.mark.proves("F2", "E12")
+def test_only_whoever_may_delete_an_account_gets_the_button(show, shared_mailbox, mailbox, alice, administrator):
+    delete_shared, delete_own = (reverse("accounts:delete", args=[one.pk]) for one in (shared_mailbox, mailbox))
+    assert delete_own in show(alice).text
+    assert delete_shared not in show(alice).text
+    assert delete_shared in show(administrator).text
+
+
 def test_a_right_that_ends_takes_the_card_away(client_of, shared_mailbox, bob):
     card = reverse("email-settings-mailbox", args=[shared_mailbox.pk])
     assert client_of(bob).get(card).status_code == 200
