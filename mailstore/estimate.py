@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,11 +23,15 @@ log = logging.getLogger(__name__)
 
 PATIENCE: Final = 5.0  # seconds for everything
 COUNTING: Final = 3.5  # seconds of it for asking folder after folder
+MOST_AT_ONCE: Final = 8  # mailboxes that this process asks about; a silent server holds its thread for 40 s
 SAMPLE: Final = 100  # messages per folder whose sizes are asked for
 
 # What a common machine stores; a mailbox of many small messages is slow by count, one of large ones by octets.
 MESSAGES_PER_SECOND: Final = 250
 OCTETS_PER_SECOND: Final = 6_000_000
+
+_lock = threading.Lock()
+_being_asked: set[int] = set()  # keys of mailboxes whose thread has not ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +57,37 @@ class Estimate:
 def estimate_download(mailbox: Mailbox, now: datetime) -> Estimate | None:
     """Ask the server of `mailbox` what is there; None when it does not say within a few seconds.
 
-    A server that does not answer is left to its own timeouts in a thread; nobody waits for it here. A login that was
-    refused is not offered again from here (spec D4).
+    A server that does not answer is left to its own timeouts in a thread; nobody waits for it, neither here nor when
+    the process stops, and until that thread ends the same mailbox is not asked again. A login that was refused is not
+    offered again from here (spec D4).
     """
-    if mailbox.paused_at is not None or mailbox.login_refusals:
+    if mailbox.paused_at is not None or mailbox.login_refusals or not _take_place(mailbox.pk):
         return None
-    pool = ThreadPoolExecutor(1, thread_name_prefix="estimate")
+    found: Future[Estimate] = Future()
+    threading.Thread(target=_answer, args=(found, mailbox, now), name=f"estimate-{mailbox.pk}", daemon=True).start()
     try:
-        return pool.submit(_ask, mailbox, now).result(PATIENCE)
+        return found.result(PATIENCE)
     except (MailError, TookTooLong) as exc:
         log.info("Mailbox %s was not counted: %s", mailbox.pk, type(exc).__name__)
         return None
+
+
+def _take_place(mailbox_pk: int) -> bool:
+    with _lock:
+        if mailbox_pk in _being_asked or len(_being_asked) >= MOST_AT_ONCE:
+            return False
+        _being_asked.add(mailbox_pk)
+        return True
+
+
+def _answer(found: Future[Estimate], mailbox: Mailbox, now: datetime) -> None:
+    try:
+        found.set_result(_ask(mailbox, now))
+    except BaseException as exc:  # whoever waits raises it
+        found.set_exception(exc)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        with _lock:
+            _being_asked.discard(mailbox.pk)
 
 
 def _ask(mailbox: Mailbox, now: datetime) -> Estimate:
