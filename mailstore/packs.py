@@ -104,6 +104,7 @@ class PackWriter:
         self._end = 0
         self._settled_end = 0
         self._unsettled = False
+        self._lost: StorageFull | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -123,26 +124,44 @@ class PackWriter:
                 self._close()
             if self._descriptor is None:
                 self._open()
-            offset = self._end
+            place = Location(self._name, self._end, len(raw))
             self._unsettled = True
-            self._write(raw)
+            try:
+                self._write(raw)
+            except OSError:
+                self.give_back(place)
+                raise
         except OSError as exc:
             if full := _full(exc):
                 raise full from exc
             raise
-        return Location(self._name, offset, len(raw))
+        return place
+
+    def give_back(self, place: Location) -> None:
+        """Cut the pack off where `place` begins. Only for octets that no row names, nor anything behind them."""
+        if self._descriptor is not None and place.pack == self._name and place.offset < self._end:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, place.offset)
+                self._end = place.offset
+                self._settled_end = min(self._settled_end, place.offset)
 
     def path_of(self, place: Location) -> str:
         """Return the file in which a message of this mailbox lies."""
         return f"{self._directory}/{place.pack}"
 
     def settle(self) -> None:
-        """Force everything that was appended onto the disk."""
+        """Force everything that was appended onto the disk. Once that failed it is never tried again.
+
+        Linux tells of octets it could not write once only; the next try would succeed without them.
+        """
+        if self._lost is not None:
+            raise self._lost
         if self._descriptor is not None and self._unsettled:
             try:
                 os.fdatasync(self._descriptor)
             except OSError as exc:
                 if full := _full(exc):
+                    self._lost = full
                     raise full from exc
                 raise
             self._unsettled = False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder
-from mailstore.packs import Location
+from mailstore.packs import Location, StorageFull
 from mailstore.reading import Entry, Envelope
 from mailstore.run import OutOfTime, Run
 from mailstore.writing import Placed, store_batch
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 FIRST_PAGE = 50  # messages of the first batch, so that the newest page can be read at once
 BATCH = 1_000  # messages
 BATCH_OCTETS = 16 * 1024 * 1024
+MOST_LEFT_OUT = 10  # messages for which there was no room, before no smaller one is tried
 MOST_REFUSED = 20  # messages a server may refuse one by one before the whole folder is given up
 
 
@@ -50,7 +51,8 @@ def first_page(wanted: UidSet) -> UidSet:
 def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> int:
     """Store the messages `wanted` of the open folder; return how many the server gave.
 
-    UIDs that do not exist are passed over and count as dealt with. Raises MailError, ClaimLost, StorageFull, OutOfTime.
+    UIDs that do not exist are passed over and count as dealt with. Whatever ends it, messages that came through whole
+    and found room are kept. Raises MailError, ClaimLost, StorageFull, OutOfTime.
     """
     given = 0
     refusals: list[int] = []
@@ -62,9 +64,10 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
                 faultpoint("message fetched")
                 intake.take(fetched)
                 given += 1
+            intake.check_room()
             intake.hand_over(uids)
-    except (MailError, OutOfTime):
-        intake.hand_over(UidSet())  # what came through whole is kept, so that even a bad line makes progress
+    except (MailError, OutOfTime, StorageFull):
+        intake.hand_over(UidSet())  # so that even a bad line or a disk that is nearly full makes progress
         intake.finish()
         raise
     intake.finish()
@@ -85,17 +88,29 @@ class _Intake:
         self._entries: list[Entry] = []
         self._places: list[Location] = []
         self._octets = 0
+        self._no_room: list[StorageFull] = []
         self._being_read: tuple[list[Location], UidSet] | None = None
 
     def take(self, fetched: FetchedMessage) -> None:
-        """Put the octets into a pack, and let go of them."""
-        place = self._run.packs.append(fetched.raw)
+        """Put the octets into a pack, and let go of them. Smaller messages may fit where a large one did not."""
+        try:
+            place = self._run.packs.append(fetched.raw)
+        except StorageFull as exc:
+            self._no_room.append(exc)
+            if len(self._no_room) > MOST_LEFT_OUT:
+                raise
+            return
         envelope = Envelope(fetched.uid, fetched.flags, fetched.internal_date, fetched.size)
         self._entries.append(Entry(envelope, self._run.packs.path_of(place), place.offset, place.size))
         self._places.append(place)
         self._octets += place.size
         if self._octets >= BATCH_OCTETS:
             self.hand_over(UidSet())
+
+    def check_room(self) -> None:
+        """Raise StorageFull where a message was left out; its batch is not dealt with."""
+        if self._no_room:
+            raise self._no_room[0]
 
     def hand_over(self, covered: UidSet) -> None:
         """Let this batch be read while the one before is written. `covered` is dealt with once this one is stored."""

@@ -7,15 +7,16 @@ that tells the truth. Writing a message that is stored already changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from mailstore import bulk, fulltext, listings, signals, threads
 from mailstore.faultpoints import faultpoint
+from mailstore.full_database import is_full
 from mailstore.models import LEASE, Arrival, Attachment, Folder, Message, SyncSchedule
 from mailstore.packs import Location, PackWriter
 from mailstore.reading import ReadMessage, bare_message, is_inline
@@ -81,10 +82,11 @@ def store_batch(
     new_from: messages with this UID or a higher one are arrivals, unless the mailbox holds their octets already: then
               they were only moved. None: old mail, nothing is announced.
 
-    A message that the database refuses is stored bare; it never stops the others. Raises ClaimLost, StorageFull.
+    A message that the database refuses is stored bare; it never stops the others. Raises ClaimLost, StorageFull, and
+    OperationalError where the disk of the database is full: then as much as finds room is stored before.
     """
     packs.settle()
-    batch = _Batch(folder, claim, covered | UidSet(read.uid for read, _ in messages), new_from)
+    batch = _Batch(folder, claim, packs, covered | UidSet(read.uid for read, _ in messages), new_from)
     stored = _store_all(batch, list(messages))
     faultpoint("batch committed")
     return stored
@@ -94,14 +96,23 @@ def store_batch(
 class _Batch:
     folder: Folder
     claim: Claim
+    packs: PackWriter
     covered: UidSet
     new_from: int | None
+
+    def only(self, messages: Sequence[Placed]) -> _Batch:
+        """The same batch, of which no more than `messages` is dealt with."""
+        return replace(self, covered=UidSet(read.uid for read, _ in messages))
 
 
 def _store_all(batch: _Batch, messages: list[Placed]) -> Stored:
     """Store in one transaction; where the database refuses something, halve until the one message is found."""
     try:
         return _store(batch, messages)
+    except OperationalError as exc:
+        if is_full(exc):
+            _store_what_fits(batch, messages)
+        raise
     except _UNSTORABLE:
         if not messages:
             raise
@@ -110,8 +121,28 @@ def _store_all(batch: _Batch, messages: list[Placed]) -> Stored:
         return _store(batch, [(bare_message(read), place)])
     middle = len(messages) // 2
     first, second = messages[:middle], messages[middle:]
-    only_first = _Batch(batch.folder, batch.claim, UidSet(read.uid for read, _ in first), batch.new_from)
-    return _store_all(only_first, first) + _store_all(batch, second)
+    return _store_all(batch.only(first), first) + _store_all(batch, second)
+
+
+def _store_what_fits(batch: _Batch, messages: list[Placed]) -> None:
+    """The rows found no room: give back the octets of the later half, and store the first, down to one message.
+
+    Octets and rows often share a disk, and a pack that filled it leaves no room for the rows. The transaction was
+    rolled back, and batches are written in the order of their octets: no row names anything from `messages` on.
+    """
+    while messages:
+        middle = len(messages) // 2
+        batch.packs.give_back(messages[middle][1])
+        messages = messages[:middle]
+        if not messages:
+            return
+        try:
+            _store(batch.only(messages), messages)
+        except OperationalError as exc:
+            if not is_full(exc):
+                raise
+        else:
+            return
 
 
 def _store(batch: _Batch, messages: list[Placed]) -> Stored:

@@ -83,7 +83,7 @@ def test_a_disk_that_takes_no_more_is_said_in_a_sentence(monkeypatch, code, word
 
 
 @pytest.mark.proves("R23")
-def test_after_a_write_that_stopped_half_way_the_next_message_lies_behind_the_half(monkeypatch):
+def test_a_write_that_stopped_half_way_gives_its_room_to_the_next_message(monkeypatch):
     write = os.write
 
     def half(descriptor, octets):
@@ -97,8 +97,33 @@ def test_after_a_write_that_stopped_half_way_the_next_message_lies_behind_the_ha
             writer.append(b"1234567890")
         monkeypatch.setattr(packs.os, "write", write)
         place = writer.append(b"whole")
-    assert place.offset == 5
+    assert place.offset == 0
     assert read_raw(row(place)) == b"whole"
+
+
+@pytest.mark.proves("R23")
+def test_octets_that_did_not_reach_the_disk_are_never_called_settled(monkeypatch):
+    def refuse(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with PackWriter(1, 1) as writer:
+        writer.append(b"in the cache only")
+        monkeypatch.setattr(packs.os, "fdatasync", refuse)
+        with pytest.raises(StorageFull):
+            writer.settle()
+        monkeypatch.undo()
+        with pytest.raises(StorageFull):
+            writer.settle()
+
+
+def test_octets_that_no_row_will_name_are_given_back():
+    with PackWriter(1, 1) as writer:
+        kept, given_back, _ = [writer.append(raw) for raw in (b"kept", b"given back", b"behind")]
+        writer.settle()
+        writer.give_back(given_back)
+        after = writer.append(b"after")
+    assert (kept.offset, after.offset) == (0, 4)
+    assert (directory_of(1) / kept.pack).read_bytes() == b"keptafter"
 
 
 def test_damage_is_noticed_when_asked_for():
