@@ -218,7 +218,9 @@ def test_a_reply_goes_where_the_original_asks_and_quotes_it(client_of, mailbox, 
     assert begun["cc"] == ""
     assert begun["subject"] == "Re: Order 77"
     assert begun["mailbox"] == mailbox.pk
-    assert begun["text"].startswith("\n\nOn 20 November 2026 at 09:30, Bob Brown wrote:\n> Can you deliver on Thursday?")
+    assert begun["text"].startswith(
+        "\n\nOn 20 November 2026 at 09:30, Bob Brown wrote:\n> Can you deliver on Thursday?"
+    )
 
 
 @pytest.mark.proves("H3")
