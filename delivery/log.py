@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State, worst
 from organizations.models import User
+from organizations.paging import newest_first
 
 PAGE = 50
 
@@ -85,13 +86,8 @@ def search(user: User, filters: Filters, now: datetime) -> QuerySet[OutboxMessag
 
 def page(found: QuerySet[OutboxMessage], after: str = "", size: int = PAGE) -> Page:
     """Return one page, newest first, with two queries however long the log is. A broken cursor is the first page."""
-    ordered = found.defer("raw").select_related("mailbox", "author").order_by("-created_at", "-id")
-    if cursor := _read_cursor(after):
-        moment, pk = cursor
-        ordered = ordered.filter(Q(created_at__lt=moment) | Q(created_at=moment, id__lt=pk))
-    messages = list(ordered[: size + 1])
-    following = _write_cursor(messages[size - 1]) if len(messages) > size else ""
-    return Page(rows(messages[:size]), following)
+    messages = newest_first(found.defer("raw").select_related("mailbox", "author"), "created_at", after, size=size)
+    return Page(rows(messages.rows), messages.next)
 
 
 def rows(messages: Sequence[OutboxMessage]) -> list[Row]:
@@ -101,19 +97,3 @@ def rows(messages: Sequence[OutboxMessage]) -> list[Row]:
     for pk, state, number in grouped.annotate(number=Count("pk")).order_by():
         counts[pk][State(state)] += number
     return [Row(message, counts[message.pk]) for message in messages]
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _write_cursor(message: OutboxMessage) -> str:
-    return f"{(message.created_at - _EPOCH) // timedelta(microseconds=1)}-{message.pk}"
-
-
-def _read_cursor(text: str) -> tuple[datetime, int] | None:
-    moment, _, pk = text.partition("-")
-    try:
-        cursor = _EPOCH + timedelta(microseconds=int(moment)), int(pk)
-    except (ValueError, OverflowError):
-        return None
-    return cursor if 0 < cursor[1] < 2**63 else None

@@ -11,7 +11,7 @@ from django.utils.http import urlencode
 
 from mailstore.listings import short_name
 from mailstore.models import Folder, Listing, Message
-from mailstore.paging import Page, cursor, newest_first
+from organizations.paging import Page, cursor, newest_first
 
 _ADDRESSED = frozenset({Folder.SpecialUse.SENT, Folder.SpecialUse.DRAFTS})  # what matters there is to whom
 

@@ -13,9 +13,9 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Mailbox
 from mailstore.models import Message
-from mailstore.paging import newest_first
 from mailstore.rows import found_rows
 from mailstore.searching import LONGEST_QUERY, parse, search_messages
+from organizations.paging import newest_first
 from organizations.requests import SignedInRequest
 
 
