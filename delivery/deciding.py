@@ -14,13 +14,13 @@ from django.db import transaction
 from accounts.models import Mailbox
 from accounts.rights import Right
 from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
-from delivery.nudging import nudge
 from delivery.octets import with_new_identity
 from delivery.outbox import check_sender, enqueue
 from delivery.states import SentCopy, State
 from delivery.tasks import file_sent_copy, submit_message
 from organizations import audit, live
 from organizations.models import User
+from organizations.nudging import nudge
 
 
 class MayNotDecide(PermissionDenied):

@@ -18,7 +18,6 @@ from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, checked_address, shown
 from delivery.hindrances import why_it_cannot_send
 from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient
-from delivery.nudging import nudge
 from delivery.sent_copy import wanted_by
 from delivery.states import Kind
 from delivery.tasks import submit_message
@@ -27,6 +26,7 @@ from mailstore.models import Message
 from mailstore.packs import RawUnavailable, read_raw
 from organizations import live
 from organizations.models import User
+from organizations.nudging import nudge
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment, OutgoingMessage, UnwritableField, build_message
 from protocols.message.identity import new_message_id, reply_headers

@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from delivery import sent_copy, submission, sweeping
 from delivery.models import Attempt, OutboxMessage
-from delivery.nudging import nudge
 from delivery.states import SentCopy
 from mailstore import schedule
+from organizations.nudging import nudge
 
 
 @shared_task(name="delivery.submit_message", ignore_result=True)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
 from accounts.models import Mailbox, State
 from mailstore.models import SyncSchedule
 from mailstore.runs import UNSTEADY_EPOCH
 from mailstore.tasks import sync_mailbox
 from organizations import live
-
-log = logging.getLogger(__name__)
+from organizations.nudging import nudge
 
 SHORTEST_MEASURE = 2.0  # seconds a run must have lasted before its rate means something
 
@@ -62,7 +58,7 @@ def request_sync(mailbox_pk: int) -> None:
     refused = Mailbox.objects.filter(pk=mailbox_pk, login_refusals__gt=0)
     due_at = Case(When(mailbox_id__in=refused, then=F("due_at")), default=Value(now))
     SyncSchedule.objects.filter(mailbox_id=mailbox_pk).update(requested_at=now, due_at=due_at)
-    transaction.on_commit(lambda: _nudge(mailbox_pk))
+    _nudge(mailbox_pk)
 
 
 def resume(mailbox_pk: int) -> None:
@@ -79,7 +75,7 @@ def make_due(mailbox_pk: int) -> None:
     """
     rows = SyncSchedule.objects.filter(mailbox_id=mailbox_pk, mailbox__downloads=True, mailbox__login_refusals=0)
     if rows.update(due_at=timezone.now(), nudged_at=None, waiting_for="its turn"):
-        transaction.on_commit(lambda: _nudge(mailbox_pk))
+        _nudge(mailbox_pk)
 
 
 def progress(schedule: SyncSchedule | None, now: datetime) -> Progress:
@@ -124,11 +120,8 @@ def _with(past: Progress, state: State, *, waiting_for: str = "", until: datetim
 
 
 def _nudge(mailbox_pk: int) -> None:
-    """Put the task into the queue. Without a broker beat finds the row within a minute."""
-    try:
-        sync_mailbox.apply_async([mailbox_pk], retry=False)
-    except OperationalError as exc:
-        log.warning("The queue did not take a nudge for mailbox %s: %s", mailbox_pk, exc)
+    """After the commit, put the task into the queue and tell open pages. Beat finds the row within a minute anyway."""
+    nudge(sync_mailbox, mailbox_pk)
     organization_pk = Mailbox.objects.filter(pk=mailbox_pk).values_list("organization_id", flat=True).first()
     if organization_pk is not None:
         live.announce(organization_pk, "mailbox", mailbox_pk)

@@ -108,7 +108,7 @@ def test_nothing_is_wider_than_the_screen(page: Page, live_server, signed_in, lo
 def test_errors_keep_the_words_and_the_files_and_ctrl_enter_sends(
     page: Page, live_server, signed_in, mailbox, tmp_path, assert_accessible, monkeypatch
 ):
-    monkeypatch.setattr(submit_message, "delay", lambda pk: None)
+    monkeypatch.setattr(submit_message, "apply_async", lambda *_, **__: None)
     file = tmp_path / "price list.txt"
     file.write_text("42")
     page.goto(f"{live_server.url}/mail/compose")

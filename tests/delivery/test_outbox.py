@@ -12,12 +12,13 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import MailboxGrant
-from delivery import deciding, nudging
+from delivery import deciding
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.outbox import CannotBeQueued, KeyReused, MayNotSend, queue_message
 from delivery.states import MOVES, IllegalMove, SentCopy, State, worst
 from delivery.tasks import submit_message, sweep_outbox
 from organizations.models import AuditEntry
+from organizations.nudging import nudge
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from tests.delivery.conftest import states
@@ -157,11 +158,11 @@ def test_no_spelling_of_the_end_of_data_ends_the_message_early(queue, sink, end)
 def test_a_broker_that_is_down_does_not_fail_the_answer_and_the_sweeper_finds_the_row(
     queue, sink, monkeypatch, django_capture_on_commit_callbacks
 ):
-    def broken(pk: int) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise OperationalError("Error 111 connecting to the broker")
 
     with monkeypatch.context() as patch:
-        patch.setattr(submit_message, "delay", broken)
+        patch.setattr(submit_message, "apply_async", broken)
         with django_capture_on_commit_callbacks(execute=True):
             message = queue()
     assert states(message) == {"bob@example.org": State.QUEUED}
@@ -183,16 +184,16 @@ def test_a_nudge_that_comes_back_late_sends_nothing_twice(queue, sink, time_mach
 
 def test_the_nudge_carries_only_the_key(queue, monkeypatch, django_capture_on_commit_callbacks):
     told: list[tuple[object, ...]] = []
-    monkeypatch.setattr(submit_message, "delay", lambda *arguments: told.append(arguments))
+    monkeypatch.setattr(submit_message, "apply_async", lambda arguments, **_: told.append(arguments))
     with django_capture_on_commit_callbacks(execute=True):
         message = queue()
     assert told == [(message.pk,)]
 
 
 def test_other_mistakes_in_a_nudge_are_not_hidden(monkeypatch, django_capture_on_commit_callbacks):
-    monkeypatch.setattr(submit_message, "delay", lambda pk: 1 / 0)
+    monkeypatch.setattr(submit_message, "apply_async", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError), django_capture_on_commit_callbacks(execute=True):
-        nudging.nudge(submit_message, 1)
+        nudge(submit_message, 1)
 
 
 # --- What a person decides --------------------------------------------------------------------------------------
@@ -317,7 +318,7 @@ def test_many_workers_at_once_claim_a_message_once(queue, sink):
 @pytest.mark.proves("R20", "I4")
 @pytest.mark.django_db(transaction=True)
 def test_many_clicks_at_once_make_one_message(queue, monkeypatch):
-    monkeypatch.setattr(submit_message, "delay", lambda pk: None)
+    monkeypatch.setattr(submit_message, "apply_async", lambda *_, **__: None)
     start, made, failures = threading.Barrier(8), set(), []
 
     def click() -> None:

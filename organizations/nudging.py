@@ -17,16 +17,17 @@ class Nudgeable(Protocol):
 
     name: str
 
-    def delay(self, pk: int, /) -> object: ...
+    def apply_async(self, args: tuple[int], /, *, retry: bool) -> object: ...
 
 
 def nudge(task: Nudgeable, pk: int) -> None:
-    """Call `task.delay(pk)` once the present transaction is committed; the sweeper finds what this could not tell."""
+    """Queue `task` for `pk` once the present transaction is committed; the sweeper finds what this could not tell."""
     transaction.on_commit(lambda: _try(task, pk))
 
 
 def _try(task: Nudgeable, pk: int) -> None:
+    """Try once: a page waits for this, and beat looks for the row within a minute anyway."""
     try:
-        task.delay(pk)
+        task.apply_async((pk,), retry=False)
     except (KombuError, RedisError, OSError) as exc:
         log.warning("No nudge for %s %s, the sweeper will find it: %s", task.name, pk, type(exc).__name__)
