@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,7 +16,6 @@ from protocols.imap.folders import FolderEntry
 
 log = logging.getLogger(__name__)
 
-BELIEVE_AFTER = timedelta(minutes=5)  # between two checks that agree (fault R13)
 LONGEST_RAW_NAME = 2000  # octets
 LONGEST_NAME = 1000
 
@@ -78,7 +77,7 @@ def _missing(run: Run, folder: Folder, now: datetime) -> None:
         return
     if folder.missing_since is None or folder.missing:
         run.write_folder(folder, missing_since=now, missing="")
-    elif now - folder.missing_since >= BELIEVE_AFTER:
+    elif now - folder.missing_since >= removal.BELIEVE_AFTER:
         removal.hide_folder(run, folder, now)
         log.info("Folder %s of mailbox %s is gone from the server.", folder.pk, run.mailbox.pk)
 
