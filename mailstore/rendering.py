@@ -71,7 +71,8 @@ _FRAME = """<!doctype html><html><head><meta charset="utf-8"><meta name="referre
 html {{ color-scheme: light; }}
 body {{ margin: 0; padding: 12px; font: 14px/1.55 system-ui, sans-serif; color: #1c1e21; background: #fff; }}
 body {{ overflow-wrap: break-word; }} body > :first-child {{ margin-top: 0; }}
-img {{ max-width: 100%; height: auto; }} img:not([src]) {{ color: #6b6b66; font-size: 12px; }} table {{ max-width: 100%; }} pre {{ white-space: pre-wrap; }}
+img {{ max-width: 100%; height: auto; }} img:not([src]) {{ color: #6b6b66; font-size: 12px; }}
+table {{ max-width: 100%; }} pre {{ white-space: pre-wrap; }}
 blockquote {{ margin: 8px 0 8px 4px; padding-left: 12px; border-left: 2px solid #c9c9c2; color: #565b63; }}
 a {{ color: #0b57c2; }}
 </style></head><body>{body}</body></html>"""
