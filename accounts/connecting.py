@@ -94,29 +94,30 @@ def connect(user: User, wish: Wish, *, sends: bool, now: datetime, request: Http
         mailbox.smtp_security = servers.outgoing.security
     mailbox.password = wish.password
     with transaction.atomic():
-        mailbox.provider = _learned(user, wish, sends=sends, now=now)
+        mailbox.provider = _learned(user, wish, request, sends=sends, now=now)
         mailbox.appends_sent = not (mailbox.provider and mailbox.provider.files_sent_mail)
         mailbox.save()
         audit.record("mailbox.connected", organization=user.organization, actor=user, target=mailbox, request=request)
     return mailbox
 
 
-def _learned(user: User, wish: Wish, *, sends: bool, now: datetime) -> Provider | None:
+def _learned(user: User, wish: Wish, request: HttpRequest | None, *, sends: bool, now: datetime) -> Provider | None:
     """The provider, after the domain was taught to the organization (spec C5). Only what wholly worked is taught."""
     servers = wish.servers
     if servers.provider is not None:
-        lookup.learn(wish.address, servers.provider, user.organization, now)
+        lookup.learn(wish.address, servers.provider, user, now, request)
         return servers.provider
     if servers.incoming is None or not sends:
         return None
     return lookup.learn_servers(
         wish.address,
-        user.organization,
+        user,
         now,
         incoming=servers.incoming,
         outgoing=servers.outgoing,
         imap_username=servers.imap_username,
         smtp_username=servers.smtp_username,
+        request=request,
     )
 
 

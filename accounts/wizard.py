@@ -84,7 +84,13 @@ def ask_password(
     if form is None:
         form = PasswordForm(initial={"display_name": display_name_for(request, typed), "username": typed})
     asks_username = LoginRule.TYPED in (provider.imap_login, provider.smtp_login)
-    context = {"address": typed, "provider": provider, "form": form, "asks_username": asks_username}
+    context = {
+        "address": typed,
+        "provider": provider,
+        "form": form,
+        "asks_username": asks_username,
+        "goes_to": lookup.password_hosts(typed, provider, request.user.organization),
+    }
     return show_step(request, "password", context, status)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from typing import Any
 
 import idna
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.http import HttpRequest
 from email_validator import EmailNotValidError, validate_email
 
-from organizations.models import Organization
+from organizations import audit
+from organizations.models import Organization, User
+from organizations.operations import Operation
 from protocols.endpoint import Endpoint
 from providers.catalog import a_label
 from providers.models import LoginRule, Provider, ProviderDomain
@@ -72,8 +76,7 @@ def recognise(address: str, organization: Organization) -> Provider | None:
     domain = domain_of(address)
     if not domain:
         return None
-    labels = domain.split(".")
-    parents = [".".join(labels[start:]) for start in range(1, len(labels) - 1)]
+    parents = _at_or_above(domain)[1:]
     rows = (
         ProviderDomain.objects.filter(Q(organization=organization) | Q(organization=None))
         .filter(Q(domain=domain) | Q(domain__in=parents, covers_subdomains=True))
@@ -84,6 +87,12 @@ def recognise(address: str, organization: Organization) -> Provider | None:
     return best.provider if best else None
 
 
+def _at_or_above(domain: str) -> list[str]:
+    """The domain, then the names above it down to two labels."""
+    labels = domain.split(".")
+    return [domain, *(".".join(labels[start:]) for start in range(1, len(labels) - 1))]
+
+
 def provider_at(host: str, organization: Organization | None = None) -> Provider | None:
     """The catalog's provider whose IMAP or SMTP host this is, for servers that a person typed."""
     name = host.strip().lower().removesuffix(".")
@@ -92,65 +101,119 @@ def provider_at(host: str, organization: Organization | None = None) -> Provider
     return known.order_by("-often_used", "pk").first() if name else None
 
 
-def learn(address: str, provider: Provider, organization: Organization, now: datetime) -> bool:
-    """Remember that the address's domain is served by `provider`; False where nothing had to be learned (spec C5).
+def password_hosts(address: str, provider: Provider, organization: Organization) -> list[str]:
+    """Where a password for `address` goes, where colleagues said so and not the shared catalog; else nothing.
 
-    Call it after a connection worked. What the catalog or an administrator says is never overruled by what one
-    person chose; an earlier lesson is.
+    Worth showing before the password is typed: one colleague's lesson must not quietly send another's elsewhere.
     """
-    domain = domain_of(address)
-    if not domain or recognise(address, organization) == provider:
+    names = _at_or_above(domain_of(address))
+    taught = ProviderDomain.objects.filter(organization=organization, provider=provider, domain__in=names)
+    if provider.organization_id is None and not taught.exists():
+        return []
+    return list(dict.fromkeys(filter(None, (provider.imap_host, provider.smtp_host))))
+
+
+def learn(address: str, provider: Provider, user: User, now: datetime, request: HttpRequest | None = None) -> bool:
+    """Teach the organization of `user` that the address's domain is served by `provider` (spec C5); True where it did.
+
+    Call it after a connection worked. Anybody may teach what nobody knows yet. What the catalog says, or an earlier
+    lesson, is overruled only by somebody with *manage email providers*: colleagues' passwords follow it. What was set
+    without a lesson is never overruled from here.
+    """
+    domain, organization = domain_of(address), user.organization
+    known = recognise(address, organization)
+    if not domain or known == provider or (known is not None and not _may_overrule(user)):
         return False
-    own = ProviderDomain.objects.filter(organization=organization, domain=domain)
-    if own.exists():
-        return own.exclude(learned_at=None).update(provider=provider, learned_at=now) == 1
-    if ProviderDomain.objects.filter(organization=None, domain=domain, provider__is_hidden=False).exists():
+    lesson = ProviderDomain.objects.filter(organization=organization, domain=domain).first()
+    if lesson is None:
+        try:
+            with transaction.atomic():
+                lesson = ProviderDomain.objects.create(
+                    organization=organization, domain=domain, provider=provider, learned_at=now
+                )
+        except IntegrityError:  # somebody else taught it in this moment
+            return False
+    elif lesson.learned_at is None or not _may_overrule(user):
         return False
-    try:
-        with transaction.atomic():
-            own.create(organization=organization, domain=domain, provider=provider, learned_at=now)
-    except IntegrityError:  # somebody else taught it in this moment
-        return False
+    else:
+        lesson.provider, lesson.learned_at = provider, now
+        lesson.save(update_fields=["provider", "learned_at"])
+    _record(lesson, user, request, before=known)
     return True
 
 
 def learn_servers(
     address: str,
-    organization: Organization,
+    user: User,
     now: datetime,
     *,
     incoming: Endpoint | None,
     outgoing: Endpoint | None,
     imap_username: str = "",
     smtp_username: str = "",
+    request: HttpRequest | None = None,
 ) -> Provider | None:
     """Remember servers that a person typed and that worked, as a provider of the organization (spec C5).
 
-    None where the domain is known already, or where neither server was typed.
+    None where neither server was typed, and where the domain is known already: then only somebody with *manage email
+    providers* may replace an earlier lesson, and nobody what the catalog says.
     """
-    domain = domain_of(address)
-    if not domain or not (incoming or outgoing) or recognise(address, organization) is not None:
+    domain, organization = domain_of(address), user.organization
+    if not domain or not (incoming or outgoing):
         return None
-    values: dict[str, object] = {"name": domain[:LONGEST_NAME]}
-    if incoming:
-        values |= {
-            "imap_host": incoming.host,
-            "imap_port": incoming.port,
-            "imap_security": incoming.security.value,
-            "imap_login": login_rule(address, imap_username),
-        }
-    if outgoing:
-        values |= {
-            "smtp_host": outgoing.host,
-            "smtp_port": outgoing.port,
-            "smtp_security": outgoing.security.value,
-            "smtp_login": login_rule(address, smtp_username),
-        }
-    provider, _ = Provider.objects.update_or_create(
-        organization=organization, key=_learned_key(domain), defaults=values
-    )
-    learn(address, provider, organization, now)
+    key, values = _learned_key(domain), _typed_values(address, incoming, outgoing, imap_username, smtp_username)
+    known = recognise(address, organization)
+    lessons = ProviderDomain.objects.filter(organization=organization, domain=domain)
+    try:
+        with transaction.atomic():
+            if known is None and not lessons.exists():
+                # Fails where such a provider exists: it was hidden or its domain taken away, which stays so.
+                provider = Provider.objects.create(organization=organization, key=key, **values)
+                lesson = lessons.create(organization=organization, domain=domain, provider=provider, learned_at=now)
+            elif _may_overrule(user) and lessons.exclude(learned_at=None).exists():
+                provider, _ = Provider.objects.update_or_create(organization=organization, key=key, defaults=values)
+                lessons.update(provider=provider, learned_at=now)
+                lesson = lessons.get()
+            else:
+                return None
+    except IntegrityError:
+        return None
+    _record(lesson, user, request, before=known)
     return provider
+
+
+def _may_overrule(user: User) -> bool:
+    return user.may(Operation.MANAGE_EMAIL_PROVIDERS)
+
+
+def _record(lesson: ProviderDomain, user: User, request: HttpRequest | None, *, before: Provider | None) -> None:
+    provider = lesson.provider
+    detail: dict[str, object] = {
+        "domain": lesson.domain,
+        "provider": provider.name,
+        "imap_host": provider.imap_host,
+        "smtp_host": provider.smtp_host,
+        "before": before.name if before else "",
+    }
+    audit.record(
+        "provider.learned", organization=user.organization, actor=user, target=lesson, detail=detail, request=request
+    )
+
+
+def _typed_values(
+    address: str, incoming: Endpoint | None, outgoing: Endpoint | None, imap_username: str, smtp_username: str
+) -> dict[str, Any]:
+    """The columns of a provider for servers that a person typed."""
+    values: dict[str, Any] = {"name": domain_of(address)[:LONGEST_NAME]}
+    for side, server, username in (("imap", incoming, imap_username), ("smtp", outgoing, smtp_username)):
+        if server is not None:
+            values |= {
+                f"{side}_host": server.host,
+                f"{side}_port": server.port,
+                f"{side}_security": server.security.value,
+                f"{side}_login": login_rule(address, username),
+            }
+    return values
 
 
 def _learned_key(domain: str) -> str:

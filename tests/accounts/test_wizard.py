@@ -57,6 +57,7 @@ def test_a_known_domain_leads_to_the_password_with_the_providers_hint(form_of, a
     assert "Northwind" in answer.words
     assert "Switch IMAP on first." in answer.words
     assert "App password" in answer.words
+    assert "Your password goes to" not in answer.words
     assert answer.value_of("display_name") == "Alice"
 
 
@@ -280,7 +281,11 @@ def test_a_provider_chosen_by_hand_is_recognised_next_time(connect, form_of, ali
     answer = connect(address="alice@company.example", username=ALICE)
     assert answer.verdicts[0]
     assert lookup.recognise("bob@company.example", alice.organization).key == "sandbox"
-    assert "Sandbox" in form_of(bob, "wizard")(address="bob@company.example").words
+    words = form_of(bob, "wizard")(address="bob@company.example").words
+    assert "Sandbox" in words
+    assert "Your password goes to" in words
+    assert "imap.sandbox.test" in words
+    assert AuditEntry.objects.get(action="provider.learned").actor == alice
 
 
 @pytest.mark.proves("C5")
