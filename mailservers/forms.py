@@ -10,14 +10,13 @@ from django import forms
 from django.db.models import Q
 from django.utils import timezone
 
+from mailservers.fields import HostField, OneLineField, PasswordField
 from mailservers.fixes import usual_security
 from mailservers.models import MailServer
 from organizations.models import Organization
 from organizations.sealing import Unopenable
 from protocols.credentials import Credentials, Secret
 from protocols.endpoint import Endpoint, Security
-from protocols.errors import DestinationRefused
-from protocols.network import dns_name
 from providers.models import Provider, SecurityChoice, Status
 
 USUAL_PORTS = (25, 465, 587)
@@ -44,16 +43,14 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
     """Add or edit a server. A blank password keeps the stored one, but only for the server it was typed for."""
 
     provider = ServiceField(Provider.objects.none(), label="Service", required=False)
-    host = forms.CharField(
-        label="SMTP host", max_length=253, error_messages={"required": "Type the name or address of the SMTP server."}
-    )
-    password = forms.CharField(
-        label="Password",
-        max_length=1000,
-        strip=False,
+    host = HostField(label="SMTP host", error_messages={"required": "Type the name or address of the SMTP server."})
+    username = OneLineField(
+        label="User name",
+        max_length=320,
         required=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+    password = PasswordField(required=False)
     accepts_clear_text = forms.BooleanField(
         label="Send the password unprotected",
         required=False,
@@ -66,7 +63,6 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
         widgets = {
             "port": forms.NumberInput(attrs={"list": "smtp-ports", "inputmode": "numeric", "autocomplete": "off"}),
             "security": forms.RadioSelect,
-            "username": forms.TextInput(attrs={"autocomplete": "off"}),
         }
         help_texts = {
             "timeout": "How long to wait for each answer, 1 to 300.",
@@ -107,23 +103,6 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
     def ports(self) -> str:
         """For static/ports.js: which security a port stands for."""
         return json.dumps({str(port): usual for port in (465, 587, 2525) if (usual := usual_security(port))})
-
-    def clean_host(self) -> str:
-        host = self.cleaned_data["host"].strip()
-        if "://" in host or "/" in host:
-            raise forms.ValidationError("Type only the host name, such as smtp.example.com, without slashes.")
-        if "@" in host:
-            raise forms.ValidationError("This is an email address; the host looks like smtp.example.com.")
-        try:
-            return dns_name(host)
-        except DestinationRefused as exc:
-            raise forms.ValidationError(str(exc)) from exc
-
-    def clean_username(self) -> str:
-        return _one_line(self.cleaned_data["username"].strip(), "user name")
-
-    def clean_password(self) -> str:
-        return _one_line(self.cleaned_data["password"], "password")
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -226,9 +205,3 @@ def _between(low: int, high: int) -> Callable[[int], None]:
             raise forms.ValidationError(f"Type a whole number from {low} to {high}.")
 
     return check
-
-
-def _one_line(text: str, what: str) -> str:
-    if any(character in text for character in "\r\n\0"):
-        raise forms.ValidationError(f"A line break or a NUL character cannot be part of a {what}.")
-    return text
