@@ -95,23 +95,9 @@ def queue_message(
         attachments=tuple(attachments),
         **_thread(answers),
     )
-    raw = _frozen(draft)
-    message = OutboxMessage(
-        organization_id=mailbox.organization_id,
-        mailbox=mailbox,
-        author=author,
-        answers=answers,
-        submission_key=submission_key,
-        content_digest=digest,
-        sender=mailbox.address,
-        from_header=shown(draft.from_)[:500],
-        to_header=", ".join(shown(address) for address in (*to, *cc)),
-        subject=subject,
-        message_id=draft.message_id,
-        raw=raw,
-        size=len(raw),
-        attachment_count=len(attachments),
-    )
+    message = _frozen_row(mailbox, draft)
+    message.author, message.answers = author, answers
+    message.submission_key, message.content_digest = submission_key, digest
     return enqueue(message, recipients, now)
 
 
@@ -164,6 +150,23 @@ def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbo
     if not current.can_send:
         raise CannotBeQueued("mailbox", f"{current} cannot send: {why_it_cannot_send(current)}")
     return current
+
+
+def _frozen_row(mailbox: Mailbox, draft: OutgoingMessage) -> OutboxMessage:
+    """A row that is not written yet: the octets, and what lists show of them. Raises CannotBeQueued."""
+    raw = _frozen(draft)
+    return OutboxMessage(
+        organization_id=mailbox.organization_id,
+        mailbox=mailbox,
+        sender=mailbox.address,
+        from_header=shown(draft.from_)[:500],
+        to_header=", ".join(shown(address) for address in (*draft.to, *draft.cc)),
+        subject=draft.subject,
+        message_id=draft.message_id,
+        raw=raw,
+        size=len(raw),
+        attachment_count=len(draft.attachments),
+    )
 
 
 def _frozen(draft: OutgoingMessage) -> bytes:
