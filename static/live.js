@@ -28,6 +28,7 @@ async function refetch(element) {
     return; // the next announcement, or the next connection, asks again
   }
   if (answer.headers.has("HX-Redirect")) return signedOut();
+  if (answer.headers.has("HX-Refresh")) return location.reload(); // the page is another one now
   if (answer.status === 404) return element.remove();
   if (!answer.ok) return;
   const place = focusedPlace(element);

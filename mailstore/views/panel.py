@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
+from django_htmx.http import HttpResponseClientRefresh
 
 from accounts.models import Mailbox
 from mailstore.folder_tree import TreeFolder, folder_tree
@@ -68,7 +69,7 @@ def folders(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     box = get_object_or_404(_in_panel(request.user, timezone.now()), pk=mailbox_pk)
     current = request.GET.get("folder", "")
     if not current and _first_folder(box) is not None:
-        return HttpResponse(headers={"HX-Redirect": request.path})  # there is something to see now: begin again
+        return HttpResponseClientRefresh()  # there is something to see now: begin again
     chosen = shown_folders(box).filter(pk=current).first() if current.isdecimal() and len(current) < 19 else None
     return render(request, "mailstore/_mailbox_live.html", panel_context(box, chosen))
 
