@@ -24,6 +24,7 @@ from organizations import audit
 from organizations.operations import Operation
 from organizations.permissions import operation_required
 from organizations.requests import SignedInRequest
+from organizations.sealing import Unopenable
 
 
 @require_http_methods(["GET", "POST"])
@@ -74,7 +75,11 @@ def check(request: SignedInRequest, pk: int | None = None) -> HttpResponse | Str
     form = MailboxForm(request.POST, instance=mailbox, user=request.user)
     if not form.is_valid():
         return _dialog(request, form, mailbox)
-    parts = checks_of(form.save(commit=False), form.secret())
+    try:
+        parts = checks_of(form.save(commit=False), form.secret())
+    except Unopenable:  # the account's own was asked for by the form
+        form.add_error(None, "The stored password of the mail server can no longer be opened. Type it again there.")
+        return _dialog(request, form, mailbox)
     if not parts:
         form.add_error("imap_host", "There is nothing to test: type an IMAP host, or choose a mail server.")
         return _dialog(request, form, mailbox)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from accounts.sessions import imap_session
+from accounts.sessions import PasswordUnreadable, imap_session
 from delivery.models import OutboxMessage
 from delivery.states import SentCopy
 from mailstore.faultpoints import faultpoint
@@ -72,6 +72,8 @@ def _file(message: OutboxMessage, claim: int) -> bool:
                     return False
                 session.append(folder, bytes(message.raw), flags=(r"\Seen",))
                 faultpoint("copy appended")
+    except PasswordUnreadable as exc:
+        return _wait(message, claim, f"{exc} The copy follows when it was typed again.")
     except (Unreachable, Deferred) as exc:
         if _is_full(exc) or claim > len(WAITS):
             return _end(message, claim, SentCopy.FAILED, _sentence(exc))

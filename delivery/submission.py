@@ -7,13 +7,14 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from itertools import groupby
 
 from django.db import OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from accounts.sessions import smtp_session
+from accounts.sessions import PasswordUnreadable, smtp_session
 from delivery.hindrances import REFUSED_ONCE, hindrance_to
 from delivery.ledger import ClaimLost, Ledger, take_back
 from delivery.logins import SECOND_TRY_AFTER, TRIES, Login
@@ -101,6 +102,8 @@ class _Conversation:
             self._close(exc)
         except LoginRefused as exc:
             self._login_refused(exc)
+        except PasswordUnreadable as exc:
+            self._password_unreadable(exc)
         except MailError as exc:
             diagnosis = self._diagnose(exc)
             self.ledger.refused(self.ledger.addresses, diagnosis, exc.reply or str(exc))
@@ -138,15 +141,30 @@ class _Conversation:
             self.ledger.wait(diagnosis.title, now + LOOK_AGAIN, error.reply)
         self._close(error, diagnosis)
 
+    def _password_unreadable(self, error: PasswordUnreadable) -> None:
+        """Nobody was asked, so nothing fails: it waits until the password is typed again, or the key comes back."""
+        now = timezone.now()
+        diagnosis = self._diagnose(error)
+        self._tell(diagnosis, now)
+        self.ledger.wait(diagnosis.title, now + LOOK_AGAIN)
+        self._close(error, diagnosis)
+
+    def _tell(self, diagnosis: Diagnosis, now: datetime) -> None:
+        """Put it on the mailbox's card, where nothing else stands there."""
+        attention = diagnosis.as_json() | {"protocol": Protocol.SMTP.value}
+        untold = Mailbox.objects.filter(pk=self.mailbox.pk, attention__isnull=True)
+        untold.update(attention=attention, attention_since=now)
+        live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
+
     def _hold_back(self, diagnosis: Diagnosis) -> None:
         """Tell the mailbox's people, and pause it where the refused credentials are its own."""
         now = timezone.now()
+        if not self.login.is_own:
+            self._tell(diagnosis, now)
+            return
         attention = diagnosis.as_json() | {"protocol": Protocol.SMTP.value}
-        mailboxes = Mailbox.objects.filter(pk=self.mailbox.pk)
-        if self.login.is_own:
-            mailboxes.filter(paused_at=None).update(paused_at=now, attention=attention, attention_since=now)
-        else:
-            mailboxes.filter(attention=None).update(attention=attention, attention_since=now)
+        active = Mailbox.objects.filter(pk=self.mailbox.pk, paused_at=None)
+        active.update(paused_at=now, attention=attention, attention_since=now)
         live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
 
     def _logged_in(self) -> None:

@@ -395,3 +395,11 @@ def test_the_right_to_set_an_account_up_is_no_right_to_delete_it(form_of, shared
     form = form_of(alice, "delete", shared_mailbox.pk)
     assert (form.get().status, form().status) == (403, 403)
     assert Mailbox.objects.filter(pk=shared_mailbox.pk).exists()
+
+
+def test_a_mail_server_whose_password_does_not_open_is_named_in_the_test(form_of, administrator, mailbox, mail_server):
+    MailServer.objects.update(password=b"\x01\x03abc" + b"x" * 40)
+    values = values_of(mailbox) | {"mail_server": mail_server.pk, "imap_host": ""}
+    answer = form_of(administrator, "check", mailbox.pk, **values)(password="typed-1")
+    assert answer.status == 422
+    assert "The stored password of the mail server can no longer be opened." in answer.words

@@ -7,11 +7,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import MailboxGrant
+from accounts.models import Mailbox, MailboxGrant
 from delivery import ledger, submission, sweeping
 from delivery.models import LEASE, Attempt, OutboxRecipient
 from delivery.states import State
 from delivery.tasks import submit_message
+from mailservers.models import MailServer
+from mailservers.rulebook import load_rules
+from organizations.sealing import new_key
 from protocols.credentials import Secret
 from tests.delivery.conftest import states
 
@@ -299,3 +302,33 @@ def test_mail_that_waited_longer_than_two_days_is_not_sent_late(message, sink):
     submit_message(message.pk)
     assert states(message) == {"bob@example.org": State.FAILED}
     assert sink.connections == 0
+
+
+@pytest.mark.proves("J1", "D4")
+@pytest.mark.parametrize("through_a_server", [False, True])
+def test_mail_waits_while_the_stored_password_cannot_be_opened(
+    message, sending_mailbox, organization, sink, settings, through_a_server
+):
+    load_rules()
+    holder = sending_mailbox
+    if through_a_server:
+        holder = MailServer(organization=organization, name="Office", host="127.0.0.1", port=sink.port, security="none")
+        holder.username, holder.password = "office", Secret("server-password")
+        holder.save()
+        sending_mailbox.mail_server = holder
+        sending_mailbox.save()
+    settings.ENCRYPTION_KEYS = new_key("fresh")
+    submit_message(message.pk)
+    recipient = message.recipients.get()
+    assert (recipient.state, recipient.tries) == (State.QUEUED, 0)
+    assert recipient.note == "It waits: The stored password can no longer be opened."
+    assert sink.connections == 0
+    attention = Mailbox.objects.get(pk=sending_mailbox.pk).attention
+    assert (attention["code"], attention["protocol"]) == ("stored-password-unreadable", "smtp")
+
+    holder.password = Secret(sink.password)
+    holder.save(update_fields=["password"])
+    message.recipients.update(not_before=timezone.now())
+    submit_message(message.pk)
+    assert states(message) == {"bob@example.org": State.SENT}
+    assert Mailbox.objects.get(pk=sending_mailbox.pk).attention is None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox
+from mailservers.rulebook import load_rules
 from mailstore import estimate
+from mailstore.models import SyncSchedule
+from mailstore.syncing import sync
+from organizations.sealing import new_key
 
 
 @pytest.mark.proves("D4", "R16")
@@ -20,3 +26,18 @@ def test_looking_at_the_estimate_again_and_again_tries_no_refused_login(mailbox,
     for _ in range(3):
         assert client.get(reverse("mailstore:estimate", args=[mailbox.pk])).status_code == 200
     assert tried == []
+
+
+@pytest.mark.proves("J1", "R16")
+def test_a_stored_password_that_cannot_be_opened_is_told_and_not_tried_on(mailbox, client_of, alice, settings):
+    load_rules()
+    settings.ENCRYPTION_KEYS = new_key("fresh")
+    now = timezone.now()
+    SyncSchedule.objects.update(mailbox=mailbox, fence=1, started_at=now, leased_until=now + timedelta(minutes=5))
+    sync(mailbox.pk, 1)
+    attention = Mailbox.objects.get(pk=mailbox.pk).attention
+    assert attention["code"] == "stored-password-unreadable"
+    assert attention["causes"][0]["field"] == "password"
+    assert SyncSchedule.objects.get().due_at > now + timedelta(hours=23)
+    words = client_of(alice).get(reverse("mailstore:estimate", args=[mailbox.pk])).content.decode()
+    assert "The server did not say quickly" in words
