@@ -64,7 +64,7 @@ def request_sync(mailbox_pk: int) -> None:
 def resume(mailbox_pk: int) -> None:
     """End a pause that a person may end by asking. One for refused credentials waits for new ones."""
     paused = Mailbox.objects.filter(pk=mailbox_pk, paused_at__isnull=False, login_refusals=0)
-    ended_by_asking = Q(attention=None) | Q(attention__code=UNSTEADY_EPOCH.code)
+    ended_by_asking = Q(attention__isnull=True) | Q(attention__code=UNSTEADY_EPOCH.code)
     paused.filter(ended_by_asking).update(paused_at=None, attention=None, attention_since=None)
 
 

@@ -195,8 +195,9 @@ def _paused(mailbox, attention, refusals=0):
     )
 
 
-def test_pressing_sync_ends_a_pause_for_a_server_that_kept_renumbering(mailbox, nudged):
-    _paused(mailbox, runs.UNSTEADY_EPOCH.as_json())
+@pytest.mark.parametrize("attention", [runs.UNSTEADY_EPOCH.as_json(), None])
+def test_pressing_sync_ends_a_pause_for_a_server_that_kept_renumbering(mailbox, attention):
+    _paused(mailbox, attention)
     schedule.resume(mailbox.pk)
     mailbox.refresh_from_db()
     assert (mailbox.paused_at, mailbox.attention) == (None, None)
