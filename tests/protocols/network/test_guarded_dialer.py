@@ -53,7 +53,7 @@ def nobody_came(server: socket.socket) -> bool:
     return False
 
 
-@pytest.mark.proves("T1")
+@pytest.mark.proves("J2", "T1")
 @pytest.mark.parametrize("host", LOOPBACK_SPELLINGS + LOOPBACK_NAMES + JUNK)
 def test_no_spelling_of_a_forbidden_address_is_dialed(host: str) -> None:
     steps: list[Step] = []
@@ -66,7 +66,7 @@ def test_no_spelling_of_a_forbidden_address_is_dialed(host: str) -> None:
     assert refusal.value.reply == ""
 
 
-@pytest.mark.proves("T1")
+@pytest.mark.proves("J2", "T1")
 @pytest.mark.parametrize("bad", ["127.0.0.1", "::1", "10.0.0.8", "fe80::1%eth0", "::ffff:10.0.0.1", "junk"])
 def test_one_bad_address_spoils_the_name(bad: str) -> None:
     dialer = Dialer(DialPolicy(), resolve=lambda name, port: ["192.0.43.8", "2001:500:88:200::8", bad])
@@ -74,7 +74,7 @@ def test_one_bad_address_spoils_the_name(bad: str) -> None:
         dialer.connect("mixed.example.org", 993, timeout=1)
 
 
-@pytest.mark.proves("T1")
+@pytest.mark.proves("J2", "T1")
 def test_a_name_that_changes_its_address_is_looked_up_only_once() -> None:
     answers = iter([["192.0.43.8"], ["127.0.0.1"]])
     asked: list[str] = []
@@ -92,7 +92,7 @@ def test_a_name_that_changes_its_address_is_looked_up_only_once() -> None:
     assert asked == ["flip.example.org"]
 
 
-@pytest.mark.proves("T1")
+@pytest.mark.proves("J2", "T1")
 def test_a_refusal_takes_no_longer_for_an_open_port_than_for_a_closed_one() -> None:
     with listener() as (open_port, _), listener() as (closed_port, closing):
         closing.close()
@@ -106,7 +106,7 @@ def test_a_refusal_takes_no_longer_for_an_open_port_than_for_a_closed_one() -> N
     assert abs(times[0] - times[1]) < 0.05
 
 
-@pytest.mark.proves("T1")
+@pytest.mark.proves("J2", "T1")
 @pytest.mark.parametrize("port", [22, 80, 6379, 0, -1, 65536, 99999])
 def test_only_mail_ports_are_dialed(port: int) -> None:
     with pytest.raises(DestinationRefused, match="allowed are 25, 143, 465"):
