@@ -1,6 +1,7 @@
 """News for open pages: workers announce, pages listen (server-sent events). Losing one loses nothing but a moment.
 
-The row is the truth; an announcement only says "look again". So failures here are logged and never raised.
+The row is the truth; an announcement only says "look again". So failures here are logged and never raised. Each is kept
+for a while, because a page listens only some time after it was drawn, and what happened in between would never show.
 
 The client is imported where it is needed: it takes a third of a second, which every start would wait for.
 """
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOOK_BACK = 20  # seconds: how long after it was drawn a page may begin to listen without missing anything
+KEPT = 1000  # announcements per organization, about
+
 
 def channel(organization_pk: int) -> str:
     return f"live:{organization_pk}"
@@ -41,7 +45,10 @@ def _publish(name: str, text: str) -> None:
     from redis import RedisError
 
     try:
-        _client().publish(name, text)
+        with _client().pipeline(transaction=False) as commands:
+            commands.xadd(name, {"news": text}, maxlen=KEPT, approximate=True)
+            commands.expire(name, 3 * LOOK_BACK)
+            commands.execute()
     except RedisError as exc:
         log.warning("Live news were not published: %s", exc)
 
@@ -56,22 +63,26 @@ def _client() -> Redis:
 async def listen(organization_pk: int, *, seconds: float) -> AsyncIterator[tuple[str, int] | None]:
     """Yield (kind, pk) as announced; None about every second of silence, so that the caller can look for itself.
 
-    Ends after `seconds`, so that a forgotten page does not hold a worker; browsers reconnect by themselves.
+    Begins with what was announced in the last moments (LOOK_BACK), each row once. Ends after `seconds`, so that a
+    forgotten page does not hold a worker; browsers reconnect by themselves.
     """
     from redis.asyncio import Redis
 
-    loop = asyncio.get_running_loop()
+    name, loop = channel(organization_pk), asyncio.get_running_loop()
     end = loop.time() + seconds
-    client = Redis.from_url(settings.CACHE_URL)
+    client = Redis.from_url(settings.CACHE_URL, protocol=2)
     try:
-        async with client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(channel(organization_pk))
-            while loop.time() < end:
-                message = await pubsub.get_message(timeout=1.0)
-                if message is None:
-                    yield None
-                    continue
-                news = json.loads(message["data"])
+        now, _ = await client.time()  # of the server, which also dates the announcements
+        last: str | bytes = f"{(now - LOOK_BACK) * 1000}-0"
+        while loop.time() < end:
+            answer = await client.xread({name: last}, block=1000)
+            if not answer:
+                yield None
+                continue
+            [(_, entries)] = answer
+            last = entries[-1][0]
+            for text in dict.fromkeys(fields[b"news"] for _, fields in entries):
+                news = json.loads(text)
                 yield news["kind"], news["pk"]
     finally:
         await client.aclose()
