@@ -17,13 +17,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.db import connection
 from django.utils import timezone
 
 from emailsettings import embedded
 from emailsettings.parts import Part, PartFailed, celery
-from emailsettings.preflight import CannotStart, check_port, check_socket_path, take_lock
+from emailsettings.preflight import CannotStart, check_port, check_socket_path, port_from, take_lock
 from organizations import setup
 from organizations.models import User
 
@@ -33,12 +33,12 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
-        self.address = f"http://{_near(host)}:{port}/"
         self.stopping = Event()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask_to_stop)
         try:
+            host, port = os.environ.get("HOST") or "127.0.0.1", port_from(os.environ.get("PORT") or "8000")
+            self.address = f"http://{_in_url(_near(host))}:{port}/"
             check_socket_path(settings.VALKEY_SOCKET)
             lock = take_lock(settings.STATE_DIR, self.address)
             check_port(host, port)
@@ -47,7 +47,8 @@ class Command(BaseCommand):
                 self._greet()
                 self._watch(parts)
         except (CannotStart, PartFailed) as exc:
-            raise CommandError(f"emailsettings cannot start: {exc}") from exc
+            self.stderr.write(f"emailsettings cannot start: {exc}")  # as ./run says it, without the name of a class
+            raise SystemExit(1) from exc
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         self.stopping.set()
@@ -172,6 +173,11 @@ def _wait(parts: list[Part]) -> None:
 def _near(host: str) -> str:
     """Where this machine itself reaches a server that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+
+
+def _in_url(host: str) -> str:
+    """IPv6 addresses stand in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _accepts(host: str, port: int) -> bool:
