@@ -128,6 +128,7 @@ REAL_ANSWERS = [
     (SMTP, "", refused("553 5.1.2 We weren't able to find the recipient domain."), "recipient-domain-unknown"),
     (SMTP, "", deferred("452 4.5.3 Too many recipients"), "too-many-recipients"),
     (SMTP, "", refused("554 5.7.1 <x@example.com>: Relay access denied"), "relay-denied"),
+    (SMTP, "", refused("552 5.2.2 <x@example.com>: The email account is over quota"), "recipient-mailbox-full"),
     (IMAP, "", refused("NO [OVERQUOTA] Quota exceeded (mailbox for user is full)"), "mailbox-full"),
     (IMAP, "", login("NO [AUTHORIZATIONFAILED] Not authorized"), "not-authorized"),
     (IMAP, "", login("NO LOGIN login error, password error"), "login-refused"),
