@@ -36,6 +36,7 @@ function open() {
   dialog.showModal();
   raise();
   place();
+  if (document.activeElement?.matches("[data-closes-dialog]")) firstField()?.focus(); // where showModal() put it
 }
 
 // Where work begins: the first field that is wrong, the field that asks for it, else the first one.
@@ -47,10 +48,12 @@ function place() {
   wish?.focus({ preventScroll: false });
 }
 
+const firstField = () => body.querySelector(":is(input, select, textarea):not([type='hidden'], [disabled])");
+
 const first = () =>
-  [...body.querySelectorAll("input, select, textarea, button")].find(
-    (element) => element.type !== "hidden" && !element.disabled && !element.matches("[data-closes-dialog]"),
-  ) ?? body.querySelector("[data-closes-dialog]");
+  firstField() ??
+  body.querySelector("button:not([disabled], [data-closes-dialog])") ??
+  body.querySelector("[data-closes-dialog]");
 
 export async function close({ force = false } = {}) {
   if (!dialog.open) return;

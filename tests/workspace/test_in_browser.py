@@ -113,6 +113,18 @@ def test_the_cure_of_a_trouble_is_one_press_away(page: Page, live_server, signed
     assert Mailbox.objects.get(address="ben.ortiz@gmail.com").attention is None
 
 
+def test_a_dialog_begins_at_its_first_field_and_one_that_only_asks_never_at_its_red_button(
+    page: Page, live_server, signed_in, accounts_in_every_state
+):
+    open_settings(page, live_server)
+    page.get_by_role("button", name="Add server").click()
+    expect(page.get_by_role("dialog").get_by_label("Service")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Delete Production SMTP").click()
+    expect(page.get_by_role("dialog").get_by_text("Are you sure")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Delete server")).not_to_be_focused()
+
+
 @pytest.mark.proves("E4")
 def test_a_typed_password_survives_a_refused_form(page: Page, live_server, signed_in, accounts_in_every_state):
     open_settings(page, live_server)
