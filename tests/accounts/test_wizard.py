@@ -84,6 +84,7 @@ def test_an_obstacle_is_told_before_any_password(form_of, alice, make_provider, 
     assert "This mailbox cannot be connected." in answer.words
     assert provider.obstacle() in answer.words
     assert 'type="password"' not in answer.text
+    assert "Type the servers myself" in answer.words
 
 
 @pytest.mark.proves("C6")
