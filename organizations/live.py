@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.db import transaction
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 LOOK_BACK = 20  # seconds: how long after it was drawn a page may begin to listen without missing anything
 KEPT = 1000  # announcements per organization, about
+
+Answer = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]  # of XREAD: channel, then id and fields of each
 
 
 def channel(organization_pk: int) -> str:
@@ -75,7 +77,7 @@ async def listen(organization_pk: int, *, seconds: float) -> AsyncIterator[tuple
         now, _ = await client.time()  # of the server, which also dates the announcements
         last: str | bytes = f"{(now - LOOK_BACK) * 1000}-0"
         while loop.time() < end:
-            answer = await client.xread({name: last}, block=1000)
+            answer = cast("Answer", await client.xread({name: last}, block=1000))
             if not answer:
                 yield None
                 continue
