@@ -38,6 +38,7 @@ _SENDER_WORDS = frozenset(
     ("from", "von", "de", "da", "van", "fra", "från", "od", "от", "发件人", "寄件者", "差出人", "보낸 사람")
 )
 _RULE = re.compile(r"\s*+[-_=*~]{5,}+\s*+")
+_RULE_MARKS = frozenset("-_=*~")  # what a rule begins with, and the line above an original message
 _SPACES = re.compile(r"\s+")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -111,7 +112,10 @@ def _is_attribution(line: str) -> bool:
 
 def _is_header_block(lines: list[str], index: int) -> bool:
     """Tell whether a copied header (From, Sent, To, Subject in some language) begins at this line."""
-    first = _HEADER_LINE.match(lines[index])
+    line = lines[index]
+    if ":" not in line and "：" not in line:  # most lines: the pattern with its many words is not worth trying
+        return False
+    first = _HEADER_LINE.match(line)
     if first is None or first.group(1).lower() not in _SENDER_WORDS:
         return False
     return sum(1 for line in lines[index : index + _HEADER_LINES] if _HEADER_LINE.match(line[:40])) >= 3
@@ -128,9 +132,12 @@ def preview(text: str, length: int = 200, *, window: int = 4096) -> str:
     own: list[str] = []
     size = 0
     for index, line in enumerate(lines):
-        if is_quoted(line) or _RULE.fullmatch(line):
+        first = line.lstrip()[:1]
+        if is_quoted(line) or (first in _RULE_MARKS and _RULE.fullmatch(line)):
             continue
-        if own and (line.rstrip() == "--" or _ORIGINAL.match(line) or _is_header_block(lines, index)):
+        if own and (line.rstrip() == "--" or (first in _RULE_MARKS and _ORIGINAL.match(line))):
+            break
+        if own and _is_header_block(lines, index):
             break
         if _is_attribution(line):
             del own[len(own) - (index - _attribution_start(lines, index)) :]
