@@ -8,8 +8,8 @@ COPY requirements.txt ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.txt
 
 COPY . .
-RUN useradd --system --uid 10001 --home-dir /data mail-settings && mkdir -p /data/static && chown -R mail-settings /data
-USER mail-settings
+RUN useradd --system --uid 10001 --home-dir /data emailsettings && mkdir -p /data/static && chown -R emailsettings /data
+USER emailsettings
 VOLUME /data
 
 EXPOSE 8000

@@ -17,7 +17,8 @@ from organizations.models import Organization, Role, User
 from organizations.operations import Operation
 from organizations.sealing import SealedField, SealedModel
 from protocols.credentials import Credentials
-from protocols.endpoint import Endpoint, Security
+from protocols.diagnosis import Diagnosis
+from protocols.endpoint import Endpoint, Protocol, Security
 from providers.models import Provider, SecurityChoice
 
 
@@ -180,6 +181,11 @@ class Mailbox(SealedModel):
         if self.mail_server is not None:
             return self.mail_server.credentials()
         return Credentials(self.smtp_username or self.address, self.password)
+
+    def note_trouble(self, diagnosis: Diagnosis, protocol: Protocol, now: datetime) -> None:
+        """Keep on the card what one side of the connection ran into; the other side goes on."""
+        self.attention, self.attention_since = diagnosis.as_json() | {"protocol": protocol.value}, now
+        self.save(update_fields=["attention", "attention_since"])
 
     @property
     def can_send(self) -> bool:

@@ -22,6 +22,7 @@ from mailservers.streaming import Line, Part, stream_check
 from organizations.models import Organization
 from organizations.requests import SignedInRequest
 from protocols.credentials import Secret
+from protocols.endpoint import Protocol
 
 ONE_USERNAME = {"username": "username"}  # a form with servers by hand asks for one name, used on both sides
 
@@ -69,10 +70,13 @@ def _try_and_keep(request: SignedInRequest, wish: Wish) -> StreamingHttpResponse
     sides = _sides(request.user.organization, wish)
 
     def keep(reports: list[CheckReport]) -> Sequence[Line]:
-        works = {side: report.ok for side, report in zip(sides, reports, strict=True)}
+        found = dict(zip(sides, reports, strict=True))
+        works = {side: report.ok for side, report in found.items()}
         if not works.get("reads", works.get("sends", False)):
             return ()
         mailbox = _keep(request, wish, sends=works.get("sends", False))
+        if "sends" in found and (trouble := found["sends"].diagnosis):
+            mailbox.note_trouble(trouble, Protocol.SMTP, timezone.now())
         return ({"go": reverse("accounts:connected", args=[mailbox.pk])},)
 
     return stream_check(request, list(sides.values()), keep)

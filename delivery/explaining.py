@@ -60,11 +60,11 @@ class Button(NamedTuple):
 BUTTONS = (
     Button("mark-sent", "It was sent", "check", "", "You know that it arrived. Nothing is sent."),
     Button("send-again", "Send again", "send", "", "It may arrive twice."),
-    Button("try-again", "Try the failed again", "rotate-cw", "primary", "Queues those who did not get it."),
-    Button("send-now", "Try the waiting now", "rotate-cw", "", "Does not wait for the next try."),
+    Button("try-again", "Send again to those who failed", "rotate-cw", "primary", "Queues those who did not get it."),
+    Button("send-now", "Try now", "rotate-cw", "", "Does not wait for the next try."),
     Button("save-copy", "Save the copy again", "save", "", "Files the copy in the Sent folder. Nothing is sent."),
     Button("resend", "Send once more", "send", "", "Sends the same mail to the same people, as a new message."),
-    Button("cancel", "Cancel the waiting", "x", "danger", "Takes back what has not been sent."),
+    Button("cancel", "Cancel", "x", "danger", "Takes back what has not been sent."),
 )
 
 

@@ -139,6 +139,12 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
                 "Without TLS the password crosses the network readable. Switch this on if you accept that.",
             )
 
+    def get_initial_for_field(self, field: forms.Field, field_name: str) -> Any:
+        """What was accepted once for this server stays accepted while it is edited."""
+        if field_name == "accepts_clear_text" and self.instance.pk:
+            return self.instance.security == Security.NONE and bool(self.instance.username)
+        return super().get_initial_for_field(field, field_name)
+
     def _goes_elsewhere(self, data: dict[str, Any]) -> bool:
         """Whether the stored password would leave for another place, or less protected, than it was typed for."""
         stored = self._stored

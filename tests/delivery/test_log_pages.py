@@ -88,7 +88,7 @@ def test_a_right_to_read_that_ends_takes_the_mail_out_of_the_log_at_once(
 def test_who_only_sees_a_message_has_no_buttons_and_may_not_press_them(client_of, message, administrator):
     client = client_of(administrator)
     page = client.get(reverse("delivery:message", args=[message.pk])).content.decode()
-    assert "Cancel the waiting" not in page
+    assert "Takes back what has not been sent" not in page
     assert client.post(reverse("delivery:decide", args=[message.pk, "cancel"])).status_code == 403
     assert client.post(reverse("delivery:resend", args=[message.pk])).status_code == 403
     assert states(message) == {"bob@example.org": State.QUEUED}
@@ -205,7 +205,7 @@ def test_the_story_tells_each_recipient_each_attempt_and_the_servers_own_words(
     assert "550 5.1.1 No such &lt;user&gt; here" in page
     assert f"127.0.0.1:{sink.port}" in page
     assert "Failed for 1 of 2" in page
-    assert "Try the failed again" in page
+    assert "Send again to those who failed" in page
     assert "Alice chose alice@example.org in From." in page
 
 
