@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
 from math import ceil
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import nh3
+
+from mailstore.nesting import is_too_deep
+from protocols.message.plaintext import html_to_text
 
 FRAME_POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -117,9 +121,12 @@ class CleanBody:
 def clean(html: str, inline_image: Callable[[str], str | None]) -> CleanBody:
     """Clean a message's HTML. `inline_image` gives the address of the image with a Content-ID, None for no such image.
 
+    HTML whose elements lie absurdly deep in each other is shown as its text.
     Scripts, forms, frames, styles that fetch and every handler are gone; links lead to http, https, mailto or tel only.
     """
     remote = RemoteImages()
+    if is_too_deep(html):
+        return CleanBody(f'<div style="white-space: pre-wrap">{escape(html_to_text(html))}</div>', remote)
 
     def attribute(tag: str, name: str, value: str) -> str | None:
         if name == "href":
