@@ -44,13 +44,14 @@ _ATTRIBUTES = {
     "col": {"span"},
 }
 _STYLES = {
-    *("background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left", "border-radius"),
-    *("border-right", "border-spacing", "border-style", "border-top", "border-width", "box-sizing", "color", "display"),
-    *("direction", "font", "font-family", "font-size", "font-style", "font-weight", "height", "letter-spacing"),
-    *("line-height", "list-style-type", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top"),
-    *("max-height", "max-width", "min-height", "min-width", "overflow-wrap", "padding", "padding-bottom"),
-    *("padding-left", "padding-right", "padding-top", "table-layout", "text-align", "text-decoration", "text-indent"),
-    *("text-transform", "vertical-align", "white-space", "width", "word-break", "word-wrap"),
+    *("background", "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left"),
+    *("border-radius", "border-right", "border-spacing", "border-style", "border-top", "border-width", "box-sizing"),
+    *("clear", "color", "direction", "display", "float", "font", "font-family", "font-size", "font-style"),
+    *("font-weight", "height", "letter-spacing", "line-height", "list-style-type", "margin", "margin-bottom"),
+    *("margin-left", "margin-right", "margin-top", "max-height", "max-width", "min-height", "min-width"),
+    *("overflow-wrap", "padding", "padding-bottom", "padding-left", "padding-right", "padding-top", "table-layout"),
+    *("text-align", "text-decoration", "text-indent", "text-transform", "vertical-align", "white-space", "width"),
+    *("word-break", "word-wrap"),
 }
 _LINK_SCHEMES = ("https:", "http:", "mailto:", "tel:")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
@@ -67,6 +68,8 @@ _LINE_LENGTH = 78  # characters
 _BLOCK = re.compile(r"<(?:/?(?:p|div|tr|li|h[1-6]|blockquote|pre|dd|dt)|br|hr)\b[^<>]*>")
 _SPACED = re.compile(r"<(?:p|h[1-6]|blockquote|hr|ul|ol)\b")
 _TABLE_ROW = re.compile(r"<tr\b")
+_HEADING = re.compile(r"<h[1-3]\b")
+_CELL_PADDING = re.compile(r'\bcellpadding="(\d{1,3})"')
 _TAG = re.compile(r"<[^<>]*>")
 _IMAGE = re.compile(r"<img\b[^<>]*\bsrc=[^<>]*>")
 _IMAGE_HEIGHT = re.compile(r'\bheight="(\d{1,4})"')
@@ -75,7 +78,9 @@ _FRAME = """<!doctype html><html><head><meta charset="utf-8"><meta name="referre
 html {{ color-scheme: light; }}
 body {{ margin: 0; padding: 12px; font: 14px/1.55 system-ui, sans-serif; color: #1c1e21; background: #fff; }}
 body {{ overflow-wrap: break-word; }} body > :first-child {{ margin-top: 0; }}
-img {{ max-width: 100%; height: auto; }} img:not([src]) {{ color: #6b6b66; font-size: 12px; }}
+img {{ max-width: 100%; height: auto; }}
+img:not([src]) {{ color: #6b6b66; font-size: 12px; aspect-ratio: auto !important; }}
+img:not([src]) {{ display: inline !important; width: auto !important; height: auto !important; }}
 table {{ max-width: 100%; }} pre {{ white-space: pre-wrap; }}
 blockquote {{ margin: 8px 0 8px 4px; padding-left: 12px; border-left: 2px solid #c9c9c2; color: #565b63; }}
 a {{ color: #0b57c2; }}
@@ -195,8 +200,10 @@ def likely_height(html: str) -> int:
     for block in _BLOCK.split(html):
         length = len(" ".join(_TAG.sub(" ", block).split()))
         height += _LINE * ceil(length / _LINE_LENGTH)
-    height += 14 * len(_SPACED.findall(html)) + 6 * len(_TABLE_ROW.findall(html))
+    padding = max((min(int(stated), 40) for stated in _CELL_PADDING.findall(html)), default=3)
+    height += 2 * padding * len(_TABLE_ROW.findall(html))
+    height += 14 * len(_SPACED.findall(html)) + 24 * len(_HEADING.findall(html))
     for image in _IMAGE.findall(html):
         stated = _IMAGE_HEIGHT.search(image)
         height += min(int(stated[1]), 600) if stated else 120
-    return int(min(TALLEST, max(80, height)))
+    return int(min(TALLEST, max(80, 1.2 * height)))
