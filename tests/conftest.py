@@ -32,6 +32,7 @@ pytest.register_assert_rewrite("tests.servers")
 pytest_plugins = [
     "tests.promises",
     "tests.selection",
+    "tests.scheduling",
     "tests.queries",
     "tests.errors",
     *(f"tests.servers.{file.stem}" for file in sorted(Path(__file__).parent.glob("servers/[!_]*.py"))),

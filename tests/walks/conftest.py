@@ -1,8 +1,7 @@
 """Walks: people use the running product in a real browser, from one test to the next.
 
-The tests of a walk share one product and one browser and go in the order in which they stand in their file: each is
-the next thing a person does. What comes after a broken step is not tried. All steps of a walk belong to one worker,
-which its `xdist_group` says.
+The tests of a walk share one product and one browser, and go in the order in which they stand in their file: each is
+the next thing a person does. What comes after a broken step is not tried.
 """
 
 from __future__ import annotations

@@ -10,6 +10,14 @@ from playwright.sync_api import Locator, Page, expect
 SLOW = 20_000  # milliseconds: what a worker does while two cores are busy
 
 
+def sign_in(page: Page, url: str, email: str, password: str) -> None:
+    page.goto(f"{url}/account/login/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda address: "/account/login" not in address)
+
+
 def begin_to_connect(page: Page, url: str, address: str) -> None:
     """From the settings page to the question for the password, or for the provider."""
     page.goto(f"{url}/communications/settings/email")

@@ -14,8 +14,6 @@ from tests.servers.product import Product, running_product
 from tests.walks import doing
 from tests.walks.sandbox import SandboxMail
 
-pytestmark = pytest.mark.xdist_group("newcomer")
-
 ALICE, BOB = "alice@sandbox.test", "bob@sandbox.test"
 NEWSLETTER, PICTURE = "The Freewheel 118", "croissant-saddle.png"
 ANSWERED = "Rims for Citywheel: two are not round"
