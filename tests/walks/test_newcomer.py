@@ -15,6 +15,7 @@ from tests.walks import doing
 from tests.walks.sandbox import SandboxMail
 
 ALICE, BOB = "alice@sandbox.test", "bob@sandbox.test"
+pytestmark = pytest.mark.slow
 NEWSLETTER, PICTURE = "The Freewheel 118", "croissant-saddle.png"
 ANSWERED = "Rims for Citywheel: two are not round"
 ANSWER = "Good news: the two spare rims come with the morning van."
