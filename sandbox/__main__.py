@@ -25,7 +25,7 @@ def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--password-file", type=Path, help="made if missing; default: DIR/password")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process ends")
     parser.add_argument(
-        "--later-after", type=int, default=60, metavar="SECONDS", help="how long later@sandbox.test defers (60)"
+        "--later-after", type=int, default=20, metavar="SECONDS", help="how long later@sandbox.test defers (20)"
     )
     return parser.parse_args(words)
 

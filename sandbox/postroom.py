@@ -44,7 +44,7 @@ class Postroom:
     takes it when the sender comes back after `later_after` seconds.
     """
 
-    def __init__(self, store: Store, *, later_after: int = 60) -> None:
+    def __init__(self, store: Store, *, later_after: int = 20) -> None:
         self._store = store
         self._later_after = later_after
 

@@ -135,7 +135,7 @@ Write to one of these and see what happens:
   {others}
       A real delivery. Add that mailbox too and read it there.
   later@sandbox.test
-      Defers each message for a minute, then takes it (into support@).
+      Defers each message at first, takes it half a minute later (into support@).
   full@sandbox.test
       Its mailbox is full, for ever.
   nobody@sandbox.test
@@ -155,7 +155,7 @@ its people and their mail are invented, and nothing you send from here leaves th
 <p>Write to one of these and see what happens:</p>
 <table cellpadding="6" cellspacing="0" style="border-collapse:collapse">
 <tr style="background:#e8f3ec"><td>{others}</td><td>A real delivery. Add that mailbox too and read it there.</td></tr>
-<tr><td>later@sandbox.test</td><td>Defers each message for a minute, then takes it (into support@).</td></tr>
+<tr><td>later@sandbox.test</td><td>Defers each message at first, takes it half a minute later (into support@).</td></tr>
 <tr style="background:#f6efe2"><td>full@sandbox.test</td><td>Its mailbox is full, for ever.</td></tr>
 <tr><td>nobody@sandbox.test</td><td>Does not exist.</td></tr></table>
 <p>Somebody outside, such as anna@example.org, is refused too: the sandbox delivers only to sandbox.test.</p>
