@@ -14,7 +14,8 @@ from django.views.decorators.http import require_GET
 from accounts.models import Mailbox
 from mailstore.models import Message
 from mailstore.rows import found_rows
-from mailstore.searching import LONGEST_QUERY, parse, search_messages
+from mailstore.search_words import LONGEST_QUERY
+from mailstore.searching import Query, parse, search_messages
 from organizations.paging import newest_first
 from organizations.requests import SignedInRequest
 
@@ -50,8 +51,16 @@ class SearchPage:
     @property
     def words(self) -> list[str]:
         """Beginnings of words that a result shows marked."""
-        phrases = parse(self.text, timezone.get_current_timezone()).phrases
-        return [word for phrase in phrases for word in phrase.words]
+        return [word for phrase in self._parsed.phrases for word in phrase.words]
+
+    @property
+    def complaints(self) -> list[str]:
+        """What in the text was not understood, as sentences."""
+        return self._parsed.complaints
+
+    @property
+    def _parsed(self) -> Query:
+        return parse(self.text, timezone.get_current_timezone())
 
 
 @require_GET

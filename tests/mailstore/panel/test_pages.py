@@ -345,6 +345,17 @@ def test_a_search_without_results_teaches_how_to_search(client, mailbox, deliver
             assert operator in page
 
 
+@pytest.mark.proves("H1")
+def test_a_search_that_makes_no_sense_says_so_and_keeps_what_was_typed(client, mailbox, deliver):
+    deliver(mailbox, mail("Yesterday"))
+    page = text_of(client.get(reverse("mailstore:search"), {"q": 'has:foo before:yesterday "as it was"'}))
+    assert "before: wants a date such as 2026-03-31." in page
+    assert "has: wants the word attachment: has:attachment." in page
+    assert 'value="has:foo before:yesterday &quot;as it was&quot;"' in page
+    assert "Nothing found" not in page
+    assert 'class="conversation ' not in page
+
+
 def test_the_number_of_queries_does_not_grow_with_the_results(client, mailbox, shared_mailbox, deliver, assert_queries):
     deliver(mailbox, mail("Letter"))
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from mailstore.models import Folder, Message
-from mailstore.searching import search_messages
+from mailstore.searching import parse, search_messages
 from tests.mailstore.receiving.letters import NOON, fetched, letter, make_folder
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,8 @@ def found(text: str) -> set[str]:
         ("report -lunch", {"Annual Report"}),
         ("-report in:inbox", {"Papers"}),
         ("report after:yesterday", set()),
+        ("from:carol before:", set()),
+        ("cc:dave http://", set()),
         ("nothingofthekind", set()),
         ("", set()),
         ('"" --- ***', set()),
@@ -75,6 +78,26 @@ def found(text: str) -> set[str]:
 )
 def test_what_is_typed_finds_what_is_meant(mail, text, subjects):
     assert found(text) == subjects
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("report before:yesterday", ["before: wants a date such as 2026-03-31."]),
+        ("After:2024-99-01 report", ["after: wants a date such as 2026-03-31."]),
+        ('-before:"" lunch', ["before: wants a date such as 2026-03-31."]),
+        ("has:foo", ["has: wants the word attachment: has:attachment."]),
+        ("from: carol", ["from: wants a name or an address right after the colon, such as from:maria."]),
+        ('to:"***"', ["to: wants a name or an address right after the colon, such as to:support."]),
+        ("subject:", ["subject: wants a word right after the colon, such as subject:offer."]),
+        ("in: sent", ["in: wants a folder right after the colon, such as in:sent."]),
+        ("before:x before:y", ["before: wants a date such as 2026-03-31."]),
+        ("https://example.org 12:30 re: note:this", []),
+        ("from:carol has:ATTACHMENT after:2024 -in:nowhere", []),
+    ],
+)
+def test_a_known_part_that_makes_no_sense_gets_one_sentence(text, sentences):
+    assert parse(text, ZoneInfo("Pacific/Auckland")).complaints == sentences
 
 
 def test_results_come_newest_first(mail):
