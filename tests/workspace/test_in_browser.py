@@ -139,6 +139,15 @@ def test_a_typed_password_survives_a_refused_form(page: Page, live_server, signe
         expect(dialog.get_by_label("Email address")).to_be_focused()
 
 
+def test_a_form_can_be_sent_the_moment_it_is_seen(page: Page, live_server, signed_in, accounts_in_every_state):
+    """No pause between drawing a form and listening to it, in which a press would go past the dialog."""
+    open_settings(page, live_server)
+    page.evaluate("""document.addEventListener("htmx:afterSwap", () => setTimeout(() =>
+        document.querySelector("#dialog-body form").requestSubmit()), { once: true })""")
+    page.get_by_role("button", name="Add account").click()
+    expect(page.get_by_role("dialog").get_by_text("Type the address of this account.")).to_be_visible()
+
+
 def test_the_dialogs_are_accessible(page: Page, live_server, signed_in, accounts_in_every_state, assert_accessible):
     for name in ("Edit anna", "Delete support"):
         open_settings(page, live_server)
