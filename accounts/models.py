@@ -58,16 +58,15 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         return self.allowing(Right.SEND, user, now)
 
     def _held_by(self, user: User, grants: MailboxGrantQuerySet) -> Self:
-        granted = grants.reaching(user).filter(mailbox=OuterRef("pk"))
-        return self.in_organization_of(user).filter(Q(owner=user) | Exists(granted))
+        """Of `user`, or shared and reached by one of `grants`: while sharing is off, grants are kept but count not."""
+        granted = Q(Exists(grants.reaching(user).filter(mailbox=OuterRef("pk"))), is_shared=True)
+        return self.in_organization_of(user).filter(Q(owner=user) | granted)
 
     def visible_to(self, user: User, now: datetime) -> Self:
         """Mailboxes that `user` may know of: by any right, or because the user manages email accounts."""
-        mine = self.in_organization_of(user)
         if user.may(Operation.MANAGE_EMAIL_ACCOUNTS):
-            return mine
-        granted = MailboxGrant.objects.live_at(now).reaching(user)
-        return mine.filter(Q(owner=user) | Exists(granted.filter(mailbox=OuterRef("pk"))))
+            return self.in_organization_of(user)
+        return self._held_by(user, MailboxGrant.objects.giving(*Right).live_at(now))
 
     def manageable_by(self, user: User, now: datetime) -> Self:
         """Mailboxes whose settings `user` may change: setup right, or *manage email accounts* (never its mail)."""
@@ -92,6 +91,9 @@ class Mailbox(SealedModel):
     display_name = models.CharField(max_length=150)
     provider = models.ForeignKey(Provider, models.SET_NULL, null=True, blank=True, related_name="mailboxes")
     is_default = models.BooleanField("Default account", default=False)
+    is_shared = models.BooleanField(
+        "Allow shared access", default=False, help_text="Off: grants are kept, none counts."
+    )
 
     imap_host = models.CharField("IMAP host", max_length=253, blank=True)
     imap_port = models.PositiveIntegerField("IMAP port", default=993, validators=PORT_RANGE)
@@ -141,7 +143,12 @@ class Mailbox(SealedModel):
         return self.address
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Marking this one default clears the old one in the same transaction (spec E5)."""
+        """Marking this one default clears the old one in the same transaction (spec E5).
+
+        A new one of the organization is shared from the start: nobody owns it, so nobody else would ever see its mail.
+        """
+        if self._state.adding and self.owner_id is None:
+            self.is_shared = True
         with transaction.atomic():
             if self.is_default:
                 others = Mailbox.objects.filter(organization_id=self.organization_id, is_default=True)
@@ -231,3 +238,43 @@ class MailboxGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailbox} for {self.user or self.role}"
+
+
+class Signature(models.Model):
+    """What stands below the mail that people write from a mailbox (spec E9).
+
+    html: cleaned; its images are rows of their own, named by `cid:` and their SHA-256.
+    """
+
+    mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="signature")
+    is_on = models.BooleanField("Add signatures to outbound emails", default=False)
+    html = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"Signature of {self.mailbox}"
+
+
+class SignatureImage(models.Model):
+    """An image of a signature, stored once per mailbox and content."""
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="signature_images")
+    sha256 = models.CharField(max_length=64)
+    content_type = models.CharField(max_length=20)
+    size = models.PositiveIntegerField(help_text="Octets.")
+    content = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["mailbox", "sha256"], name="one_signature_image_per_content")]
+
+    def __str__(self) -> str:
+        return f"{self.content_type}, {self.size} octets"
+
+
+class DefaultSender(models.Model):
+    """The mailbox that stands in From when a person begins to write (spec E5): one for each user."""
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="default_sender")
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="default_senders")
+
+    def __str__(self) -> str:
+        return f"{self.mailbox} for {self.user}"

@@ -9,6 +9,8 @@ from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
+from organizations.operations import Operation
+
 if TYPE_CHECKING:
     from accounts.models import Mailbox
     from organizations.models import User
@@ -21,6 +23,11 @@ class Right(StrEnum):
     SEND = "send"  # choose it in From, see it in the mail panel
     SETUP = "setup"  # change its settings, never read its password
 
+    @property
+    def label(self) -> str:
+        """The words of the tick (spec F1)."""
+        return {"access": "Access emails", "send": "Send emails", "setup": "Setup mailbox"}[self.value]
+
 
 def mailbox_or_404(user: User, pk: int, right: Right) -> Mailbox:
     """Return the mailbox; 404 if `user` cannot even see it, 403 if only `right` is missing."""
@@ -31,3 +38,11 @@ def mailbox_or_404(user: User, pk: int, right: Right) -> Mailbox:
     if not Mailbox.objects.allowing(right, user, now).filter(pk=pk).exists():
         raise PermissionDenied
     return mailbox
+
+
+def may_switch_downloads_on(user: User, mailbox: Mailbox) -> bool:
+    """Whether `user`, who may change `mailbox`, may also let it download by itself (spec F1).
+
+    What is shared already downloads for others too, which needs an operation of its own. Switching off needs none.
+    """
+    return not mailbox.is_shared or user.may(Operation.SYNCHRONISE_SHARED_MAILBOXES)
