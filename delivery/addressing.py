@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import email_validator
 
 from protocols.message.addresses import Address, parse_addresses
@@ -24,7 +26,7 @@ def read_addresses(text: str) -> tuple[list[Address], list[str]]:
     errors: list[str] = []
     for typed in parsed.addresses:
         if typed.name and typed.address and f"<{typed.address}>" not in flat.replace("< ", "<").replace(" >", ">"):
-            errors.append(f"“{typed.name} {typed.address}” is unclear: write “Name <address>”, or commas between.")
+            errors.append(f"“{_as_typed(typed, flat)}” is unclear: write “Name <address>”, or commas between.")
             continue
         try:
             address = checked_address(typed.address or typed.name)
@@ -34,7 +36,14 @@ def read_addresses(text: str) -> tuple[list[Address], list[str]]:
             good.setdefault(address.casefold(), Address(typed.name, address))
     if not parsed.addresses and flat.strip(" ,;"):
         errors.append(f"“{flat[:100]}” is not an email address: An email address must have an @-sign.")
-    return list(good.values()), errors
+    return list(good.values()), list(dict.fromkeys(errors))
+
+
+def _as_typed(address: Address, text: str) -> str:
+    """The piece of `text` that was read as `address`, its words in the order they stand in."""
+    pieces = [piece.strip() for piece in re.split("[,;]", text)]
+    whole = (piece for piece in pieces if address.name in piece and address.address in piece)
+    return next(whole, f"{address.name} {address.address}")
 
 
 def checked_address(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -138,6 +139,11 @@ class ComposeForm(forms.Form):
                 f"The files are {filesizeformat(total)} together; {filesizeformat(MAX_ATTACHMENTS_SIZE)} can be sent. "
                 "Choose fewer or smaller files, or send a link instead.",
             )
+
+    @property
+    def kept_sizes(self) -> str:
+        """Octets of the files of the original by their path, as JSON for the page."""
+        return json.dumps(self.sizes)
 
     @property
     def recipients(self) -> dict[str, list[Address]]:

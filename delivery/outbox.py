@@ -195,15 +195,19 @@ def _thread(answers: Message | None) -> _Thread:
 
 
 def _recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Address]) -> list[tuple[str, str]]:
-    """Each address once, in the first of the three fields that names it."""
+    """Each address once, in the first of the three fields that names it. Raises CannotBeQueued naming all bad ones."""
     found: dict[str, tuple[str, str]] = {}
     for kind, addresses in ((Kind.TO, to), (Kind.CC, cc), (Kind.BCC, bcc)):
+        wrong: list[str] = []
         for one in addresses:
             try:
                 address = checked_address(one.address)
             except ValueError as exc:
-                raise CannotBeQueued(kind, f"“{one.address}” is not an email address: {exc}") from exc
-            found.setdefault(address.casefold(), (address, kind))
+                wrong.append(f"“{one.address}” is not an email address: {exc}")
+            else:
+                found.setdefault(address.casefold(), (address, kind))
+        if wrong:
+            raise CannotBeQueued(kind, " ".join(wrong))
     if not found:
         raise CannotBeQueued("to", "Write at least one address.")
     if len(found) > MAX_RECIPIENTS:

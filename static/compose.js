@@ -1,5 +1,5 @@
-/* The composer: Ctrl+Enter sends, chosen files are listed with their size before they are uploaded, and leaving with
-   typed words asks first. Without this script the form works as a plain form. */
+/* The composer: Ctrl+Enter sends, chosen files are listed with their size, those that are too large together are refused
+   before they are uploaded, and leaving with typed words asks first. Without this script the form works as a plain form. */
 
 let typed = false;
 let leaving = false;
@@ -9,15 +9,26 @@ const composer = () => document.querySelector("[data-composer]");
 const size = (octets) =>
   octets < 1024 * 1024 ? `${Math.max(1, Math.round(octets / 1024))} KB` : `${(octets / 1024 / 1024).toFixed(1)} MB`;
 
+// Octets that would travel: the chosen files, and those of the original that are ticked.
+function travelling(form) {
+  const chosen = [...form.elements.attachments.files].reduce((sum, file) => sum + file.size, 0);
+  const sizes = JSON.parse(form.dataset.keptSizes || "{}");
+  return [...form.querySelectorAll("[name=keep]:checked")].reduce((sum, box) => sum + (sizes[box.value] ?? 0), chosen);
+}
+
+const tooLarge = (form) => travelling(form) > Number(form.dataset.sizeLimit);
+
+// The server's words about the files chosen before.
+const answered = (input) => document.getElementById(`${input.id}_error`);
+
 function listFiles() {
   const form = composer();
-  const input = form?.querySelector("input[type=file]");
   const list = form?.querySelector("[data-files]");
-  if (!input || !list) return;
-  const limit = Number(form.dataset.sizeLimit); // octets
-  const total = [...input.files].reduce((sum, file) => sum + file.size, 0);
+  if (!list) return;
+  const input = form.elements.attachments;
   const lines = [...input.files].map((file) => `${file.name}, ${size(file.size)}`);
-  if (total > limit) lines.push(`Together ${size(total)}: more than the ${size(limit)} that can be sent. Choose fewer or smaller files.`);
+  const refused = tooLarge(form) && !answered(input); // said once, not twice
+  if (refused) lines.push(`The files are ${size(travelling(form))} together; ${size(Number(form.dataset.sizeLimit))} can be sent. Choose fewer or smaller files, or send a link instead.`);
   list.replaceChildren(
     ...lines.map((line, index) => {
       const item = document.createElement("li");
@@ -26,6 +37,8 @@ function listFiles() {
       return item;
     }),
   );
+  if (refused) input.setAttribute("aria-invalid", "true");
+  else if (!answered(input)) input.removeAttribute("aria-invalid");
 }
 
 // A reply begins above the quotation.
@@ -41,7 +54,9 @@ document.addEventListener("input", (event) => {
 });
 
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-composer] input[type=file]")) listFiles();
+  if (!event.target.matches("[data-composer] :is(input[type=file], [name=keep])")) return;
+  answered(event.target.form.elements.attachments)?.remove();
+  listFiles();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -52,10 +67,23 @@ document.addEventListener("keydown", (event) => {
   if (!form.classList.contains("htmx-request")) form.requestSubmit();
 });
 
-document.addEventListener("htmx:afterSettle", () => {
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (!event.target.matches("[data-composer]")) return;
   listFiles();
   composer()?.querySelector("[aria-invalid='true']")?.focus();
 });
+
+// What is too large is refused before it is uploaded, and before htmx hears of it.
+document.addEventListener(
+  "submit",
+  (event) => {
+    if (!event.target.matches("[data-composer]") || !tooLarge(event.target)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    event.target.elements.attachments.focus();
+  },
+  { capture: true },
+);
 
 document.addEventListener("submit", (event) => {
   if (event.target.matches("[data-composer]")) leaving = true;

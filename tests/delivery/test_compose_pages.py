@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email import message_from_bytes
 
 import pytest
@@ -132,6 +133,7 @@ def test_a_mailbox_that_is_not_offered_cannot_be_posted(client_of, mailbox, shar
     [
         ({"to": "bob@example.org, bob@, carol"}, "to", "“bob@” is not an email address"),
         ({"to": "bob@example.org, bob@, carol"}, "to", "“carol” is not an email address"),
+        ({"to": "d@exa mple.org"}, "to", "“d@exa mple.org” is unclear"),
         ({"to": "", "cc": "", "bcc": ""}, "to", "Write at least one address"),
         ({"cc": "Ann Lee@example.org"}, "cc", "is unclear"),
         ({"bcc": "bob@exa mple.org"}, "bcc", "is unclear"),
@@ -149,6 +151,17 @@ def test_bad_input_names_the_field_and_the_cause_and_keeps_what_was_typed(
     page = response.content.decode()
     assert "A long letter that took an hour" in page
     assert not OutboxMessage.objects.exists()
+
+
+def test_every_bad_address_is_named_once_on_a_line_of_its_own(client_of, mailbox, alice):
+    typed = filled(mailbox, to="bob@, carol, bob@, dave@example.org", cc="eve@example..org")
+    response = client_of(alice).post(COMPOSE, typed)
+    lines = re.findall(r'<span class="line">(.*?)</span>', response.content.decode())
+    assert lines == [
+        "“bob@” is not an email address: There must be something after the @-sign.",
+        "“carol” is not an email address: An email address must have an @-sign.",
+        "“eve@example..org” is not an email address: An email address cannot have two periods in a row.",
+    ]
 
 
 @pytest.mark.proves("T4")

@@ -135,6 +135,33 @@ def test_errors_keep_the_words_and_the_files_and_ctrl_enter_sends(
     assert b"price list.txt" in bytes(message.raw)
 
 
+@pytest.mark.proves("H3")
+def test_files_that_are_too_large_are_refused_before_they_are_uploaded(
+    page: Page, live_server, signed_in, mailbox, tmp_path, assert_accessible, monkeypatch
+):
+    monkeypatch.setattr("delivery.forms.MAX_ATTACHMENTS_SIZE", 1024 * 1024)
+    large, small = tmp_path / "video.mov", tmp_path / "note.txt"
+    large.write_bytes(b"x" * 2 * 1024 * 1024)
+    small.write_text("42")
+    uploads: list[str] = []
+    page.on("request", lambda request: uploads.append(request.url) if request.method == "POST" else None)
+    page.goto(f"{live_server.url}/mail/compose")
+    page.get_by_label("To", exact=True).fill("bob@")
+    page.get_by_label("Attachments").set_input_files(large)
+    refusal = page.get_by_text("The files are 2.0 MB together; 1.0 MB can be sent.")
+    expect(refusal).to_have_count(1)
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_label("Attachments")).to_be_focused()
+    _look(page, "compose-too-large")
+    assert_accessible(page)
+    assert uploads == []
+    page.get_by_label("Attachments").set_input_files(small)
+    expect(refusal).to_have_count(0)
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("“bob@” is not an email address")).to_have_count(1)
+    assert len(uploads) == 1
+
+
 def test_a_message_can_be_cancelled_from_its_page(page: Page, live_server, signed_in, make_message, mailbox, alice):
     message = make_message(mailbox, alice, "bob@example.org")
     page.goto(f"{live_server.url}/logs/email/{message.pk}")

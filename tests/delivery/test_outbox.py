@@ -138,6 +138,11 @@ def test_an_address_that_is_none_is_refused_with_the_field(queue, address):
     assert caught.value.field == "cc"
 
 
+def test_all_bad_addresses_of_a_field_are_named(queue):
+    with pytest.raises(CannotBeQueued, match=r"“bob” is not an email address.*“eve@” is not an email address"):
+        queue(cc=[Address("", "bob"), BOB, Address("", "eve@")])
+
+
 @pytest.mark.proves("T4")
 def test_a_display_name_cannot_begin_a_header_of_its_own(queue):
     with pytest.raises(CannotBeQueued):
