@@ -17,6 +17,7 @@ class Organization(models.Model):
 
     name = models.CharField(max_length=200)
     sync_interval = models.PositiveSmallIntegerField(default=5, help_text="Minutes between two syncs of a mailbox.")
+    allows_typed_servers = models.BooleanField(default=True, help_text="People may type mail servers by hand (B3).")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
