@@ -56,12 +56,8 @@ def servers(request: SignedInRequest) -> HttpResponse:
         return typed
     chosen = ProviderChoiceForm(request.POST, user=request.user)
     guess = guessed_servers(typed, chosen.cleaned_data["provider"] if chosen.is_valid() else None)
-    context = {
-        "address": typed,
-        "servers_form": ServersForm(initial=guess),
-        "form": PasswordForm(initial={"display_name": display_name_for(request, typed)}),
-    }
-    return show_step(request, "servers", context)
+    form = PasswordForm(initial={"display_name": display_name_for(request, typed)})
+    return ask_servers(request, typed, ServersForm(initial=guess), form)
 
 
 def known_address(request: SignedInRequest) -> str | HttpResponse:
@@ -94,6 +90,13 @@ def ask_password(
     return show_step(request, "password", context, status)
 
 
+def ask_servers(request: SignedInRequest, typed: str, servers_form: ServersForm, form: PasswordForm) -> HttpResponse:
+    """Servers by hand. Where nobody knows the domain yet, they are remembered for colleagues, and that is said."""
+    is_new = lookup.recognise(typed, request.user.organization) is None
+    context: dict[str, object] = {"address": typed, "servers_form": servers_form, "form": form, "is_new": is_new}
+    return show_step(request, "servers", context, 422 if form.is_bound else 200)
+
+
 def display_name_for(request: SignedInRequest, address: str) -> str:
     """The person's own name; for an address like sales@ what stands before the @ serves better."""
     local_part = address.rpartition("@")[0]
@@ -106,6 +109,7 @@ def display_name_for(request: SignedInRequest, address: str) -> str:
 def show_step(request: SignedInRequest, name: str, context: dict[str, object], status: int = 200) -> HttpResponse:
     """One step as a fragment, or within the whole page. A reload asks for the address again, already filled in."""
     template = f"accounts/_{name}.html"
+    context["domain"] = str(context.get("address", "")).rpartition("@")[2]
     if not request.htmx:
         return render(request, "accounts/wizard.html", {**context, "step_template": template}, status=status)
     response = render(request, template, context, status=status)

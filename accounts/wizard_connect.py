@@ -16,7 +16,7 @@ from accounts.connecting import Wish, connect, servers_of, typed_password
 from accounts.forms import PasswordForm, ProviderChoiceForm, ServersForm
 from accounts.models import Mailbox
 from accounts.rights import Right, mailbox_or_404
-from accounts.wizard import ask_password, known_address, show_step
+from accounts.wizard import ask_password, ask_servers, known_address, show_step
 from mailservers.checking import CheckReport
 from mailservers.streaming import Line, Part, stream_check
 from organizations.models import Organization
@@ -59,8 +59,7 @@ def _chosen_provider(request: SignedInRequest, address: str) -> Wish | HttpRespo
 def _typed_servers(request: SignedInRequest, address: str) -> Wish | HttpResponse:
     servers_form, form = ServersForm(request.POST), PasswordForm(request.POST)
     if not (servers_form.is_valid() & form.is_valid()):
-        context = {"address": address, "servers_form": servers_form, "form": form}
-        return show_step(request, "servers", context, 422)
+        return ask_servers(request, address, servers_form, form)
     data = form.cleaned_data
     return Wish(address, data["display_name"], servers_form.servers(), Secret(data["password"]))
 

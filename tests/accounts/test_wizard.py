@@ -64,7 +64,8 @@ def test_a_known_domain_leads_to_the_password_with_the_providers_hint(form_of, a
 def test_an_unknown_domain_asks_who_provides_it(form_of, alice, make_provider):
     make_provider("northwind", "northwind.example")
     answer = form_of(alice, "wizard")(address="anna@unknown.example")
-    assert "We do not know this domain yet." in answer.words
+    assert "We do not know unknown.example yet." in answer.words
+    assert "colleagues with an address at unknown.example are not asked again" in answer.words
     assert "Northwind" in answer.words
     assert 'type="password"' not in answer.text
 
@@ -103,7 +104,7 @@ def test_a_recognised_provider_can_be_corrected(form_of, alice, make_provider):
     answer = form_of(alice, "wizard-provider")(address="anna@northwind.example", recognised="1")
     assert answer.status == 200
     assert "Who provides this mailbox?" in answer.words
-    assert "We do not know this domain" not in answer.words
+    assert "We do not know" not in answer.words
 
 
 @pytest.mark.parametrize(
@@ -286,6 +287,7 @@ def test_a_provider_chosen_by_hand_is_recognised_next_time(connect, form_of, ali
     assert "Sandbox" in words
     assert "Your password goes to" in words
     assert "imap.sandbox.test" in words
+    assert "A colleague chose this for addresses at company.example." in words
     assert AuditEntry.objects.get(action="provider.learned").actor == alice
 
 
@@ -293,6 +295,17 @@ def test_a_provider_chosen_by_hand_is_recognised_next_time(connect, form_of, ali
 def test_a_choice_that_did_not_work_is_not_learned(connect, alice):
     connect(address="alice@company.example", password="wrong")
     assert lookup.recognise("bob@company.example", alice.organization) is None
+
+
+@pytest.mark.proves("C5")
+def test_who_types_servers_is_told_that_they_are_remembered_for_colleagues(form_of, alice, make_provider):
+    make_provider("northwind", "northwind.example")
+    new = form_of(alice, "wizard-servers")(address="anna@unknown.example").words
+    assert "these servers are remembered: colleagues with an address at unknown.example then type only" in new
+    again = form_of(alice, "wizard-connect")(address="anna@unknown.example", manual="1")
+    assert again.status == 422
+    assert "these servers are remembered" in again.words
+    assert "remembered" not in form_of(alice, "wizard-servers")(address="anna@northwind.example").words
 
 
 @pytest.mark.proves("C5", "A1")
