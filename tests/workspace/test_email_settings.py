@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -55,6 +56,20 @@ def test_people_see_their_own_accounts_and_those_shared_with_them(show, mailbox,
     assert "sales@example.org" in show(bob).words
     assert "alice@example.org" not in show(bob).words
     assert "No email account yet" in show(charlie).words
+
+
+@pytest.mark.parametrize("page", [PAGE, "mailstore:mail", "delivery:compose"])
+def test_the_way_to_the_wizard_has_one_name_on_every_empty_page(client_of, charlie, page):
+    answer = client_of(charlie).get(reverse(page)).content.decode()
+    links = re.findall(rf'<a class="button[^>]*href="{reverse("accounts:wizard")}".*?</a>', answer, re.DOTALL)
+    assert links
+    assert {re.sub(r"<[^>]*>", "", link).strip() for link in links} == {"Connect a mailbox"}
+
+
+def test_the_head_of_the_settings_page_offers_the_wizard_before_there_is_any_account(client_of, charlie):
+    answer = client_of(charlie).get(reverse(PAGE)).content.decode()
+    head = answer[answer.index("page-head") : answer.index("overview")]
+    assert f'href="{reverse("accounts:wizard")}"' in head
 
 
 @pytest.mark.proves("A1")
