@@ -1,0 +1,103 @@
+"""A small world with one of everything, everybody who may ask for it, and its double in another organization."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Mailbox, MailboxGrant
+from delivery.models import OutboxMessage
+from mailservers.models import MailServer
+from mailstore.inline_images import address_of
+from mailstore.models import Message
+from organizations.models import Organization, Role, User
+from organizations.roles import add_member, administrators_of
+from organizations.setup import make_setup_link
+from providers.models import Provider
+from tests.conftest import person
+from tests.delivery.conftest import MakeMessage, make_message  # noqa: F401  a fixture
+from tests.mailstore.panel.conftest import Deliver, deliver, mail_with_files  # noqa: F401  a fixture
+
+#: Words that stand in mail, in settings and in the log of what was sent; who may not have them must not get them.
+IN_MAIL, IN_SETTINGS, IN_OUTBOX = "Quarterly-numbers-inside", "Northwind-private-desk", "Offer-that-was-sent"
+
+
+@dataclass
+class World:
+    """`people` by actor; `things` by the words that the table uses for arguments."""
+
+    organization: Organization
+    people: dict[str, User] = field(default_factory=dict)
+    things: dict[str, object] = field(default_factory=dict)
+
+    def value(self, word: str) -> object:
+        """What an argument of the table stands for; ":word" is the word itself."""
+        return word[1:] if word.startswith(":") else self.things[word]
+
+
+@pytest.fixture
+def world(
+    make_mailbox: Callable[..., Mailbox],
+    deliver: Deliver,  # noqa: F811
+    make_message: MakeMessage,  # noqa: F811
+    organization: Organization,
+    other_organization: Organization,
+) -> World:
+    """The double elsewhere has the same names, addresses and subjects, but none of the words above."""
+    built = _build(organization, "", make_mailbox, deliver, make_message)
+    double = _build(other_organization, ".elsewhere", make_mailbox, deliver, make_message)
+    built.people["elsewhere"] = double.people["administrator"]
+    return built
+
+
+def _build(organization: Organization, suffix: str, make_mailbox, deliver, make_message) -> World:  # noqa: F811
+    world = World(organization)
+    names = ("stranger", "access", "send", "setup", "owner", "administrator", "former", "colleague")
+    people = world.people = {name: person(organization, name.title(), f"example{suffix}.org") for name in names}
+    add_member(administrators_of(organization), people["administrator"], added_by=None)
+    private = not suffix
+    mailbox = make_mailbox(
+        "desk@example.org", people["owner"], is_shared=True, display_name=IN_SETTINGS if private else "Desk"
+    )
+    _share(mailbox, people)
+    message = deliver(mailbox, mail_with_files(Subject=IN_MAIL if private else "Numbers"))
+    sent = make_message(mailbox, people["owner"], "bob@example.org", subject=IN_OUTBOX if private else "Offer")
+    world.things = _things(world, mailbox, message, sent)
+    return world
+
+
+def _share(mailbox: Mailbox, people: dict[str, User]) -> None:
+    """Each grantee holds one right. The former one's ended a moment ago; a role holds all three, and has no members."""
+    for right in ("access", "send", "setup"):
+        MailboxGrant.objects.create(mailbox=mailbox, user=people[right], **{f"may_{right}": True})
+    everything = {"may_access": True, "may_send": True, "may_setup": True}
+    a_moment_ago = timezone.now() - timedelta(seconds=1)
+    MailboxGrant.objects.create(mailbox=mailbox, user=people["former"], ends_at=a_moment_ago, **everything)
+    role = Role.objects.create(organization=mailbox.organization, name="Front desk")
+    MailboxGrant.objects.create(mailbox=mailbox, role=role, **everything)
+    Mailbox.objects.filter(pk=mailbox.pk).update(is_shared=True)
+
+
+def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessage) -> dict[str, object]:
+    server = MailServer.objects.create(
+        organization=world.organization, name=mailbox.display_name, host="smtp.example.org"
+    )
+    image = address_of(message, message.attachments.get(cid="logo@example.com").path, world.people["owner"])
+    return {
+        "mailbox": mailbox.pk,
+        "server": server.pk,
+        "folder": message.folder_id,
+        "conversation": message.conversation_id,
+        "message": message.pk,
+        "attachment": message.attachments.exclude(filename="").latest("pk").pk,
+        "image": image.rstrip("/").rpartition("/")[2],
+        "sent": sent.pk,
+        "person": world.people["colleague"].pk,
+        "role": Role.objects.get(organization=world.organization, name="Front desk").pk,
+        "provider": Provider.objects.filter(organization=None).values_list("pk", flat=True).first(),
+        "setup_link": make_setup_link(timezone.now()),
+    }
