@@ -13,7 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from accounts.rights import Right
 from accounts.signals import mailbox_leaving
 from mailservers.models import PORT_RANGE, MailServer
-from organizations.models import Organization, Role, User
+from organizations.models import ApiToken, Organization, Role, User
 from organizations.operations import Operation
 from organizations.sealing import SealedField, SealedModel
 from protocols.credentials import Credentials
@@ -43,7 +43,13 @@ class DownloadPeriod(models.TextChoices):
 
 class MailboxQuerySet(models.QuerySet["Mailbox"]):
     def in_organization_of(self, user: User) -> Self:
-        return self.filter(organization_id=user.organization_id) if user.is_active else self.none()
+        """All that `user` could reach by any rule; with a token for certain mailboxes only those."""
+        if not user.is_active:
+            return self.none()
+        mine = self.filter(organization_id=user.organization_id)
+        if user.token is None or not user.token.only_mailboxes:
+            return mine
+        return mine.filter(Exists(TokenMailbox.objects.filter(token=user.token, mailbox=OuterRef("pk"))))
 
     def allowing(self, right: Right, user: User, now: datetime) -> Self:
         """Mailboxes on which `user` holds `right` at `now`, by ownership, grant or role. No superuser exception."""
@@ -210,6 +216,20 @@ class MailboxGrantQuerySet(models.QuerySet["MailboxGrant"]):
     def reaching(self, user: User) -> Self:
         return self.filter(Q(user=user) | Q(role__memberships__user=user))
 
+    def people(self) -> models.QuerySet[User]:
+        """The active people whom these grants reach, each once; the owner of a mailbox too, if a role has her in it."""
+        directly, by_role = Q(mailbox_grants__in=self), Q(roles__mailbox_grants__in=self)
+        return User.objects.filter(directly | by_role, is_active=True).distinct()
+
+    def latest_ends(self) -> dict[Right, datetime | None]:
+        """Every right that these grants give, with the moment when the last of them ends; None: never."""
+        ends: dict[Right, datetime | None] = {}
+        for grant in self:
+            for right in grant.rights:
+                known = ends.get(right, grant.ends_at)
+                ends[right] = max(known, grant.ends_at) if known and grant.ends_at else None
+        return ends
+
 
 class MailboxGrant(models.Model):
     """The three ticks of a shared mailbox for one user or role (spec F1)."""
@@ -237,7 +257,33 @@ class MailboxGrant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.mailbox} for {self.user or self.role}"
+        return f"{self.mailbox} for {self.receiver}"
+
+    @property
+    def receiver(self) -> User | Role:
+        """Whom it goes to."""
+        receiver = self.user or self.role
+        assert receiver is not None
+        return receiver
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """The ticks. They count while the grant has not ended and its mailbox is shared."""
+        return frozenset(right for right in Right if getattr(self, f"may_{right}"))
+
+    @rights.setter
+    def rights(self, rights: frozenset[Right]) -> None:
+        for right in Right:
+            setattr(self, f"may_{right}", right in rights)
+
+    def has_ended(self, now: datetime) -> bool:
+        return self.ends_at is not None and self.ends_at <= now
+
+    def reaches(self, user: User) -> bool:
+        """Whether `user` is the person it goes to, or in the role."""
+        if self.role_id is not None:
+            return user.roles.filter(pk=self.role_id).exists()
+        return self.user_id == user.pk
 
 
 class Signature(models.Model):
@@ -278,3 +324,16 @@ class DefaultSender(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailbox} for {self.user}"
+
+
+class TokenMailbox(models.Model):
+    """One of the mailboxes that an API token is bound to (spec L1); counts where its `only_mailboxes` is set."""
+
+    token = models.ForeignKey(ApiToken, models.CASCADE, related_name="bindings")
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token", "mailbox"], name="one_binding_per_token_and_mailbox")]
+
+    def __str__(self) -> str:
+        return f"{self.token} for {self.mailbox}"

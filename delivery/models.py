@@ -23,6 +23,8 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
     def visible_to(self, user: User, now: datetime) -> Self:
         """The log of a user: what the user wrote, what left mailboxes the user may read, or all with the operation."""
         mine = self.filter(organization_id=user.organization_id)
+        if user.token is not None and user.token.only_mailboxes:
+            mine = mine.filter(mailbox__in=Mailbox.objects.in_organization_of(user))
         if user.may(Operation.VIEW_EMAIL_LOGS):
             return mine
         readable = Mailbox.objects.readable_by(user, now)

@@ -46,6 +46,20 @@ def newest_first(rows: QuerySet[Row], moment: str, after: str = "", *, size: int
     return Page(found[:size], cursor(getattr(found[size - 1], moment), found[size - 1].pk) if more else "")
 
 
+def in_key_order(rows: QuerySet[Row], after: str = "", *, size: int = PAGE_SIZE) -> Page[Row]:
+    """Return up to `size` rows in the order of their keys, for lists that have no moment."""
+    if place := _place(after):
+        rows = rows.filter(pk__gt=place[1])
+    found = list(rows.order_by("pk")[: size + 1])
+    more = len(found) > size
+    return Page(found[:size], f"0-{found[size - 1].pk}" if more else "")
+
+
+def is_cursor(text: str) -> bool:
+    """Whether `text` names a place in a list. It opens nothing: lists are narrowed by rights before."""
+    return _place(text) is not None
+
+
 def _place(text: str) -> tuple[datetime, int] | None:
     match = _CURSOR.fullmatch(text)
     if match is None:

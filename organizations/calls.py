@@ -1,0 +1,210 @@
+"""What those who answer an API call share: who calls, which scope is needed, what goes wrong, a page of a list.
+
+The routers of the apps stand on this; `emailsettings.api` puts them together and writes the problem documents.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.cache import cache
+from django.forms import BaseForm
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.security import HttpBearer
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from organizations import tokens
+from organizations.models import ApiToken, User
+from organizations.operations import Operation
+from organizations.paging import PAGE_SIZE, is_cursor
+from organizations.requests import SignedInRequest
+from organizations.scopes import Scope
+
+log = logging.getLogger(__name__)
+
+REFUSED_TOKENS: Final = 30  # of one address within REFUSED_PERIOD; a token that works is never held back
+REFUSED_PERIOD: Final = 300  # seconds
+LARGEST_KEY: Final = 2**63 - 1
+
+Key = Annotated[int, Field(ge=1, le=LARGEST_KEY)]
+#: One or many lines without NUL, which no database and no mail server takes.
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+Cursor = Annotated[
+    str, Field(default="", max_length=60, pattern=r"^[\x20-\x7e]*$", description="`next` of the page before.")
+]
+Limit = Annotated[int, Field(default=PAGE_SIZE, ge=1, le=100, description="How many at most.")]
+
+
+class ApiRequest(SignedInRequest):
+    """For annotations only: `user` is the person behind the token, `auth` the token."""
+
+    auth: ApiToken
+
+
+class Asked(BaseModel):
+    """The body of a request: JSON types as they are, no members that nobody knows."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one member of the request; field "" is the request as a whole."""
+
+    field: str
+    message: str
+
+
+class Problem(Exception):
+    """A call is answered with a problem document (RFC 9457).
+
+    kind:    stable name of the problem, the end of its type.
+    retry_after: seconds, for those that pass.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        title: str,
+        detail: str = "",
+        *,
+        errors: Iterable[FieldError] = (),
+        retry_after: int | None = None,
+        headers: dict[str, str] | None = None,
+        more: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__(title)
+        self.status, self.kind, self.title, self.detail = status, kind, title, detail
+        self.errors = tuple(errors)
+        self.retry_after = retry_after
+        self.headers = headers or {}
+        self.more = more or {}
+
+
+class Invalid(Problem):
+    """Something in the request cannot be taken; each error names its field."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(
+            422, "invalid", "Something in the request needs to be corrected.", _in_words(errors), errors=errors
+        )
+
+
+def invalid(field: str, message: str) -> Invalid:
+    return Invalid(FieldError(field, message))
+
+
+def invalid_form(form: BaseForm) -> Invalid:
+    """The errors of a form that pages use too, with the same sentences."""
+    return Invalid(
+        *(
+            FieldError("" if field == "__all__" else field, str(message))
+            for field, messages in form.errors.items()
+            for message in messages
+        )
+    )
+
+
+def require(request: ApiRequest, operation: Operation) -> None:
+    """Raises Problem 403 that names the operation."""
+    if not request.user.may(operation):
+        raise Problem(
+            403,
+            "operation-missing",
+            "You may not do this.",
+            f"This needs the operation “{operation.label}”. An administrator can grant it to you.",
+        )
+
+
+def checked_cursor(text: str) -> str:
+    """A cursor that is none would begin at the top again, and again: programs are told. Raises Invalid."""
+    if text and not is_cursor(text):
+        raise invalid("cursor", "This is no cursor. Use `next` of the page before as it is.")
+    return text
+
+
+class BearerToken(HttpBearer):
+    """`Authorization: Bearer ems_...` (RFC 6750). A session cookie opens nothing here, so there is nothing to forge."""
+
+    openapi_description = "An API token. Make one on the page “API tokens” of your profile."
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
+        now = timezone.now()
+        found = tokens.open_token(token.strip(), now)
+        if found is None:
+            raise _refused(request)
+        if self.scope not in found.scopes:
+            raise _narrow(self.scope)
+        tokens.note_use(found, now)
+        user = found.user
+        user.token = found
+        request.user = user
+        _live_in_time_of(user)
+        return found
+
+
+def needs(scope: Scope) -> BearerToken:
+    """For `auth=` of an operation: a token with `scope`."""
+    return BearerToken(scope)
+
+
+def _refused(request: HttpRequest) -> Problem:
+    """401; 429 once an address has brought many tokens that do not work."""
+    address = request.META.get("REMOTE_ADDR", "")
+    key = f"refused-tokens:{address}"
+    cache.add(key, 0, REFUSED_PERIOD)
+    try:
+        number = cache.incr(key)
+    except ValueError:  # it ended in between
+        number = 1
+    log.warning("An API token was refused, number %s from %s", number, address)
+    if number > REFUSED_TOKENS:
+        return Problem(
+            429,
+            "too-many-refusals",
+            "Too many tokens from your address were refused.",
+            "Wait five minutes, and check the token.",
+            retry_after=REFUSED_PERIOD,
+        )
+    return Problem(
+        401,
+        "token-refused",
+        "This token does not work.",
+        "It is unknown, has expired, was revoked, or its owner was switched off. Make a new one in your profile.",
+        headers={"WWW-Authenticate": 'Bearer realm="emailsettings", error="invalid_token"'},
+    )
+
+
+def _narrow(scope: Scope) -> Problem:
+    return Problem(
+        403,
+        "scope-missing",
+        "The token is not meant for this.",
+        f"This needs the scope {scope.value} ({scope.label}). Make a token that has it.",
+        headers={
+            "WWW-Authenticate": f'Bearer realm="emailsettings", error="insufficient_scope", scope="{scope.value}"'
+        },
+        more={"scope": scope.value},
+    )
+
+
+def _live_in_time_of(user: User) -> None:
+    """Days in searches and filters begin at the person's own midnight, as on the pages."""
+    try:
+        timezone.activate(ZoneInfo(user.time_zone))
+    except (ZoneInfoNotFoundError, ValueError):
+        timezone.deactivate()
+
+
+def _in_words(errors: Iterable[FieldError]) -> str:
+    return " ".join(f"{error.field}: {error.message}" if error.field else error.message for error in errors)[:2000]
