@@ -62,13 +62,6 @@ def servers_of(provider: Provider, address: str, username: str = "") -> Servers:
     )
 
 
-def typed_password(text: str, provider: Provider | None) -> Secret:
-    """App passwords are shown in groups; the spaces between them are not part of it."""
-    if provider is not None and provider.asks_for_app_password:
-        text = "".join(text.split())
-    return Secret(text)
-
-
 def connect(user: User, wish: Wish, *, sends: bool, now: datetime, request: HttpRequest | None = None) -> Mailbox:
     """Make the mailbox with default parameters, after its check has passed, and learn the domain.
 

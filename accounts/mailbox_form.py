@@ -11,6 +11,7 @@ from accounts.models import Mailbox
 from mailservers.fields import HostField, OneLineField, PasswordField
 from mailservers.forms import SECURITIES
 from mailservers.models import MailServer
+from mailservers.passwords import meant_password
 from organizations.models import User
 from organizations.operations import Operation
 from organizations.sealing import Unopenable
@@ -130,7 +131,10 @@ class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
                 data[f"{side}_port"] = self.fields[f"{side}_port"].initial
         if {"imap_security", "smtp_security", "imap_host", "smtp_host"} & set(self.changed_data):
             refuse_clear_text(self, data, "imap", "smtp")
-        if "password" not in self.errors and not data.get("password"):
+        if typed := data.get("password"):
+            host, organization = data.get("imap_host", ""), self.user.organization
+            data["password"] = meant_password(typed, self.instance.provider, host=host, organization=organization)
+        elif "password" not in self.errors:
             self._need_a_password(data)
         if self.instance.pk is None:
             self._refuse_a_second_one(data)

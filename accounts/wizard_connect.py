@@ -12,12 +12,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.checks import INCOMING_FIELDS, OUTGOING_FIELDS, reading, sending
-from accounts.connecting import Wish, connect, servers_of, typed_password
+from accounts.connecting import Servers, Wish, connect, servers_of
 from accounts.forms import PasswordForm, ProviderChoiceForm, ServersForm
 from accounts.models import Mailbox
 from accounts.rights import Right, mailbox_or_404
 from accounts.wizard import ask_password, ask_servers, known_address, show_step
 from mailservers.checking import CheckReport
+from mailservers.passwords import meant_password
 from mailservers.streaming import Line, Part, stream_check
 from organizations.models import Organization
 from organizations.requests import SignedInRequest
@@ -53,7 +54,7 @@ def _chosen_provider(request: SignedInRequest, address: str) -> Wish | HttpRespo
         return ask_password(request, address, provider, form)
     data = form.cleaned_data
     servers = servers_of(provider, address, data["username"])
-    return Wish(address, data["display_name"], servers, typed_password(data["password"], provider))
+    return Wish(address, data["display_name"], servers, _typed_password(request, data["password"], servers))
 
 
 def _typed_servers(request: SignedInRequest, address: str) -> Wish | HttpResponse:
@@ -61,7 +62,14 @@ def _typed_servers(request: SignedInRequest, address: str) -> Wish | HttpRespons
     if not (servers_form.is_valid() & form.is_valid()):
         return ask_servers(request, address, servers_form, form)
     data = form.cleaned_data
-    return Wish(address, data["display_name"], servers_form.servers(), Secret(data["password"]))
+    servers = servers_form.servers()
+    return Wish(address, data["display_name"], servers, _typed_password(request, data["password"], servers))
+
+
+def _typed_password(request: SignedInRequest, text: str, servers: Servers) -> Secret:
+    endpoint = servers.incoming or servers.outgoing
+    host = endpoint.host if endpoint else ""
+    return Secret(meant_password(text, servers.provider, host=host, organization=request.user.organization))
 
 
 def _try_and_keep(request: SignedInRequest, wish: Wish) -> StreamingHttpResponse:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailservers.diagnosis import diagnose
+from mailservers.passwords import with_hint_at_spaces
 from organizations.dialing import dialer, trust
 from organizations.models import Organization
 from protocols.checking import CheckResult, check_imap, check_smtp
@@ -52,7 +53,7 @@ def check_outgoing(
 ) -> CheckReport:
     """Try a submission server: reach, protection, login, and whether `sender` may send where one is given."""
     result = check_smtp(endpoint, credentials, dialer=dialer(), trust=trust(), sender=sender, observe=observe)
-    return _report(result, Protocol.SMTP, endpoint, provider, organization)
+    return _report(result, Protocol.SMTP, endpoint, credentials, provider, organization)
 
 
 def check_incoming(
@@ -65,13 +66,14 @@ def check_incoming(
 ) -> CheckReport:
     """Try an IMAP server: reach, protection, login, the list of folders, opening INBOX for reading."""
     result = check_imap(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe)
-    return _report(result, Protocol.IMAP, endpoint, provider, organization)
+    return _report(result, Protocol.IMAP, endpoint, credentials, provider, organization)
 
 
 def _report(
     result: CheckResult,
     protocol: Protocol,
     endpoint: Endpoint,
+    credentials: Credentials | None,
     provider: Provider | None,
     organization: Organization | None,
 ) -> CheckReport:
@@ -84,4 +86,5 @@ def _report(
             provider_key=provider.key if provider else "",
             organization=organization,
         )
+        diagnosis = with_hint_at_spaces(diagnosis, result.error, credentials)
     return CheckReport(result.ok, result.steps, diagnosis, result.server_response)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from mailservers.fields import HostField, OneLineField, PasswordField
 from mailservers.fixes import usual_security
 from mailservers.models import MailServer
+from mailservers.passwords import meant_password
 from organizations.models import Organization
 from organizations.sealing import Unopenable
 from protocols.credentials import Credentials, Secret
@@ -109,8 +110,9 @@ class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
         provider = data.get("provider")
         if provider is not None and (obstacle := provider.sending_obstacle()):
             self.add_error("provider", obstacle)
-        if provider is not None and provider.asks_for_app_password and data.get("password"):
-            data["password"] = "".join(data["password"].split())  # shown in groups, meant without the spaces
+        if typed := data.get("password"):
+            host = data.get("host", "")
+            data["password"] = meant_password(typed, provider, host=host, organization=self.organization)
         self._check_login(data)
         return data
 

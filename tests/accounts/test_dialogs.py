@@ -42,6 +42,23 @@ def edit_of(form_of, administrator):
     return lambda mailbox, user=administrator: form_of(user, "edit", mailbox.pk, **values_of(mailbox))
 
 
+@pytest.fixture
+def app_password_host(make_provider):
+    return make_provider("groups", imap_host="imap.example.org", authentication="app_password").imap_host
+
+
+@pytest.mark.proves("E1")
+def test_the_spaces_of_an_app_password_do_not_count(create, app_password_host):
+    assert create(password=" abcd efgh\u00a0ijkl ").status == 204
+    assert Mailbox.objects.get().password.reveal() == "abcdefghijkl"
+
+
+@pytest.mark.proves("E1")
+def test_the_spaces_of_any_other_password_are_kept(create):
+    assert create(password=" a bell  is short ").status == 204
+    assert Mailbox.objects.get().password.reveal() == " a bell  is short "
+
+
 # --- Adding -----------------------------------------------------------------------------------------------------
 
 

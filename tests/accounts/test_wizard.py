@@ -240,8 +240,18 @@ def test_the_spaces_of_an_app_password_do_not_count(connect, sandbox):
     assert Mailbox.objects.get().password.reveal() == sandbox.password
 
 
-def test_the_spaces_of_a_password_count(connect, sandbox):
-    assert connect(password=f" {sandbox.password}").verdicts == [False, False]
+def test_the_spaces_of_a_password_count_and_those_around_a_refused_one_are_named(connect, sandbox):
+    answer = connect(password=f"{sandbox.password} ")
+    assert answer.verdicts == [False, False]
+    assert "The password begins or ends with a space. If the space was pasted along, take it away" in answer.words
+    assert "begins or ends with a space" not in connect(password="wrong one").words
+
+
+def test_the_spaces_of_an_app_password_do_not_count_with_typed_servers_either(by_hand, make_provider, sandbox):
+    host = {"imap_host": "imap.sandbox.test", "smtp_host": "smtp.sandbox.test"}
+    Provider.objects.filter(key="sandbox").update(authentication=Authentication.APP_PASSWORD, **host)
+    assert by_hand(password=f" {' '.join(sandbox.password)} ").goes_to
+    assert Mailbox.objects.get().password.reveal() == sandbox.password
 
 
 def test_a_provider_with_its_own_user_names_asks_for_one(form_of, connect, alice):

@@ -216,6 +216,19 @@ def test_spaces_in_an_app_password_do_not_matter(ada: Client, db):
     assert MailServer.objects.get().password.reveal() == "abcdefghijkl"
 
 
+@pytest.mark.proves("E1")
+def test_the_spaces_of_any_other_password_are_kept(ada: Client, db):
+    assert post(ada, "create", password=" a bell  is short ").status_code == 204
+    assert MailServer.objects.get().password.reveal() == " a bell  is short "
+
+
+@pytest.mark.proves("E1")
+def test_the_host_alone_tells_that_an_app_password_was_pasted(ada: Client, db):
+    Provider.objects.create(key="g", name="G", smtp_host="smtp.gmail.com", authentication="app_password")
+    assert post(ada, "create", host="smtp.gmail.com", password="abcd efgh ijkl").status_code == 204
+    assert MailServer.objects.get().password.reveal() == "abcdefghijkl"
+
+
 @pytest.mark.proves("B3", "C6")
 def test_a_service_that_takes_no_passwords_never_shows_a_password_field(ada: Client, db):
     microsoft = Provider.objects.create(
