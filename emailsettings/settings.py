@@ -32,8 +32,14 @@ def secret(variable: str, file: str) -> str:
 
 
 SECRET_KEY = secret("SECRET_KEY", "secret-key")
-# "id:base64 of 32 octets", comma-separated; the first one seals, the others still unseal (spec J1).
+# "id:base64 of 32 octets", comma-separated; the first one seals, the others still unseal (spec J1). Where they stand in
+# a file, a change of it counts at once, in every process.
 ENCRYPTION_KEYS = secret("EMAILSETTINGS_ENCRYPTION_KEYS", "encryption-keys")
+ENCRYPTION_KEYS_FILE = (
+    ""
+    if "EMAILSETTINGS_ENCRYPTION_KEYS" in env.ENVIRON
+    else env.ENVIRON.get("EMAILSETTINGS_ENCRYPTION_KEYS_FILE", str(STATE_DIR / "encryption-keys"))
+)
 
 # --- Apps -------------------------------------------------------------------------------------------------------
 
@@ -133,7 +139,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ALWAYS_EAGER = env.bool("CELERY_TASK_ALWAYS_EAGER", default=False)
-CELERY_TASK_ROUTES = {"delivery.*": {"queue": "send"}, "*": {"queue": "sync"}}
+CELERY_TASK_ROUTES = {"delivery.*": {"queue": "send"}, "organizations.*": {"queue": "send"}, "*": {"queue": "sync"}}
 CELERY_TASK_DEFAULT_QUEUE = "sync"
 CELERY_TASK_SOFT_TIME_LIMIT = 50 * 60
 CELERY_TASK_TIME_LIMIT = 55 * 60
@@ -150,6 +156,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE = {
     "sync due mailboxes": {"task": "mailstore.sync_due_mailboxes", "schedule": 60.0},
     "sweep the outbox": {"task": "delivery.sweep_outbox", "schedule": 30.0},
+    "sweep requests for new passwords": {"task": "organizations.sweep_password_requests", "schedule": 60.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "beat-schedule")
 
@@ -169,12 +176,20 @@ ACCOUNT_ADAPTER = "organizations.sign_in.AccountAdapter"
 ACCOUNT_FORMS = {
     "login": "organizations.forms.SignInForm",
     "change_password": "organizations.forms.ChangePasswordForm",
+    "reset_password": "organizations.forms.ForgottenPasswordForm",
+    "reset_password_from_key": "organizations.forms.NewPasswordForm",
 }
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,5/5m/key"}
+PASSWORD_RESET_TIMEOUT = 2 * 60 * 60
+# Invitations and new passwords leave by this way alone (organizations/account_mail.py).
+ACCOUNT_MAIL_URL = env.str("ACCOUNT_MAIL_URL", default="")
+ACCOUNT_MAIL_FROM = env.str("ACCOUNT_MAIL_FROM", default="")
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # --- Language and time ------------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import uuid
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Self, overload
 
 from cryptography.exceptions import InvalidTag
@@ -63,8 +65,21 @@ def _parsed(text: str) -> Keyring:
     return Keyring.parse(text)
 
 
+@lru_cache(maxsize=4)
+def _read(file: str, changed_ns: int) -> Keyring:
+    return Keyring.parse(Path(file).read_text())
+
+
 def keyring() -> Keyring:
+    """The keys as they are now: a file of keys is read anew when it changed, so that rotating needs no restart."""
+    if file := settings.ENCRYPTION_KEYS_FILE:
+        return _read(file, os.stat(file).st_mtime_ns)
     return _parsed(settings.ENCRYPTION_KEYS)
+
+
+def is_key_name(name: str) -> bool:
+    """Whether `name` may stand before the colon of an entry."""
+    return re.fullmatch(r"[A-Za-z0-9-]{1,40}", name) is not None
 
 
 def new_key(name: str) -> str:
