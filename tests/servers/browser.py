@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, Request, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
 
 from tests.servers.processes import find_program, unavailable
 
@@ -31,6 +30,20 @@ FLAGS = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+#: Judge again what changed meanwhile, such as a list that came in live: axe finds elements by their place in the page.
+RUN_AXE = """async (options) => {
+    for (let tries = 1; ; tries++) {
+        let changed = false;
+        const observer = new MutationObserver((changes) => {
+            changed ||= changes.some((each) => [...each.addedNodes, ...each.removedNodes].some((node) => node.tagName));
+        });
+        observer.observe(document, {childList: true, subtree: true});
+        const result = await axe.run(document, options);
+        observer.disconnect();
+        if (!changed || tries === 10) return result;
+    }
+}"""
+PATIENCE = 20_000  # milliseconds, for whatever should be there at once: a busy machine takes its time
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -39,6 +52,7 @@ def playwright() -> Iterator[Playwright]:
     """Playwright keeps an event loop in this thread for the rest of the run, so Django is told that this is fine."""
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as running:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        expect.set_options(timeout=PATIENCE)
         yield running
 
 
@@ -115,7 +129,7 @@ def new_context(
     def make(**options: Any) -> BrowserContext:
         context = new_context(**options)
         browser_watch.watch(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         return context
 
     yield make
@@ -161,7 +175,7 @@ def _axe(page: Page, source: str) -> list[str]:
         "rules": {"frame-tested": {"enabled": False}},
         "resultTypes": ["violations", "incomplete"],
     }
-    result = page.evaluate(f"() => axe.run(document, {json.dumps(options)})")
+    result = page.evaluate(RUN_AXE, options)
     return [
         f"{kind} {finding['id']}: {finding['help']}\n    {node['html'][:200]}\n    {node.get('failureSummary', '')}"
         for kind in ("violations", "incomplete")

@@ -49,13 +49,16 @@ def accepts(port: int) -> bool:
     return True
 
 
-def wait_until(condition: Callable[[], object], what: str, *, seconds: float = 20.0) -> None:
-    """Poll `condition` until it is true; raise TimeoutError saying `what` was awaited."""
+def wait_until(condition: Callable[[], object], what: str, *, seconds: float = 20.0, pause: float = 0.02) -> None:
+    """Ask for `condition`, with a pause (seconds) in between, until it is true.
+
+    Raises TimeoutError saying `what` was awaited.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {seconds:.0f} s still no {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 @contextlib.contextmanager

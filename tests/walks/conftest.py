@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.selection import uses_browser
-from tests.servers.browser import BrowserWatch
+from tests.servers.browser import PATIENCE, BrowserWatch
 from tests.servers.processes import private_folder
 
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def browser_of_the_walk(
     """One person's browser, signed in for as long as the walk lasts."""
     context = browser.new_context(**browser_context_args)
     walk_watch.watch(context)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 

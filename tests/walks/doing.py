@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-SLOW = 20_000  # milliseconds: what a worker does while two cores are busy
+SLOW = 90_000  # milliseconds: what a worker does while two cores are busy
 
 
 def sign_in(page: Page, url: str, email: str, password: str) -> None:
@@ -31,7 +31,7 @@ def connect(page: Page, url: str, address: str, password: str) -> None:
     begin_to_connect(page, url, address)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Connect", exact=True).click()
-    expect(page.get_by_role("heading", name=f"{address} is connected")).to_be_visible()
+    expect(page.get_by_role("heading", name=f"{address} is connected")).to_be_visible(timeout=SLOW)
 
 
 def download(page: Page) -> None:
@@ -92,6 +92,16 @@ def recipients(page: Page) -> Locator:
 
 def attempts(page: Page) -> Locator:
     return page.get_by_role("region", name="Attempts")
+
+
+def tries(page: Page) -> Locator:
+    """One for each attempt."""
+    return attempts(page).get_by_role("listitem")
+
+
+def copy_in_sent(page: Page) -> Locator:
+    """The line about the copy on the page of a sent message."""
+    return page.get_by_role("region", name="About", exact=True).locator("div").filter(has_text="Copy in Sent")
 
 
 def servers_words(place: Locator) -> Locator:

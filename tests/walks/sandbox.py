@@ -1,8 +1,9 @@
-"""The sandbox's mailboxes as another mail program sees them: without the product in between."""
+"""The sandbox as another mail program sees it: without the product in between."""
 
 from __future__ import annotations
 
 import email
+import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -14,15 +15,15 @@ from tests.servers.product import Product
 
 
 class SandboxMail:
-    """Looks only: every folder is opened by EXAMINE."""
+    """Looks only: every folder is opened by EXAMINE, and no message is submitted."""
 
     def __init__(self, product: Product) -> None:
-        self.port = int((product.state / "sandbox" / "ports").read_text().split()[0])
+        self.imap_port, self.smtp_port = map(int, (product.state / "sandbox" / "ports").read_text().split())
         self.password = product.sandbox_password
 
     @contextmanager
     def folder(self, address: str, name: str) -> Iterator[IMAPClient]:
-        with IMAPClient("127.0.0.1", self.port, ssl=False, timeout=10) as client:
+        with IMAPClient("127.0.0.1", self.imap_port, ssl=False, timeout=10) as client:
             client.login(address, self.password)
             client.select_folder(name, readonly=True)
             yield client
@@ -42,3 +43,11 @@ class SandboxMail:
                     if part.get_filename() == filename:
                         return bytes(part.get_payload(decode=True))
         raise LookupError(f"{address} has no {filename}")
+
+    def takes(self, sender: str, recipient: str) -> bool:
+        """Whether a message would be taken now: asked by RCPT, and no more."""
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as client:
+            client.login(sender, self.password)
+            client.mail(sender)
+            code, _ = client.rcpt(recipient)
+            return code == 250
