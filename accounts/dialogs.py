@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,9 +17,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.checks import checks_of
 from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
+from accounts.saving import delete_mailbox, save_mailbox
 from mailservers.models import MailServer
 from mailservers.streaming import stream_check
-from organizations import audit
 from organizations.operations import Operation
 from organizations.permissions import operation_required
 from organizations.requests import SignedInRequest
@@ -31,7 +30,7 @@ from organizations.sealing import Unopenable
 @operation_required(Operation.MANAGE_EMAIL_ACCOUNTS)
 def create(request: SignedInRequest) -> HttpResponse:
     form = MailboxForm(request.POST or None, user=request.user)
-    if request.method == "POST" and form.is_valid() and _save(request, form, "mailbox.created"):
+    if request.method == "POST" and form.is_valid() and save_mailbox(form, request.user, request):
         return _done(request, f"{form.instance.address} was added.")
     return _dialog(request, form, None)
 
@@ -40,7 +39,7 @@ def create(request: SignedInRequest) -> HttpResponse:
 def edit(request: SignedInRequest, pk: int) -> HttpResponse:
     mailbox = changeable_or_404(request, pk)
     form = MailboxForm(request.POST or None, instance=mailbox, user=request.user)
-    if request.method == "POST" and form.is_valid() and _save(request, form, "mailbox.changed"):
+    if request.method == "POST" and form.is_valid() and save_mailbox(form, request.user, request):
         return _done(request, f"{mailbox.address} was saved.")
     return _dialog(request, form, mailbox)
 
@@ -53,16 +52,7 @@ def delete(request: SignedInRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     if request.method == "GET":
         return _shown(request, "accounts/_delete.html", {"mailbox": mailbox, "losses": _losses(mailbox)})
-    with transaction.atomic():
-        audit.record(
-            "mailbox.deleted",
-            organization=request.user.organization,
-            actor=request.user,
-            target=mailbox,
-            detail={"messages": mailbox.messages.count()},
-            request=request,
-        )
-        mailbox.delete()
+    delete_mailbox(mailbox, request.user, request)
     return _done(request, f"{mailbox.address} was deleted.")
 
 
@@ -103,25 +93,6 @@ def _losses(mailbox: Mailbox) -> list[tuple[int, str]]:
         (mailbox.grants.count(), "right of somebody else"),
     ]
     return [(number, what) for number, what in counts if number]
-
-
-def _save(request: SignedInRequest, form: MailboxForm, action: str) -> bool:
-    """Save and record; False with an error on the form when another request was quicker."""
-    try:
-        with transaction.atomic():
-            mailbox = form.save()
-            audit.record(
-                action,
-                organization=request.user.organization,
-                actor=request.user,
-                target=mailbox,
-                detail={"fields": sorted(form.changed_data)},
-                request=request,
-            )
-    except IntegrityError:
-        form.add_error(None, "Somebody else saved an account at the same moment. Press the button once more.")
-        return False
-    return True
 
 
 def _dialog(request: SignedInRequest, form: MailboxForm, mailbox: Mailbox | None) -> HttpResponse:

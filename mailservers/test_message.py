@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Protocol
+
 from django.template.loader import render_to_string
 from django.utils import timezone
 
@@ -13,14 +16,14 @@ from organizations.dialing import dialer, trust
 from organizations.models import AuditEntry, User
 from organizations.requests import SignedInRequest
 from protocols.diagnosis import Diagnosis
-from protocols.endpoint import Protocol
+from protocols.endpoint import Protocol as MailProtocol
 from protocols.errors import Deferred, DestinationRefused, MailError, Refused
 from protocols.message.addresses import Address
 from protocols.message.build import OutgoingMessage, build_message
 from protocols.message.identity import new_message_id
 from protocols.smtp.session import open_session
 from protocols.stepping import Stopwatch
-from protocols.steps import StepStatus
+from protocols.steps import Observer, StepStatus
 
 TEXT = """\
 {organization} sends mail through the server "{server}" ({endpoint}), and this message came through it.
@@ -29,17 +32,45 @@ TEXT = """\
 """
 
 
+@dataclass(frozen=True, slots=True)
+class TestOutcome:
+    """What became of it. reply: the server's own words; problem: None where it took the message."""
+
+    __test__ = False  # pytest: this is none of yours
+
+    recipient: str
+    problem: Diagnosis | None
+    reply: str
+
+
+class HandOver(Protocol):
+    """Told how the last step ended: the message itself."""
+
+    def __call__(self, *, status: StepStatus, detail: str, ms: int) -> None: ...
+
+
 def send_test_message(server: MailServer, request: SignedInRequest, emit: Emit) -> None:
-    """Send it and show each step; the outcome goes to the page and to the audit log. Waits for the network."""
-    user = request.user
+    """Send it and show each step on the page. Waits for the network."""
     emit({"begin": render_to_string("mailservers/_check_begin.html")})
+
+    def handed_over(*, status: StepStatus, detail: str, ms: int) -> None:
+        show_line(emit, "Message", status, detail, ms)
+
+    outcome = try_test_message(server, request, observe=lambda step: show_step(emit, step), handed_over=handed_over)
+    context = {"recipient": outcome.recipient, "diagnosis": outcome.problem, "words": outcome.reply}
+    emit({"end": render_to_string("mailservers/_test_end.html", context), "ok": outcome.problem is None})
+
+
+def try_test_message(
+    server: MailServer, request: SignedInRequest, *, observe: Observer, handed_over: HandOver
+) -> TestOutcome:
+    """Send it to the person who asks, and write the outcome to the audit log. Waits for the network."""
+    user = request.user
     problem, words = None, ""
     try:
-        words = _send(server, user, emit)
+        words = _send(server, user, observe, handed_over)
     except MailError as exc:
         problem, words = _explained(exc, server), "" if isinstance(exc, DestinationRefused) else exc.reply
-    context = {"recipient": user.email, "diagnosis": problem, "words": words}
-    emit({"end": render_to_string("mailservers/_test_end.html", context), "ok": problem is None})
     audit.record(
         "mailserver.test_message",
         organization=server.organization,
@@ -49,6 +80,7 @@ def send_test_message(server: MailServer, request: SignedInRequest, emit: Emit) 
         detail={"recipient": user.email, "diagnosis": problem.code if problem else ""},
         request=request,
     )
+    return TestOutcome(user.email, problem, words)
 
 
 def compose(server: MailServer, user: User) -> OutgoingMessage:
@@ -65,7 +97,7 @@ def compose(server: MailServer, user: User) -> OutgoingMessage:
     )
 
 
-def _send(server: MailServer, user: User, emit: Emit) -> str:
+def _send(server: MailServer, user: User, observe: Observer, handed_over: HandOver) -> str:
     """Hand it over and return the server's words. Raises MailError, also where the recipient was refused."""
     message = compose(server, user)
     raw = build_message(message)
@@ -74,14 +106,14 @@ def _send(server: MailServer, user: User, emit: Emit) -> str:
         server.credentials(),
         dialer=dialer(),
         trust=trust(),
-        observe=lambda step: show_step(emit, step),
+        observe=observe,
     )
     with session as smtp:
         watch = Stopwatch()
         [reply] = smtp.submit(message.from_.address, [user.email], raw, before_final_dot=lambda: None)
         words = f"{reply.code} {reply.text}".strip()
         status = StepStatus.OK if reply.accepted else StepStatus.FAILED
-        show_line(emit, "Message", status, "taken" if reply.accepted else words, watch.ms)
+        handed_over(status=status, detail="taken" if reply.accepted else words, ms=watch.ms)
     if not reply.accepted:
         refusal = Deferred if reply.deferred else Refused
         raise refusal("The server did not take the message.", reply=words, code=reply.code)
@@ -91,7 +123,7 @@ def _send(server: MailServer, user: User, emit: Emit) -> str:
 def _explained(error: MailError, server: MailServer) -> Diagnosis:
     return diagnose(
         error,
-        protocol=Protocol.SMTP,
+        protocol=MailProtocol.SMTP,
         endpoint=server.endpoint(),
         provider_key=server.provider.key if server.provider else "",
         organization=server.organization,

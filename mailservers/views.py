@@ -7,17 +7,15 @@ import json
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from mailservers import recent_checks
-from mailservers.checking import CheckReport, check_outgoing
+from mailservers.checking import CheckReport
 from mailservers.forms import MailServerForm, service_values
 from mailservers.models import MailServer
+from mailservers.saving import delete_server, save_server
 from mailservers.streaming import Line, Part, stream_check, stream_lines
 from mailservers.test_message import send_test_message
-from organizations import audit, live
-from organizations.models import AuditEntry
+from mailservers.trying import check_of, note_check
 from organizations.operations import Operation
 from organizations.permissions import operation_required
 from organizations.requests import SignedInRequest
@@ -77,33 +75,12 @@ def check(request: SignedInRequest, pk: int | None = None) -> HttpResponse | Str
     form.fields["name"].required = False  # a name is needed to save, not to connect
     if not form.is_valid():
         return _dialog(request, form, status=422)
-    user, endpoint, credentials = request.user, form.endpoint(), form.credentials()
-    sender = credentials.username if credentials and "@" in credentials.username else ""
 
     def finish(reports: list[CheckReport]) -> list[Line]:
-        [report] = reports
-        now = timezone.now()
-        recent_checks.remember(user, endpoint, credentials, report=report, now=now)
-        if form.is_as_stored:
-            fresh = MailServer.objects.get(pk=server.pk)
-            fresh.note_check(report.as_json(), now)
-            live.announce(user.organization_id, "mailserver", fresh.pk)
-        _audit_check(request, server, endpoint=str(endpoint), ok=report.ok)
+        note_check(form, reports[0], request.user, request)
         return []
 
-    provider = form.cleaned_data["provider"]
-    part = Part(
-        "",
-        lambda observe: check_outgoing(
-            endpoint,
-            credentials,
-            provider=provider,
-            organization=user.organization,
-            sender=sender,
-            observe=observe,
-        ),
-    )
-    return stream_check(request, [part], finish)
+    return stream_check(request, [Part("", check_of(form, request.user))], finish)
 
 
 @require_http_methods(["GET", "POST"])
@@ -113,18 +90,8 @@ def delete(request: SignedInRequest, pk: int) -> HttpResponse:
     server = get_object_or_404(MailServer.objects.manageable_by(request.user).with_mailbox_count(), pk=pk)
     if request.method == "GET":
         return _shown(request, "mailservers/_delete.html", "Delete mail server", {"server": server})
-    name, mailboxes = server.name, server.mailbox_count
-    audit.record(
-        "mailserver.deleted",
-        organization=request.user.organization,
-        actor=request.user,
-        target=server,
-        detail={"mailboxes": mailboxes},
-        request=request,
-    )
-    server.delete()
-    live.announce(request.user.organization_id, "mailserver", pk)
-    return _done(request, f"{name} was deleted.")
+    delete_server(server, request.user, request)
+    return _done(request, f"{server.name} was deleted.")
 
 
 @require_http_methods(["GET", "POST"])
@@ -138,26 +105,13 @@ def test_message(request: SignedInRequest, pk: int) -> HttpResponse | StreamingH
 
 
 def _edit(request: SignedInRequest, server: MailServer) -> HttpResponse:
-    organization, user, is_new = request.user.organization, request.user, server.pk is None
+    organization, is_new = request.user.organization, server.pk is None
     if request.method == "GET":
         return _dialog(request, MailServerForm(instance=server, organization=organization))
     form = MailServerForm(request.POST, instance=server, organization=organization)
     if not form.is_valid():
         return _dialog(request, form, status=422)
-    changed = sorted(form.changed_data)
-    found = recent_checks.recall(user, form.endpoint(), form.credentials())
-    server = form.save()
-    if found is not None and not form.is_as_stored:
-        server.note_check(found[0], max(found[1], server.changed_at or found[1]))
-    audit.record(
-        "mailserver.created" if is_new else "mailserver.changed",
-        organization=organization,
-        actor=user,
-        target=server,
-        detail={"fields": changed},
-        request=request,
-    )
-    live.announce(organization.pk, "mailserver", server.pk)
+    server = save_server(form, request.user, request)
     return _done(request, f"{server.name} was added." if is_new else f"{server.name} was saved.")
 
 
@@ -193,15 +147,3 @@ def _done(request: SignedInRequest, sentence: str) -> HttpResponse:
     if request.htmx.current_url_abs_path != reverse("email-settings"):
         return HttpResponse(headers={"HX-Redirect": reverse("email-settings")})
     return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(news)})
-
-
-def _audit_check(request: SignedInRequest, server: MailServer, *, endpoint: str, ok: bool) -> None:
-    audit.record(
-        "mailserver.checked",
-        organization=request.user.organization,
-        actor=request.user,
-        target=server if server.pk else None,
-        outcome=AuditEntry.Outcome.DONE if ok else AuditEntry.Outcome.FAILED,
-        detail={"endpoint": endpoint},
-        request=request,
-    )

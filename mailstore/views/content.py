@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.utils.http import content_disposition_header
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
-from mailstore import inline_images
+from mailstore import downloads, inline_images
+from mailstore.downloads import attachment_file, message_file
 from mailstore.models import Attachment, Message
 from mailstore.opening import clean_html
 from mailstore.packs import RawUnavailable, read_raw
 from mailstore.rendering import FRAME_POLICY
 from organizations.models import User
 from organizations.requests import SignedInRequest
-from protocols.message.content import part_bytes, safe_filename
-
-DOWNLOAD_POLICY = "default-src 'none'; sandbox"
-
-_CONTENT_TYPE = re.compile(r"(?:application|audio|image|video)/[a-z0-9][a-z0-9.+-]{0,100}", re.ASCII)
-_ACTIVE = re.compile(r"html|xml|svg|script|flash")  # what a browser might run; it is only ever saved
+from protocols.message.content import part_bytes
 
 private = cache_control(private=True, no_store=True)
 
@@ -63,7 +56,7 @@ def inline_image(request: HttpRequest, token: str) -> HttpResponse:
     content_type = inline_images.kind_of(octets)
     if content_type is None:
         raise Http404("This part is not an image that can be shown.")
-    return HttpResponse(octets, content_type=content_type, headers=_DOWNLOAD_HEADERS)
+    return HttpResponse(octets, content_type=content_type, headers=downloads.HEADERS)
 
 
 @require_GET
@@ -73,16 +66,11 @@ def attachment(request: SignedInRequest, pk: int) -> HttpResponse:
     readable = Message.objects.live().readable_by(request.user, timezone.now())
     chosen = get_object_or_404(Attachment.objects.select_related("message"), pk=pk, message__in=readable)
     try:
-        octets = part_bytes(read_raw(chosen.message), chosen.path)
+        return attachment_file(chosen)
     except RawUnavailable as exc:
         return _unavailable(request, exc)
     except KeyError as exc:
         raise Http404("The message has no such part.") from exc
-    kind = chosen.content_type
-    harmless = _CONTENT_TYPE.fullmatch(kind) and not _ACTIVE.search(kind)
-    return _download(
-        octets, safe_filename(chosen.filename, kind), content_type=kind if harmless else "application/octet-stream"
-    )
 
 
 @require_GET
@@ -91,21 +79,12 @@ def source(request: SignedInRequest, pk: int) -> HttpResponse:
     """The message as it came, octet by octet."""
     message = _message_or_404(request.user, pk)
     try:
-        raw = read_raw(message)
+        return message_file(message)
     except RawUnavailable as exc:
         return _unavailable(request, exc)
-    return _download(raw, safe_filename(f"{message.subject[:100] or 'message'}.eml"), content_type="text/plain")
 
 
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
-_DOWNLOAD_HEADERS = {"Content-Security-Policy": DOWNLOAD_POLICY, **_NO_SNIFFING}
-
-
-def _download(octets: bytes, filename: str, *, content_type: str) -> HttpResponse:
-    """Octets to save under `filename` (RFC 6266, RFC 8187)."""
-    response = HttpResponse(octets, content_type=content_type, headers=_DOWNLOAD_HEADERS)
-    response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=filename)
-    return response
 
 
 def _message_or_404(user: User, pk: int) -> Message:
