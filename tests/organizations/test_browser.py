@@ -95,9 +95,7 @@ def test_a_menu_stays_inside_the_window(style):
     style.set_viewport_size({"width": 390, "height": 844})
     for summary in style.locator("main details[data-menu] > summary").all():
         summary.click()
-        box = style.locator("details[data-menu][open] > .items").bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390
+        expect(style.locator("details[data-menu][open] > .items")).to_be_in_viewport(ratio=1)
         style.keyboard.press("Escape")
 
 

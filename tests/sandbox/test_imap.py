@@ -303,11 +303,11 @@ def test_idle_announces_new_mail_at_once(sandbox: Running) -> None:
         client.idle()
         sandbox.send(ALICE, SUPPORT)
         start = time.monotonic()
-        announced = client.idle_check(timeout=3)
+        announced = client.idle_check(timeout=20)
         took = time.monotonic() - start
         client.idle_done()
     assert any(kind == b"EXISTS" for _, kind in announced)
-    assert took < 0.5
+    assert took < 3  # alone on the machine: 0.01
 
 
 def test_idle_announces_what_another_session_flags_and_expunges(sandbox: Running) -> None:
@@ -316,10 +316,12 @@ def test_idle_announces_what_another_session_flags_and_expunges(sandbox: Running
         watching.select_folder("Watched")
         watching.idle()
         acting.add_flags(second, ["\\Flagged"])
-        flagged = watching.idle_check(timeout=3)
+        flagged = watching.idle_check(timeout=20)
         acting.delete_messages([first])
         acting.expunge()
-        gone = watching.idle_check(timeout=3) + watching.idle_check(timeout=0.2)
+        gone = watching.idle_check(timeout=20)
+        if (1, b"EXPUNGE") not in gone:  # the flag \Deleted came by itself
+            gone = watching.idle_check(timeout=20)
         watching.idle_done()
         assert (2, b"FETCH") in [answer[:2] for answer in flagged]
         assert (1, b"EXPUNGE") in gone
@@ -344,7 +346,7 @@ def test_a_deleted_folder_ends_the_sessions_that_have_it_open(sandbox: Running) 
         watching.select_folder("Doomed")
         watching.idle()
         acting.delete_folder("Doomed")
-        [farewell] = watching.idle_check(timeout=3)
+        [farewell] = watching.idle_check(timeout=20)
         assert b" ".join(farewell) == b"BYE The selected folder was deleted."
         watching.shutdown()
 

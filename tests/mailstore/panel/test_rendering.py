@@ -195,12 +195,12 @@ def test_long_threads_and_large_tables_are_not_absurdly_deep():
 
 @pytest.mark.proves("T9")
 def test_large_mails_are_prepared_in_time():
-    started = time.perf_counter()
+    started = time.process_time()
     for html in (*DEEP, "<" * 200_000, "<p style='" + "a:url(" * 30_000 + "'>", "<table><tr>" * 5_000):
         likely_height(clean(html, no_image).html)
     with_links("http://" + ")" * 200_000)
     with_links("http://a" * 50_000)
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 # --- Plain text ---------------------------------------------------------------------------------------------------

@@ -97,13 +97,13 @@ def test_a_refusal_takes_no_longer_for_an_open_port_than_for_a_closed_one() -> N
     with listener() as (open_port, _), listener() as (closed_port, closing):
         closing.close()
         dialer = Dialer(DialPolicy(ports=frozenset({open_port, closed_port})))
-        times = []
-        for port in (open_port, closed_port):
+        best = dict.fromkeys((open_port, closed_port), 1.0)
+        for port in list(best) * 10:  # the best of ten, since other work on the machine only adds
             began = monotonic()
             with pytest.raises(DestinationRefused):
                 dialer.connect("127.0.0.1", port, timeout=1)
-            times.append(monotonic() - began)
-    assert abs(times[0] - times[1]) < 0.05
+            best[port] = min(best[port], monotonic() - began)
+    assert abs(best[open_port] - best[closed_port]) < 0.01
 
 
 @pytest.mark.proves("J2", "T1")
@@ -157,7 +157,7 @@ def test_a_dead_first_address_gives_way_to_the_next_one_in_time() -> None:
         began = monotonic()
         with Dialer(policy, resolve=lambda name, port: addresses).connect("dual.example.org", port, timeout=30) as sock:
             assert sock.family is socket.AF_INET
-        assert monotonic() - began < 5
+        assert monotonic() - began < 15
 
 
 def test_an_unknown_name_says_so_at_the_dns_step() -> None:
