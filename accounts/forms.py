@@ -13,6 +13,7 @@ from accounts.models import Mailbox
 from mailservers.fields import HostField, OneLineField, PasswordField
 from mailservers.forms import SECURITIES
 from organizations.models import User
+from organizations.plain_words import PlainWords
 from protocols.endpoint import Endpoint, Security
 from providers import lookup
 from providers.models import Provider, SecurityChoice, Status
@@ -63,7 +64,7 @@ class ClearTextField(forms.BooleanField):
         )
 
 
-class AddressForm(forms.Form):
+class AddressForm(PlainWords, forms.Form):
     """The wizard's first question."""
 
     address = forms.CharField(
@@ -93,7 +94,7 @@ class AddressForm(forms.Form):
         return address
 
 
-class PasswordForm(forms.Form):
+class PasswordForm(PlainWords, forms.Form):
     """The second question, for a provider that was recognised or chosen."""
 
     display_name = OneLineField(
@@ -109,7 +110,7 @@ class PasswordForm(forms.Form):
     password = PasswordField(error_messages={"required": "Type the password of the mailbox."})
 
 
-class ProviderChoiceForm(forms.Form):
+class ProviderChoiceForm(PlainWords, forms.Form):
     """When the domain is unknown: the person says who provides the mailbox, and the choice is learned (spec C5)."""
 
     provider = forms.ModelChoiceField(
@@ -138,7 +139,7 @@ class ProviderChoiceForm(forms.Form):
         ]
 
 
-class ServersForm(forms.Form):
+class ServersForm(PlainWords, forms.Form):
     """Servers typed by hand, prefilled with the best guess."""
 
     imap_host = HostField(label="IMAP host", required=False, example="imap.example.com")

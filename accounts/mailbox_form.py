@@ -14,6 +14,7 @@ from mailservers.models import MailServer
 from mailservers.passwords import meant_password
 from organizations.models import User
 from organizations.operations import Operation
+from organizations.plain_words import PlainWords
 from organizations.sealing import Unopenable
 from protocols.credentials import Secret
 from protocols.endpoint import Protocol
@@ -22,7 +23,7 @@ from providers.models import SecurityChoice
 NO_SERVER_ROW = {True: "The provider's own server", False: "None: it cannot send"}
 
 
-class MailboxForm(forms.ModelForm):  # type: ignore[type-arg]
+class MailboxForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     """On edit address and owner are fixed, so that stored mail stays with whom it belongs to, and a blank password
     keeps the stored one.
 

@@ -10,6 +10,7 @@ from django import forms
 from django.db import transaction
 
 from accounts.models import Mailbox
+from organizations.plain_words import PlainWords
 
 # Left out unless ticked: unwanted mail, and views that show the mail of other folders again.
 LEFT_OUT = frozenset({"junk", "trash", "all", "flagged", "important"})
@@ -33,7 +34,7 @@ class Branch:
     problem: str
 
 
-class ReceiveForm(forms.ModelForm):  # type: ignore[type-arg]
+class ReceiveForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     """With *all folders*, new ones are followed by themselves; with *selected folders* they wait for a tick."""
 
     all_folders = forms.TypedChoiceField(

@@ -20,6 +20,7 @@ from delivery.addressing import MAX_RECIPIENTS, read_addresses
 from delivery.log import Filters
 from delivery.states import State
 from organizations.models import User
+from organizations.plain_words import PlainWords
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from protocols.message.content import ContentPart
@@ -69,7 +70,7 @@ class MailboxChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
         return f"{obj.display_name} <{obj.address}>"
 
 
-class ComposeForm(forms.Form):
+class ComposeForm(PlainWords, forms.Form):
     """One mail, written by a person. `submission_key` makes one submission of it, however often it is sent."""
 
     submission_key = forms.CharField(widget=forms.HiddenInput, max_length=64)
@@ -164,7 +165,7 @@ class DayField(forms.DateField):
     default_validators = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2200, 1, 1))]
 
 
-class LogFilterForm(forms.Form):
+class LogFilterForm(PlainWords, forms.Form):
     """The filters above the log. What does not validate filters nothing, and says why."""
 
     q = forms.CharField(

@@ -15,6 +15,7 @@ from mailservers.fixes import usual_security
 from mailservers.models import MailServer
 from mailservers.passwords import meant_password
 from organizations.models import Organization
+from organizations.plain_words import PlainWords
 from organizations.sealing import Unopenable
 from protocols.credentials import Credentials, Secret
 from protocols.endpoint import Endpoint, Security
@@ -40,7 +41,7 @@ class ServiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
         ]
 
 
-class MailServerForm(forms.ModelForm):  # type: ignore[type-arg]
+class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     """Add or edit a server. A blank password keeps the stored one, but only for the server it was typed for."""
 
     provider = ServiceField(Provider.objects.none(), label="Service", required=False)

@@ -11,12 +11,13 @@ from django.core.exceptions import ValidationError
 
 from organizations import timezones
 from organizations.models import User
+from organizations.plain_words import PlainWords
 from organizations.setup import FirstAdministrator
 
 RULE_FOR_PASSWORDS = "At least 10 characters; not one of the well-known ones."
 
 
-class SignInForm(allauth_forms.LoginForm):  # type: ignore[misc]
+class SignInForm(PlainWords, allauth_forms.LoginForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         login, password = self.fields["login"], self.fields["password"]
@@ -27,7 +28,7 @@ class SignInForm(allauth_forms.LoginForm):  # type: ignore[misc]
             field.widget.attrs.pop("placeholder", None)
 
 
-class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc]
+class ChangePasswordForm(PlainWords, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         labels = {"oldpassword": "Current password", "password1": "New password", "password2": "New password, again"}
@@ -38,7 +39,7 @@ class ChangePasswordForm(allauth_forms.ChangePasswordForm):  # type: ignore[misc
         self.fields["password1"].help_text = RULE_FOR_PASSWORDS
 
 
-class SetupForm(forms.Form):
+class SetupForm(PlainWords, forms.Form):
     """The first administrator and the name of the organization."""
 
     organization_name = forms.CharField(
@@ -78,7 +79,7 @@ class SetupForm(forms.Form):
         return FirstAdministrator(**self.cleaned_data)
 
 
-class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
+class ProfileForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     time_zone = forms.ChoiceField(
         label="Time zone", choices=timezones.choices, help_text="Every time you see is shown in it."
     )

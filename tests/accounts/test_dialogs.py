@@ -125,8 +125,8 @@ def test_an_account_without_an_imap_host_only_sends(create):
         ({"imap_port": "9" * 40}, "1 to 65535"),
         ({"password": ""}, "Type the password with which this account reads its mail."),
         ({"imap_security": "none"}, "Without TLS"),
-        ({"owner": "99999"}, "Select a valid choice"),
-        ({"owner": "' OR 1=1"}, "Select a valid choice"),
+        ({"owner": "99999"}, "“Owner” does not offer that"),
+        ({"owner": "' OR 1=1"}, "“Owner” does not offer that"),
     ],
 )
 def test_wrong_values_are_told_and_the_others_kept(create, changes, sentence):

@@ -77,7 +77,7 @@ def test_axe_finds_nothing_on_our_pages(page, live_server, signed_in, context, a
 def test_axe_finds_nothing_on_the_welcome_page(page, live_server, db, assert_accessible):
     page.goto(f"{live_server.url}/setup/{make_setup_link(datetime.now(UTC))}")
     page.get_by_role("button", name="Start").click()
-    expect(page.get_by_text("This field is required").first).to_be_visible()
+    expect(page.get_by_text("is empty. Fill it in.").first).to_be_visible()
     assert_accessible(page)
 
 

@@ -24,7 +24,11 @@ def test_saving_without_a_change_records_nothing(client_of, alice):
 
 @pytest.mark.parametrize(
     ("field", "value", "words"),
-    [("name", " ", "This field is required"), ("name", "x" * 151, "150"), ("time_zone", "Mars/Olympus", "not one of")],
+    [
+        ("name", " ", "“Name” is empty"),
+        ("name", "x" * 151, "150"),
+        ("time_zone", "Mars/Olympus", "does not offer that"),
+    ],
 )
 def test_wrong_input_is_explained_and_the_stored_name_stands_in_the_side_bar(client_of, alice, field, value, words):
     values = {"name": "Changed", "time_zone": "UTC", field: value}

@@ -121,8 +121,8 @@ def test_the_page_signs_the_new_administrator_in(client, db):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("organization_name", "", "This field is required"),
-        ("email", "ada at example", "valid email address"),
+        ("organization_name", "", "“Organization” is empty. Fill it in."),
+        ("email", "ada at example", "wants an email address such as anna@example.com"),
         ("password", "short", "at least 10 characters"),
         ("password", "ada@example.org", "too similar"),
     ],
