@@ -16,6 +16,7 @@ from organizations.models import User
 from organizations.plain_words import PlainWords
 from protocols.endpoint import Endpoint, Security
 from providers import lookup
+from providers.fields import PortField, grouped_choices
 from providers.models import Provider, SecurityChoice, Status
 
 CLEAR_TEXT = (
@@ -39,18 +40,6 @@ def refuse_clear_text(form: forms.BaseForm, data: dict[str, Any], *sides: str) -
     in_the_clear = any(data.get(f"{side}_host") and data.get(f"{side}_security") == Security.NONE for side in sides)
     if in_the_clear and not data.get("accepts_clear_text"):
         form.add_error("accepts_clear_text", CLEAR_TEXT)
-
-
-class PortField(forms.IntegerField):
-    """A TCP port, with the words for a wrong one."""
-
-    def __init__(self, *, usual: int, **kwargs: Any) -> None:
-        super().__init__(**{"label": "Port", "initial": usual, "min_value": 1, "max_value": 65535, **kwargs})
-        words = f"Type a whole number from 1 to 65535; {usual} is usual."
-        self.error_messages |= dict.fromkeys(("required", "invalid", "min_value", "max_value"), words)
-
-    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        return {**super().widget_attrs(widget), "inputmode": "numeric", "autocomplete": "off"}
 
 
 class ClearTextField(forms.BooleanField):
@@ -130,13 +119,7 @@ class ProviderChoiceForm(PlainWords, forms.Form):
         field.queryset = Provider.objects.visible_to(user.organization).filter(
             ~Q(imap_host="") | Q(status=Status.NOT_POSSIBLE)
         )
-        rows = field.queryset.values_list("pk", "name", "often_used")
-        groups = [(often, [(pk, name) for pk, name, used in rows if used is often]) for often in (True, False)]
-        names = {True: "Often used", False: "All others"}
-        field.choices = [
-            ("", field.empty_label or ""),
-            *((names[often], choices) for often, choices in groups if choices),
-        ]
+        field.choices = grouped_choices(field.queryset, str(field.empty_label))
 
 
 class ServersForm(PlainWords, forms.Form):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 
-from accounts.forms import USUAL_SECURITY, ClearTextField, PortField, checked_address, refuse_clear_text
+from accounts.forms import USUAL_SECURITY, ClearTextField, checked_address, refuse_clear_text
 from accounts.models import Mailbox
 from mailservers.fields import HostField, OneLineField, PasswordField
 from mailservers.forms import SECURITIES
@@ -18,8 +18,11 @@ from organizations.plain_words import PlainWords
 from organizations.sealing import Unopenable
 from protocols.credentials import Secret
 from protocols.endpoint import Protocol
+from providers.fields import PortField
 from providers.models import SecurityChoice
+from providers.typed_servers import may_type_servers
 
+SERVERS = ("imap_host", "imap_port", "imap_security", "smtp_host", "smtp_port", "smtp_security")
 NO_SERVER_ROW = {True: "The provider's own server", False: "None: it cannot send"}
 
 
@@ -89,6 +92,15 @@ class MailboxForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
                 self.fields["password"].help_text = "Leave blank to keep the stored one."
         else:
             del self.fields["sends"]
+        if not may_type_servers(user):
+            self._keep_the_servers()
+
+    def _keep_the_servers(self) -> None:
+        """The organization leaves servers to its administrators (spec B3): shown, and kept whatever is posted."""
+        for name in set(SERVERS) & set(self.fields):
+            self.fields[name].disabled = True
+        for name in {"imap_host", "smtp_host"} & set(self.fields):
+            self.fields[name].help_text = "Only administrators change servers here."
 
     def _offer_only_what_is_allowed(self) -> None:
         if not self.instance.smtp_host:

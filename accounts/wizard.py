@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,9 +16,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.connecting import guessed_servers
 from accounts.forms import AddressForm, PasswordForm, ProviderChoiceForm, ServersForm
+from organizations.operations import Operation
 from organizations.requests import SignedInRequest
 from providers import lookup
 from providers.models import LoginRule, Provider
+from providers.typed_servers import may_type_servers
 
 
 @require_http_methods(["GET", "POST"])
@@ -29,10 +32,14 @@ def address(request: SignedInRequest) -> HttpResponse:
     typed = known_address(request)
     if isinstance(typed, HttpResponse):
         return typed
-    found = lookup.recognise(typed, request.user.organization)
+    found = lookup.look_up(typed, request.user.organization)
     if found is None:
         return show_step(request, "provider", {"address": typed, "form": ProviderChoiceForm(user=request.user)})
-    return ask_password(request, typed, found)
+    if found.is_hidden:
+        may_show = request.user.may(Operation.MANAGE_EMAIL_PROVIDERS)
+        context = {"address": typed, "provider": found.provider, "manages_providers": may_show}
+        return show_step(request, "withheld", context)
+    return ask_password(request, typed, found.provider)
 
 
 @require_http_methods(["GET", "POST"])
@@ -54,6 +61,7 @@ def servers(request: SignedInRequest) -> HttpResponse:
     typed = known_address(request)
     if isinstance(typed, HttpResponse):
         return typed
+    refuse_typed_servers(request)
     chosen = ProviderChoiceForm(request.POST, user=request.user)
     guess = guessed_servers(typed, chosen.cleaned_data["provider"] if chosen.is_valid() else None)
     form = PasswordForm(initial={"display_name": display_name_for(request, typed)})
@@ -68,6 +76,15 @@ def known_address(request: SignedInRequest) -> str | HttpResponse:
     if not form.is_valid():
         return show_step(request, "address", {"form": form}, status=422)
     return str(form.cleaned_data["address"])
+
+
+def refuse_typed_servers(request: SignedInRequest) -> None:
+    """Raise PermissionDenied where the organization leaves that to its administrators (spec B3)."""
+    if not may_type_servers(request.user):
+        raise PermissionDenied(
+            "Your organization lets only administrators type mail servers by hand. Choose one of the known providers, "
+            "or ask an administrator to add yours."
+        )
 
 
 def ask_password(
@@ -109,6 +126,7 @@ def display_name_for(request: SignedInRequest, address: str) -> str:
 def show_step(request: SignedInRequest, name: str, context: dict[str, object], status: int = 200) -> HttpResponse:
     """One step as a fragment, or within the whole page. A reload asks for the address again, already filled in."""
     template = f"accounts/_{name}.html"
+    context = {**context, "may_type_servers": may_type_servers(request.user)}
     context["domain"] = str(context.get("address", "")).rpartition("@")[2]
     if not request.htmx:
         return render(request, "accounts/wizard.html", {**context, "step_template": template}, status=status)

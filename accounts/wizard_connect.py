@@ -16,7 +16,7 @@ from accounts.connecting import Servers, Wish, connect, servers_of
 from accounts.forms import PasswordForm, ProviderChoiceForm, ServersForm
 from accounts.models import Mailbox
 from accounts.rights import Right, mailbox_or_404
-from accounts.wizard import ask_password, ask_servers, known_address, show_step
+from accounts.wizard import ask_password, ask_servers, known_address, refuse_typed_servers, show_step
 from mailservers.checking import CheckReport
 from mailservers.passwords import meant_password
 from mailservers.streaming import Line, Part, stream_check
@@ -58,6 +58,7 @@ def _chosen_provider(request: SignedInRequest, address: str) -> Wish | HttpRespo
 
 
 def _typed_servers(request: SignedInRequest, address: str) -> Wish | HttpResponse:
+    refuse_typed_servers(request)
     servers_form, form = ServersForm(request.POST), PasswordForm(request.POST)
     if not (servers_form.is_valid() & form.is_valid()):
         return ask_servers(request, address, servers_form, form)

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import Mailbox, State
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State as Sending
+from emailsettings.options import allowed_options
 from mailservers.models import MailServer
 from mailstore import schedule
 from mailstore.schedule import Progress
@@ -117,8 +118,9 @@ def email_settings(request: SignedInRequest) -> HttpResponse:
     context = {
         **_accounts(request, cards),
         "overview": _overview(user, cards, now),
+        "has_options": bool(allowed_options(user)),
         "manages_servers": user.may(Operation.MANAGE_MAIL_SERVERS),
-        "servers": MailServer.objects.manageable_by(user).with_mailbox_count(),
+        "servers": MailServer.objects.manageable_by(user).with_mailbox_count().select_related("provider"),
     }
     return render(request, "emailsettings/email_settings.html", context)
 

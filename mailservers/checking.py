@@ -58,13 +58,16 @@ def check_outgoing(
 
 def check_incoming(
     endpoint: Endpoint,
-    credentials: Credentials,
+    credentials: Credentials | None,
     *,
     provider: Provider | None = None,
     organization: Organization | None = None,
     observe: Observer = ignore,
 ) -> CheckReport:
-    """Try an IMAP server: reach, protection, login, the list of folders, opening INBOX for reading."""
+    """Try an IMAP server: reach, protection, login, the list of folders, opening INBOX for reading.
+
+    Without credentials only reach, protection and greeting.
+    """
     result = check_imap(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe)
     return _report(result, Protocol.IMAP, endpoint, credentials, provider, organization)
 

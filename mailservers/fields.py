@@ -1,4 +1,4 @@
-"""Form fields for what goes onto the wire: host names, user names and passwords in one line."""
+"""The form field for a password; those for hosts, ports and names are the catalog's."""
 
 from __future__ import annotations
 
@@ -6,41 +6,9 @@ from typing import Any
 
 from django import forms
 
-from protocols.errors import DestinationRefused
-from protocols.network import dns_name
+from providers.fields import HostField, OneLineField
 
-
-class HostField(forms.CharField):
-    """The name or address of a server, cleaned to its ASCII form (RFC 5891)."""
-
-    def __init__(self, *, example: str = "smtp.example.com", **kwargs: Any) -> None:
-        self.example = example
-        super().__init__(**{"max_length": 253, **kwargs})
-
-    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        plain_words = {"autocapitalize": "none", "autocomplete": "off", "spellcheck": "false"}
-        return {**super().widget_attrs(widget), **plain_words}
-
-    def clean(self, value: Any) -> str:
-        host = str(super().clean(value))
-        if "://" in host or "/" in host:
-            raise forms.ValidationError(f"Type only the host name, such as {self.example}, without slashes.")
-        if "@" in host:
-            raise forms.ValidationError(f"This is an email address; the host looks like {self.example}.")
-        try:
-            return dns_name(host) if host else ""
-        except DestinationRefused as exc:
-            raise forms.ValidationError(str(exc)) from exc
-
-
-class OneLineField(forms.CharField):
-    """A user name, a password or a display name: commands and header fields end at a line break."""
-
-    def clean(self, value: Any) -> str:
-        text = str(super().clean(value))
-        if any(character in text for character in "\r\n"):
-            raise forms.ValidationError(f"A line break cannot be part of the {str(self.label or 'value').lower()}.")
-        return text
+__all__ = ["HostField", "OneLineField", "PasswordField"]
 
 
 class PasswordField(OneLineField):

@@ -19,6 +19,7 @@ from organizations.plain_words import PlainWords
 from organizations.sealing import Unopenable
 from protocols.credentials import Credentials, Secret
 from protocols.endpoint import Endpoint, Security
+from providers.fields import grouped_choices
 from providers.models import Provider, SecurityChoice, Status
 
 USUAL_PORTS = (25, 465, 587)
@@ -33,12 +34,7 @@ class ServiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
     def offer(self, organization: Organization, chosen: int | None) -> None:
         visible = Provider.objects.visible_to(organization).filter(~Q(smtp_host="") | Q(status=Status.NOT_POSSIBLE))
         self.queryset = visible | Provider.objects.filter(pk=chosen or 0)
-        rows = list(self.queryset.values_list("pk", "name", "often_used").order_by("name"))
-        self.choices = [
-            ("", "Other server"),
-            ("Often used", [(pk, name) for pk, name, often in rows if often]),
-            ("All others", [(pk, name) for pk, name, often in rows if not often]),
-        ]
+        self.choices = grouped_choices(self.queryset, "Other server")
 
 
 class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]

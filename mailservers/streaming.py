@@ -84,7 +84,7 @@ def stream_check(
     """
 
     def work(emit: Emit) -> None:
-        reports = [_run(part, emit) for part in parts]
+        reports = [run_part(part, emit) for part in parts]
         for line in finish(reports) if finish else ():
             emit(line)
 
@@ -119,7 +119,8 @@ def show_line(emit: Emit, label: str, status: StepStatus, detail: str, ms: int) 
     emit({"step": render_to_string("mailservers/_check_step.html", context)})
 
 
-def _run(part: Part, emit: Emit) -> CheckReport:
+def run_part(part: Part, emit: Emit) -> CheckReport:
+    """Run one part and show its steps and its verdict."""
     emit({"begin": render_to_string("mailservers/_check_begin.html", {"label": part.label})})
     report = part.check(lambda step: show_step(emit, step))
     context = {"report": report, "diagnosis": report.diagnosis, "fix": fix_of(report.diagnosis, part.fills)}

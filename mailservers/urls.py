@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailservers import views
+from mailservers import provider_check, views
 
 app_name = "mailservers"
 urlpatterns = [
@@ -16,4 +16,5 @@ urlpatterns = [
     path("mail-servers/<int:pk>/check", views.check, name="check"),
     path("mail-servers/<int:pk>/delete", views.delete, name="delete"),
     path("mail-servers/<int:pk>/test-message", views.test_message, name="test-message"),
+    path("providers/<int:pk>/test", provider_check.provider_check, name="provider-check"),
 ]

@@ -27,7 +27,7 @@ managed = operation_required(Operation.MANAGE_MAIL_SERVERS)
 @managed
 def section(request: SignedInRequest) -> HttpResponse:
     """The cards alone, after a dialog changed one."""
-    servers = MailServer.objects.manageable_by(request.user).with_mailbox_count()
+    servers = MailServer.objects.manageable_by(request.user).with_mailbox_count().select_related("provider")
     return render(request, "mailservers/_section.html", {"servers": servers})
 
 

@@ -39,19 +39,25 @@ class CheckResult:
 
 def check_imap(
     endpoint: Endpoint,
-    credentials: Credentials,
+    credentials: Credentials | None,
     *,
     dialer: Dialer,
     trust: TlsTrust = SYSTEM_TRUST,
     observe: Observer = ignore,
 ) -> CheckResult:
-    """Log in, list the folders, open INBOX for reading. `observe` hears of each step as it ends."""
-    notes = _Notes(endpoint, credentials, observe, (StepName.LOGIN, StepName.FOLDERS, StepName.INBOX))
+    """Log in, list the folders, open INBOX for reading. `observe` hears of each step as it ends.
+
+    Without credentials the line, its protection and the greeting are tried, and no more.
+    """
+    behind_the_login = (StepName.LOGIN, StepName.FOLDERS, StepName.INBOX) if credentials is not None else ()
+    notes = _Notes(endpoint, credentials, observe, behind_the_login)
 
     def attempt() -> None:
         with imap.open_session(
             endpoint, credentials, dialer=dialer, observe=notes, trust=trust, transcript=notes.transcript
         ) as session:
+            if credentials is None:
+                return
             with watched(StepName.FOLDERS, notes) as step:
                 step.detail = _counted(len(session.folders()), "folder")
             with watched(StepName.INBOX, notes) as step:

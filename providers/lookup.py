@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import idna
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.http import HttpRequest
 from email_validator import EmailNotValidError, validate_email
 
@@ -17,7 +18,7 @@ from organizations.models import Organization, User
 from organizations.operations import Operation
 from protocols.endpoint import Endpoint
 from providers.catalog import a_label
-from providers.models import LoginRule, Provider, ProviderDomain
+from providers.models import HiddenProvider, LoginRule, Provider, ProviderDomain
 
 LONGEST_NAME = 120  # characters of a provider's name
 LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
@@ -67,24 +68,50 @@ def domain_of(address: str) -> str:
         return ""
 
 
-def recognise(address: str, organization: Organization) -> Provider | None:
-    """The provider that serves the address, as far as the organization's domains and the shared catalog know.
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """Who serves an address, and how that is known.
+
+    provider:  as the organization sees it: its own entry where it has overridden the built-in one.
+    row:       the domain that says so.
+    is_hidden: the organization does not offer this provider to its people.
+    """
+
+    provider: Provider
+    row: ProviderDomain
+    is_hidden: bool
+
+
+def look_up(address: str, organization: Organization) -> Recognition | None:
+    """Tell who serves the address, as far as the organization's domains and the shared catalog know.
 
     A domain counts exactly; names below it only where its row says so. The organization's own row wins over the
-    shared one, and a longer name over a shorter one. One query.
+    shared one, and a longer name over a shorter one. One query, and one more where an own entry overrides.
     """
     domain = domain_of(address)
     if not domain:
         return None
-    parents = _at_or_above(domain)[1:]
+    own_entry = Provider.objects.filter(organization=organization, key=OuterRef("provider__key"))
     rows = (
         ProviderDomain.objects.filter(Q(organization=organization) | Q(organization=None))
-        .filter(Q(domain=domain) | Q(domain__in=parents, covers_subdomains=True))
+        .filter(Q(domain=domain) | Q(domain__in=_at_or_above(domain)[1:], covers_subdomains=True))
         .filter(provider__is_hidden=False)
-        .select_related("provider")
+        .annotate(own_entry=Subquery(own_entry.values("pk")[:1]))
+        .annotate(is_hidden=Exists(HiddenProvider.hiding(organization, "provider__key")))
+        .select_related("provider", "taught_by")
     )
     best = max(rows, key=lambda row: (row.organization_id is not None, len(row.domain)), default=None)
-    return best.provider if best else None
+    if best is None:
+        return None
+    overridden = best.own_entry not in (None, best.provider_id)
+    provider = Provider.objects.get(pk=best.own_entry) if overridden else best.provider
+    return Recognition(provider, best, best.is_hidden)
+
+
+def recognise(address: str, organization: Organization) -> Provider | None:
+    """The provider that serves the address and is offered to the organization's people; see `look_up`."""
+    found = look_up(address, organization)
+    return found.provider if found is not None and not found.is_hidden else None
 
 
 def _at_or_above(domain: str) -> list[str]:
@@ -96,9 +123,10 @@ def _at_or_above(domain: str) -> list[str]:
 def provider_at(host: str, organization: Organization | None = None) -> Provider | None:
     """The catalog's provider whose IMAP or SMTP host this is, for servers that a person typed."""
     name = host.strip().lower().removesuffix(".")
-    known = Provider.objects.filter(Q(imap_host=name) | Q(smtp_host=name), is_hidden=False)
-    known = known.filter(Q(organization=None) | Q(organization=organization) if organization else Q(organization=None))
-    return known.order_by("-often_used", "pk").first() if name else None
+    shared = Provider.objects.filter(organization=None, is_hidden=False)
+    known = Provider.objects.in_catalog_of(organization) if organization else shared
+    at_host = known.filter(Q(imap_host=name) | Q(smtp_host=name))
+    return at_host.order_by("-often_used", "pk").first() if name else None
 
 
 def password_hosts(address: str, provider: Provider, organization: Organization) -> list[str]:
@@ -118,10 +146,10 @@ def learn(address: str, provider: Provider, user: User, now: datetime, request: 
 
     Call it after a connection worked. Anybody may teach what nobody knows yet. What the catalog says, or an earlier
     lesson, is overruled only by somebody with *manage email providers*: colleagues' passwords follow it. What was set
-    without a lesson is never overruled from here.
+    without a lesson is never overruled from here. A provider that the organization hides is known all the same.
     """
     domain, organization = domain_of(address), user.organization
-    known = recognise(address, organization)
+    known = _known(address, organization)
     if not domain or known == provider or (known is not None and not _may_overrule(user)):
         return False
     lesson = ProviderDomain.objects.filter(organization=organization, domain=domain).first()
@@ -129,15 +157,15 @@ def learn(address: str, provider: Provider, user: User, now: datetime, request: 
         try:
             with transaction.atomic():
                 lesson = ProviderDomain.objects.create(
-                    organization=organization, domain=domain, provider=provider, learned_at=now
+                    organization=organization, domain=domain, provider=provider, learned_at=now, taught_by=user
                 )
         except IntegrityError:  # somebody else taught it in this moment
             return False
     elif lesson.learned_at is None or not _may_overrule(user):
         return False
     else:
-        lesson.provider, lesson.learned_at = provider, now
-        lesson.save(update_fields=["provider", "learned_at"])
+        lesson.provider, lesson.learned_at, lesson.taught_by = provider, now, user
+        lesson.save(update_fields=["provider", "learned_at", "taught_by"])
     _record(lesson, user, request, before=known)
     return True
 
@@ -162,17 +190,19 @@ def learn_servers(
     if not domain or not (incoming or outgoing):
         return None
     key, values = _learned_key(domain), _typed_values(address, incoming, outgoing, imap_username, smtp_username)
-    known = recognise(address, organization)
+    known = _known(address, organization)
     lessons = ProviderDomain.objects.filter(organization=organization, domain=domain)
     try:
         with transaction.atomic():
             if known is None and not lessons.exists():
                 # Fails where such a provider exists: it was hidden or its domain taken away, which stays so.
                 provider = Provider.objects.create(organization=organization, key=key, **values)
-                lesson = lessons.create(organization=organization, domain=domain, provider=provider, learned_at=now)
+                lesson = lessons.create(
+                    organization=organization, domain=domain, provider=provider, learned_at=now, taught_by=user
+                )
             elif _may_overrule(user) and lessons.exclude(learned_at=None).exists():
                 provider, _ = Provider.objects.update_or_create(organization=organization, key=key, defaults=values)
-                lessons.update(provider=provider, learned_at=now)
+                lessons.update(provider=provider, learned_at=now, taught_by=user)
                 lesson = lessons.get()
             else:
                 return None
@@ -180,6 +210,11 @@ def learn_servers(
         return None
     _record(lesson, user, request, before=known)
     return provider
+
+
+def _known(address: str, organization: Organization) -> Provider | None:
+    found = look_up(address, organization)
+    return found.provider if found else None
 
 
 def _may_overrule(user: User) -> bool:

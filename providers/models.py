@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
 
-from organizations.models import Organization
+from organizations.models import Organization, User
 from protocols.endpoint import Endpoint, Security
 
 SANDBOX_KEY = "sandbox"  # comes and goes with the sandbox, not with the catalog's files (see providers/sandbox.py)
+
+
+class Kind(models.TextChoices):
+    """The interface by which mail is reached (spec C8)."""
+
+    IMAP_SMTP = "imap_smtp", "IMAP/SMTP"
 
 
 class SecurityChoice(models.TextChoices):
@@ -40,17 +47,27 @@ class Status(models.TextChoices):
 
 
 class ProviderQuerySet(models.QuerySet["Provider"]):
+    def in_catalog_of(self, organization: Organization) -> Self:
+        """What counts there: its own entries, and the built-in ones that it has not overridden; hidden ones too."""
+        own = Provider.objects.filter(organization=organization, key=OuterRef("key"))
+        return self.filter(Q(organization=organization) | Q(~Exists(own), organization=None), is_hidden=False)
+
     def visible_to(self, organization: Organization) -> Self:
-        """The shared catalog and the organization's own entries, without what is hidden."""
-        return self.filter(Q(organization=None) | Q(organization=organization), is_hidden=False)
+        """What people of the organization are offered: its catalog without what it hides."""
+        return self.in_catalog_of(organization).filter(~Exists(HiddenProvider.hiding(organization, "key")))
 
 
 class Provider(models.Model):
-    """A provider's servers and habits. Without an organization it is built in and shared by all."""
+    """A provider's servers and habits. Without an organization it is built in and shared by all.
+
+    An organization's own entry with the key of a built-in one overrides it there.
+    """
 
     organization = models.ForeignKey(Organization, models.CASCADE, null=True, blank=True, related_name="providers")
     key = models.SlugField(max_length=80, help_text="Stable name in the catalog files.")
     name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.IMAP_SMTP)
+    logo_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the logo; empty: initials.")
     imap_host = models.CharField(max_length=253, blank=True, help_text="Empty: offers no IMAP.")
     imap_port = models.PositiveIntegerField(default=993)
     imap_security = models.CharField(max_length=8, choices=SecurityChoice, default=SecurityChoice.TLS)
@@ -67,7 +84,7 @@ class Provider(models.Model):
     files_sent_mail = models.BooleanField(default=False, help_text="The provider itself files a copy in Sent.")
     limits = models.JSONField(default=dict, blank=True, help_text="connections, per_minute, per_day, message_size")
     often_used = models.BooleanField(default=False, help_text="Comes first where a service is chosen.")
-    is_hidden = models.BooleanField(default=False)
+    is_hidden = models.BooleanField(default=False, help_text="Left the catalog files; mailboxes may still name it.")
 
     objects = ProviderQuerySet.as_manager()
 
@@ -95,6 +112,15 @@ class Provider(models.Model):
     def asks_for_app_password(self) -> bool:
         return self.authentication == Authentication.APP_PASSWORD
 
+    @property
+    def is_built_in(self) -> bool:
+        return self.organization_id is None
+
+    @property
+    def logo_url(self) -> str:
+        """The address of the logo, another one for every image; "" where initials stand for it."""
+        return f"{reverse('providers:logo', args=[self.pk])}?v={self.logo_digest[:16]}" if self.logo_digest else ""
+
     def obstacle(self) -> str:
         """Why no mailbox of this provider can be connected; said before a password is asked (spec C6). Else ""."""
         if self.status == Status.NOT_POSSIBLE or self.authentication == Authentication.OAUTH:
@@ -117,8 +143,41 @@ class Provider(models.Model):
         return address.rpartition("@")[0] if rule == LoginRule.LOCAL_PART else address
 
 
+class ProviderLogo(models.Model):
+    """The image of an own entry, as this program encoded it; in the database, so that its backup has it."""
+
+    provider = models.OneToOneField(Provider, models.CASCADE, related_name="logo")
+    image = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"Logo of {self.provider}"
+
+
+class HiddenProvider(models.Model):
+    """An entry that an organization does not offer to its people, by key: whether it overrides it or not (spec B3)."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="hidden_providers")
+    key = models.SlugField(max_length=80)
+    hidden_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    hidden_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "key"], name="one_hiding_per_provider_key")]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @classmethod
+    def hiding(cls, organization: Organization, key: str) -> models.QuerySet[HiddenProvider]:
+        """For a subquery: what hides the entry whose key stands in the column `key`."""
+        return cls.objects.filter(organization=organization, key=OuterRef(key))
+
+
 class ProviderDomain(models.Model):
-    """Which provider serves a domain. `domain` is lower case, in A-label form (RFC 5890)."""
+    """Which provider serves a domain. `domain` is lower case, in A-label form (RFC 5890).
+
+    Without an organization it is built in. An own row that was learned may be taught anew; one set by hand stays.
+    """
 
     organization = models.ForeignKey(
         Organization, models.CASCADE, null=True, blank=True, related_name="provider_domains"
@@ -127,6 +186,7 @@ class ProviderDomain(models.Model):
     provider = models.ForeignKey(Provider, models.CASCADE, related_name="domains")
     covers_subdomains = models.BooleanField(default=False, help_text="Also every name below the domain.")
     learned_at = models.DateTimeField(null=True, blank=True, help_text="Set where a user's choice taught it (spec C5).")
+    taught_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
 
     class Meta:
         ordering = ["domain"]

@@ -36,7 +36,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 @contextmanager
 def open_session(
     endpoint: Endpoint,
-    credentials: Credentials,
+    credentials: Credentials | None,
     *,
     dialer: Dialer,
     observe: Observer = ignore,
@@ -45,13 +45,14 @@ def open_session(
 ) -> Iterator[ImapSession]:
     """Log in to `endpoint`, yield the session, log out and close on every path.
 
+    Without credentials nobody is logged in: the session knows the capabilities and little else.
     Raises Unreachable (no connection, or it broke), SecurityRefused, LoginRefused (bad credentials), Deferred (too
     busy), Refused (the server answered NO or BAD) or ProtocolViolation, also for commands issued inside the block.
     Timeouts come from the endpoint, in seconds.
     """
     connection, logged_in = opening.connect(endpoint, dialer, trust=trust, observe=observe, transcript=transcript)
     try:
-        if not logged_in:
+        if not logged_in and credentials is not None:
             with watched(StepName.LOGIN, observe) as step:
                 opening.log_in(connection, credentials)
                 step.detail = connection.alerts[-1] if connection.alerts else ""

@@ -17,7 +17,8 @@ from mailstore.models import Message
 from organizations.models import Organization, Role, User
 from organizations.roles import add_member, administrators_of
 from organizations.setup import make_setup_link
-from providers.models import Provider
+from providers.logos import keep as keep_logo
+from providers.models import Provider, ProviderDomain
 from tests.conftest import person
 from tests.delivery.conftest import MakeMessage, make_message  # noqa: F401  a fixture
 from tests.mailstore.panel.conftest import Deliver, deliver, mail_with_files  # noqa: F401  a fixture
@@ -87,6 +88,9 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         organization=world.organization, name=mailbox.display_name, host="smtp.example.org"
     )
     image = address_of(message, message.attachments.get(cid="logo@example.com").path, world.people["owner"])
+    own_provider = Provider.objects.create(organization=world.organization, key="own_desk", name=IN_SETTINGS)
+    keep_logo(own_provider, b"an image")
+    ProviderDomain.objects.create(organization=world.organization, domain="desk.example", provider=own_provider)
     return {
         "mailbox": mailbox.pk,
         "server": server.pk,
@@ -98,6 +102,8 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "sent": sent.pk,
         "person": world.people["colleague"].pk,
         "role": Role.objects.get(organization=world.organization, name="Front desk").pk,
-        "provider": Provider.objects.filter(organization=None).values_list("pk", flat=True).first(),
+        "provider": Provider.objects.get_or_create(organization=None, key="shared", defaults={"name": "Shared"})[0].pk,
+        "own_provider": own_provider.pk,
+        "provider_domain": own_provider.domains.get().pk,
         "setup_link": make_setup_link(timezone.now()),
     }
