@@ -6,3 +6,6 @@ class EmailSettingsConfig(AppConfig):
 
     name = "emailsettings"
     verbose_name = "emailsettings"
+
+    def ready(self) -> None:
+        from emailsettings import checks  # noqa: F401  registers itself

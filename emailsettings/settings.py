@@ -5,6 +5,7 @@ What the variables mean for an operator stands in docs/operations.md.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import environ
@@ -21,10 +22,18 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'emailsettings.sqlite3'}")}
+DATABASE_IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+
+
 def secret(variable: str, file: str) -> str:
-    """A secret from the environment, or the one that `./run` made under the state folder."""
+    """A secret from the environment, or with SQLite the one that `./run` made under the state folder."""
     if given := env.str(variable, default=""):
-        return str(given)
+        return str(given).strip()
+    if not DATABASE_IS_SQLITE:
+        raise ImproperlyConfigured(
+            f"{variable} is not set, nor {variable}_FILE. docs/operations.md says how to make it."
+        )
     try:
         return (STATE_DIR / file).read_text().strip()
     except OSError as exc:
@@ -35,11 +44,9 @@ SECRET_KEY = secret("SECRET_KEY", "secret-key")
 # "id:base64 of 32 octets", comma-separated; the first one seals, the others still unseal (spec J1). Where they stand in
 # a file, a change of it counts at once, in every process.
 ENCRYPTION_KEYS = secret("EMAILSETTINGS_ENCRYPTION_KEYS", "encryption-keys")
-ENCRYPTION_KEYS_FILE = (
-    ""
-    if "EMAILSETTINGS_ENCRYPTION_KEYS" in env.ENVIRON
-    else env.ENVIRON.get("EMAILSETTINGS_ENCRYPTION_KEYS_FILE", str(STATE_DIR / "encryption-keys"))
-)
+ENCRYPTION_KEYS_FILE = os.environ.get("EMAILSETTINGS_ENCRYPTION_KEYS_FILE", "")
+if not ENCRYPTION_KEYS_FILE and "EMAILSETTINGS_ENCRYPTION_KEYS" not in os.environ:
+    ENCRYPTION_KEYS_FILE = str(STATE_DIR / "encryption-keys")
 
 # --- Apps -------------------------------------------------------------------------------------------------------
 
@@ -66,6 +73,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "emailsettings.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -105,8 +113,6 @@ COTTON_DIR = "components"
 
 # --- Database, cache, broker ------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{STATE_DIR / 'emailsettings.sqlite3'}")}
-DATABASE_IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
 if DATABASE_IS_SQLITE:
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",  # a reader that turns writer must wait, not fail
@@ -231,6 +237,7 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
+SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

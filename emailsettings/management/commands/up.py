@@ -24,8 +24,8 @@ from django.utils import timezone
 from emailsettings import embedded
 from emailsettings.parts import Part, PartFailed, celery
 from emailsettings.preflight import CannotStart, check_port, check_socket_path, port_from, take_lock
+from emailsettings.preparing import load_data
 from organizations import setup
-from organizations.models import User
 
 
 class Command(BaseCommand):
@@ -124,18 +124,14 @@ class Command(BaseCommand):
         """Migrate, and load catalog and rules, while the first parts come up; nothing that uses them runs yet."""
         call_command("migrate", verbosity=0, interactive=False)
         _wait(starting)  # the sandbox makes the password that the catalog shows
-        call_command("load_catalog", verbosity=0, sandbox=bool(settings.SANDBOX_IMAP_PORT))
-        call_command("load_rules", verbosity=0)
-        email, password = (os.environ.get(f"EMAILSETTINGS_ADMIN_{name}", "") for name in ("EMAIL", "PASSWORD"))
-        if email and password and not User.objects.exists():
-            setup.create_first_administrator(email, password)
+        load_data(sandbox=bool(settings.SANDBOX_IMAP_PORT))
 
     def _greet(self) -> None:
         if settings.SANDBOX_IMAP_PORT:
             password = (settings.SANDBOX_DIR / "password").read_text().strip()
             self.stdout.write("Sandbox mailboxes to try: alice@, bob@, carol@ and support@sandbox.test")
             self.stdout.write(f"Their password:           {password}")
-        if not User.objects.exists():
+        if not setup.is_set_up():
             token = setup.make_setup_link(timezone.now())
             self.stdout.write(f"Make the first administrator: {self.address}setup/{token}")
         self.stdout.write(self.style.SUCCESS(f"emailsettings is running at {self.address}") + "  (Ctrl-C stops it)")

@@ -1,0 +1,44 @@
+"""System checks that refuse a dangerous production; `manage.py prepare` and `manage.py check --deploy` run them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+
+EXAMPLE_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
+
+
+@register(Tags.security, deploy=True)
+def refuse_dangerous_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What must not be in production, each with its cure."""
+    found = []
+    if settings.DEBUG:
+        found.append(_error("E001", "DEBUG is on: error pages would show settings and mail.", "Unset DEBUG."))
+    if settings.SANDBOX:
+        found.append(
+            _error("E002", "The sandbox is on: its mailboxes have a public password.", "Set EMAILSETTINGS_SANDBOX=0.")
+        )
+    if "*" in settings.ALLOWED_HOSTS or set(settings.ALLOWED_HOSTS) <= EXAMPLE_HOSTS:
+        found.append(
+            _error(
+                "E003",
+                "ALLOWED_HOSTS does not name the host that people type.",
+                "Set it to that name, for example ALLOWED_HOSTS=mail.example.com.",
+            )
+        )
+    if not settings.HTTPS:
+        found.append(
+            _error(
+                "E004",
+                "Pages are served without HTTPS: passwords and mail would travel readable.",
+                "Put a proxy with a certificate in front and set EMAILSETTINGS_HTTPS=true. In a network where nobody "
+                "else listens: SILENCED_SYSTEM_CHECKS=emailsettings.E004",
+            )
+        )
+    return found
+
+
+def _error(number: str, text: str, cure: str) -> CheckMessage:
+    return Error(text, hint=cure, id=f"emailsettings.{number}")

@@ -1,0 +1,97 @@
+"""The commands of docker-compose.yml on a real PostgreSQL and a real Valkey, and how each part ends."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.compose import FILE, PARTS, Composed, running_production
+from tests.servers.processes import private_folder
+
+
+@pytest.fixture(scope="module")
+def production() -> Iterator[Composed]:
+    with private_folder("es-compose-") as folder, running_production(folder) as running:
+        yield running
+
+
+def ask(production: Composed, path: str, **headers: str) -> tuple[int, str]:
+    """Status and body; redirects are not followed."""
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: object) -> None:
+            return None
+
+    request = urllib.request.Request(production.url + path, headers=headers)
+    try:
+        with urllib.request.build_opener(Stay).open(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers.get("Location", "")
+
+
+@pytest.mark.proves("L5")
+def test_every_service_passes_its_own_health_check(production):
+    assert production.ready() == {"ready": True, "parts": {"database": "ok", "cache": "ok", "broker": "ok"}}
+    for service in ("web", "worker-sync", "worker-send"):
+        checked = production.run(production.health_check(service), service)
+        assert checked.returncode == 0, f"{service}: {checked.stdout}{checked.stderr}{production.log(service)}"
+
+
+def test_pages_want_https_and_probes_do_not(production):
+    assert ask(production, "/account/login/")[0] == 301
+    status, page = ask(production, "/account/login/", **{"X-Forwarded-Proto": "https"})
+    assert (status, "Sign in" in page) == (200, True)
+    assert ask(production, "/healthz", Host="10.0.0.7")[0] == 200
+
+
+def test_a_foreign_host_name_is_refused(production):
+    assert ask(production, "/account/login/", Host="evil.example", **{"X-Forwarded-Proto": "https"})[0] == 400
+
+
+def test_the_deployment_check_has_nothing_to_say(production):
+    checked = production.run(["python", "manage.py", "check", "--deploy", "--fail-level", "INFO"])
+    assert checked.returncode == 0, checked.stderr
+    assert "no issues" in checked.stdout
+
+
+def test_preparing_again_changes_nothing(production):
+    again = production.run(production.command("prepare"))
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "The database is ready.")
+    assert "setup" not in again.stdout
+
+
+@pytest.mark.proves("L5")
+def test_without_the_broker_it_is_alive_but_not_ready(production):
+    production.stop("broker")
+    try:
+        assert ask(production, "/healthz")[0] == 200
+        assert production.ready() == {
+            "ready": False,
+            "parts": {"database": "ok", "cache": "does not answer", "broker": "does not answer"},
+        }
+    finally:
+        production.start("broker")
+    assert production.ready()["ready"]
+
+
+def test_a_part_told_to_end_ends_in_time_and_cleanly(production):
+    for part in PARTS:
+        assert production.stop(part) in (0, -15), production.log(part)
+        production.start(part)
+
+
+@pytest.mark.parametrize(
+    "variable", ["SECRET_KEY", "EMAILSETTINGS_ENCRYPTION_KEYS", "POSTGRES_PASSWORD", "ALLOWED_HOSTS"]
+)
+def test_a_secret_that_is_not_given_keeps_it_from_starting(variable):
+    assert f"${{{variable}:?}}" in str(FILE["web"]["environment"])
+
+
+def test_the_image_runs_as_nobody_special():
+    lines = Path("Dockerfile").read_text().splitlines()
+    assert "USER emailsettings" in lines[: next(number for number, line in enumerate(lines) if line.startswith("CMD"))]

@@ -1,0 +1,47 @@
+"""/healthz and /readyz, whoever asks and whatever is broken (spec L5)."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from emailsettings import health
+
+pytestmark = pytest.mark.proves("L5")
+
+
+def test_alive_without_a_database_or_a_sign_in(client):
+    answer = client.get("/healthz", headers={"host": "10.1.2.3:8000"})
+    assert (answer.status_code, answer.content, answer["Cache-Control"]) == (200, b"ok\n", "no-store")
+
+
+@pytest.mark.django_db
+def test_ready_when_every_part_answers(client):
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"ready": True, "parts": {"database": "ok", "cache": "ok", "broker": "ok"}}
+
+
+@pytest.mark.django_db
+def test_a_broken_part_is_named_without_telling_more(client, monkeypatch, expected_errors):
+    expected_errors("Service Unavailable")
+
+    def refuse() -> str:
+        raise OSError("password of the broker: hunter2")
+
+    monkeypatch.setitem(health.CHECKS, "broker", refuse)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "parts": {"database": "ok", "cache": "ok", "broker": "does not answer"}}
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_behind_is_not_ready(client, expected_errors):
+    expected_errors("Service Unavailable")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'delivery'")
+    assert client.get("/readyz").json()["parts"]["database"] == "needs manage.py prepare"
+
+
+def test_other_methods_are_none_of_its_business(client, db):
+    assert client.post("/healthz").status_code != 200
