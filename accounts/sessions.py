@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from accounts.models import Mailbox
+from mailservers.passwords import opened
 from organizations.dialing import dialer, trust
-from organizations.sealing import Unopenable
 from protocols.errors import Refused
 from protocols.imap import session as imap
 from protocols.smtp import session as smtp
 from protocols.steps import Observer, ignore
-
-T = TypeVar("T")
-UNREADABLE = "The stored password can no longer be opened."  # the doctor's rules know these words
-
-
-class PasswordUnreadable(Refused):
-    """The key that sealed the stored password is gone: it has to be typed again. No connection was opened."""
-
-    def __init__(self) -> None:
-        super().__init__(UNREADABLE, reply=UNREADABLE)
 
 
 @contextmanager
@@ -31,7 +20,7 @@ def imap_session(mailbox: Mailbox, observe: Observer = ignore) -> Iterator[imap.
     endpoint = mailbox.incoming()
     if endpoint is None:
         raise Refused("This mailbox only sends; it has no IMAP server.")
-    credentials = _opened(mailbox.incoming_credentials)
+    credentials = opened(mailbox.incoming_credentials)
     with imap.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
         yield session
 
@@ -42,13 +31,6 @@ def smtp_session(mailbox: Mailbox, observe: Observer = ignore) -> Iterator[smtp.
     endpoint = mailbox.outgoing()
     if endpoint is None:
         raise Refused("This mailbox has no outgoing server. Choose one in its settings.")
-    credentials = _opened(mailbox.outgoing_credentials)
+    credentials = opened(mailbox.outgoing_credentials)
     with smtp.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
         yield session
-
-
-def _opened(credentials: Callable[[], T]) -> T:
-    try:
-        return credentials()
-    except Unopenable as exc:
-        raise PasswordUnreadable from exc

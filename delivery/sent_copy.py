@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from accounts.sessions import PasswordUnreadable, imap_session
+from accounts.sessions import imap_session
 from delivery.models import OutboxMessage
 from delivery.states import SentCopy
+from mailservers.passwords import PasswordUnreadable
 from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder
 from organizations import live

@@ -14,13 +14,14 @@ from django.db import OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from accounts.sessions import PasswordUnreadable, smtp_session
+from accounts.sessions import smtp_session
 from delivery.hindrances import REFUSED_ONCE, hindrance_to
 from delivery.ledger import ClaimLost, Ledger, take_back
 from delivery.logins import SECOND_TRY_AFTER, TRIES, Login
 from delivery.models import Attempt, OutboxMessage
 from delivery.retrying import LOOK_AGAIN
 from mailservers.diagnosis import diagnose
+from mailservers.passwords import PasswordUnreadable
 from mailstore.faultpoints import faultpoint
 from organizations import live
 from protocols.diagnosis import Diagnosis, Retry

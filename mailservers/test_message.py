@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from mailservers.diagnosis import diagnose
 from mailservers.models import MailServer
+from mailservers.passwords import opened
 from mailservers.streaming import Emit, show_line, show_step
 from organizations import audit
 from organizations.dialing import dialer, trust
@@ -103,7 +104,7 @@ def _send(server: MailServer, user: User, observe: Observer, handed_over: HandOv
     raw = build_message(message)
     session = open_session(
         server.endpoint(),
-        server.credentials(),
+        opened(server.credentials),
         dialer=dialer(),
         trust=trust(),
         observe=observe,

@@ -10,6 +10,7 @@ import base64
 import os
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -172,3 +173,20 @@ class SealedModel(models.Model):
 
     class Meta:
         abstract = True
+
+    def refresh_from_db(
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: models.QuerySet[Self] | None = None,
+    ) -> None:
+        """Copy sealed columns as they lie: Django would open and seal them, which fails where the key is lost."""
+        sealed = {field.attname for field in self._meta.concrete_fields if isinstance(field, SealedField)}
+        asked = set(fields) if fields is not None else None
+        rows = from_queryset if from_queryset is not None else type(self)._base_manager.using(using or self._state.db)
+        wanted = sealed - self.get_deferred_fields() if asked is None else sealed & asked
+        if asked is None or asked - sealed:
+            plain = None if asked is None else asked - sealed
+            super().refresh_from_db(using=using, fields=plain, from_queryset=rows.defer(*sealed))
+        if wanted:
+            self.__dict__.update(rows.filter(pk=self.pk).values(*wanted).get())

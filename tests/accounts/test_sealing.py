@@ -61,6 +61,32 @@ def test_a_missing_key_is_named(two, settings):
 
 
 @pytest.mark.proves("T8")
+def test_a_row_whose_key_is_lost_can_be_read_anew(two, settings):
+    mailbox, token = two[0], sealed(two[0])
+    settings.ENCRYPTION_KEYS = new_key("fresh")
+    Mailbox.objects.filter(pk=mailbox.pk).update(display_name="Changed")
+    mailbox.refresh_from_db()
+    assert mailbox.display_name == "Changed"
+    mailbox.refresh_from_db(fields=["password", "sends"])
+    mailbox.save()
+    assert sealed(mailbox) == token
+    without = Mailbox.objects.defer("password").get(pk=mailbox.pk)
+    without.refresh_from_db()
+    assert "password" in without.get_deferred_fields()
+    with pytest.raises(Unopenable, match="EMAILSETTINGS_ENCRYPTION_KEYS"):
+        _ = without.password
+
+
+def test_reading_a_row_anew_sees_the_password_that_others_set(two):
+    mailbox = two[0]
+    other = Mailbox.objects.get(pk=mailbox.pk)
+    other.password = Secret("changed elsewhere")
+    other.save()
+    mailbox.refresh_from_db()
+    assert mailbox.password.reveal() == "changed elsewhere"
+
+
+@pytest.mark.proves("T8")
 def test_an_older_key_still_opens_and_the_first_one_seals(two, settings):
     settings.ENCRYPTION_KEYS = f"{new_key('fresh')},{settings.ENCRYPTION_KEYS}"
     mailbox = Mailbox.objects.get(pk=two[0].pk)

@@ -17,6 +17,7 @@ from mailservers import checking
 from mailservers.checking import check_incoming, check_outgoing
 from mailservers.models import MailServer
 from organizations.models import AuditEntry, User
+from organizations.sealing import new_key
 from protocols.credentials import Credentials, Secret
 from protocols.endpoint import Endpoint, Security
 from protocols.network import Dialer, DialPolicy
@@ -302,6 +303,19 @@ def test_a_refused_test_message_is_explained_and_logged(ada: Client, smtp_port: 
     assert "does not let this login send from that address." in end["end"]
     entry = AuditEntry.objects.get(action="mailserver.test_message")
     assert (entry.outcome, entry.detail["diagnosis"]) == ("failed", "microsoft-send-as")
+
+
+@pytest.mark.proves("B4", "T8")
+def test_a_test_message_with_a_lost_key_asks_for_the_password(
+    ada: Client, smtp_port, inbox, make_server, rules, settings
+):
+    server = make_server(host="mail.sandbox.test", port=smtp_port)
+    settings.ENCRYPTION_KEYS = new_key("fresh")
+    end = lines(ada.post(reverse("mailservers:test-message", args=[server.pk]), headers=HTMX))[-1]
+    assert end["ok"] is False
+    assert "The stored password can no longer be opened." in end["end"]
+    assert "Type the password again." in end["end"]
+    assert inbox.envelopes == []
 
 
 def test_reading_the_test_dialog_sends_nothing(ada: Client, administrator: User, smtp_port: int, inbox, make_server):
