@@ -1,6 +1,6 @@
 """Pages of this app."""
 
-from django.urls import path
+from django.urls import include, path
 
 from accounts import dialogs, settings_page, wizard, wizard_connect
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("mailboxes/add/connect", wizard_connect.attempt, name="wizard-connect"),
     path("mailboxes/<int:pk>/connected", wizard_connect.connected, name="connected"),
     path("mailboxes/<int:pk>/settings", settings_page.receive, name="settings"),
+    path("mailboxes/<int:pk>/settings/access", include("accounts.sharing_urls")),
     path("mailboxes/new", dialogs.create, name="create"),
     path("mailboxes/<int:pk>/edit", dialogs.edit, name="edit"),
     path("mailboxes/check", dialogs.check, name="check-new"),

@@ -102,6 +102,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "sent": sent.pk,
         "person": world.people["colleague"].pk,
         "role": Role.objects.get(organization=world.organization, name="Front desk").pk,
+        "grant": mailbox.grants.get(role__isnull=False).pk,
         "provider": Provider.objects.get_or_create(organization=None, key="shared", defaults={"name": "Shared"})[0].pk,
         "own_provider": own_provider.pk,
         "provider_domain": own_provider.domains.get().pk,
