@@ -23,6 +23,13 @@ def test_the_rules_are_valid_and_loading_twice_costs_one_query(db, django_assert
         assert load_rules() is False
 
 
+def test_a_cure_leaves_it_to_the_page_to_say_that_there_is_nothing_to_do():
+    """The log says so beside every cause that passes by itself; saying it twice sounds like a machine."""
+    causes = [cause for rule in read_rules() for cause in rule["causes"]]
+    assert {"wait", "user"} <= {cause["who"] for cause in causes}
+    assert not [cause["cure"] for cause in causes if "nothing to do" in cause["cure"].lower()]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
