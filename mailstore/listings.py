@@ -10,6 +10,7 @@ from operator import itemgetter
 from django.db import connection
 
 from mailstore import bulk
+from mailstore.short_names import short_name
 
 SENDERS_LENGTH = 320
 
@@ -61,14 +62,6 @@ def _listing(pair: tuple[int, int], messages: list[_Row]) -> bulk.Row:
         shown[:SENDERS_LENGTH],
         any(messages_with[7] for messages_with in messages),
     )
-
-
-def short_name(name: str, address: str) -> str:
-    """Return the name a colleague would use in a list: "Alice" of "Alice Liddell" or of alice@example.org."""
-    if "," in name:
-        name = name.partition(",")[2] or name  # "Liddell, Alice"
-    words = name.split()
-    return (words[0] if words else address.partition("@")[0])[:40]
 
 
 def _remove_others(conversations: Collection[int], folder_pk: int | None, kept: set[tuple[int, int]]) -> None:

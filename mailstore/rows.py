@@ -9,8 +9,8 @@ from datetime import datetime
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from mailstore.listings import short_name
 from mailstore.models import Folder, Listing, Message
+from mailstore.short_names import short_name
 from organizations.paging import Page, cursor, newest_first
 
 _ADDRESSED = frozenset({Folder.SpecialUse.SENT, Folder.SpecialUse.DRAFTS})  # what matters there is to whom
