@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db.models import IntegerField, OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -20,17 +21,14 @@ from organizations.operations import Operation
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line. `count` is the number of unread conversations; 0 shows nothing."""
+    """One line. `count` is the number of unread messages in the inbox of `mailbox_pk`; 0 shows nothing."""
 
     label: str
     url: str
     icon: str
     is_current: bool = False
+    mailbox_pk: int | None = None
     count: int = 0
-
-    @property
-    def short_count(self) -> str:
-        return "999+" if self.count > 999 else str(self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,17 @@ def _url(name: str, *args: object) -> str | None:
         return None
 
 
-def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
-    """The mailboxes of the mail panel, each with the unread conversations of its inbox; one query in all."""
-    overview = _url("mailstore:mail")
-    if overview is None:
-        return []
+class MailboxLine(NamedTuple):
+    """A mailbox of the mail panel. unread: messages of its inbox."""
+
+    pk: int
+    address: str
+    owner_id: int | None
+    unread: int
+
+
+def mailbox_lines(user: User, *, mailbox_pk: int | None = None) -> list[MailboxLine]:
+    """The mailboxes of the mail panel, or the one asked for if it is among them. One query."""
     unread = (
         Listing.objects.filter(
             folder__mailbox=OuterRef("pk"), folder__special_use=Folder.SpecialUse.INBOX, unread_count__gt=0
@@ -80,11 +84,17 @@ def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
         .annotate(total=Sum("unread_count"))
         .values("total")
     )
-    mailboxes = (
-        Mailbox.objects.allowing(Right.SEND, user, timezone.now())
-        .annotate(unread=Coalesce(Subquery(unread, output_field=IntegerField()), 0))
-        .values_list("pk", "address", "owner_id", "unread", named=True)
-    )
+    mailboxes = Mailbox.objects.allowing(Right.SEND, user, timezone.now())
+    if mailbox_pk is not None:
+        mailboxes = mailboxes.filter(pk=mailbox_pk)
+    counted = mailboxes.annotate(unread=Coalesce(Subquery(unread, output_field=IntegerField()), 0))
+    return [MailboxLine(*row) for row in counted.values_list("pk", "address", "owner_id", "unread")]
+
+
+def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
+    overview = _url("mailstore:mail")
+    if overview is None:
+        return []
     current = _current_mailbox_pk(request)
     return [
         Item(
@@ -92,9 +102,10 @@ def _mailboxes(request: HttpRequest, user: User) -> list[Item]:
             url=_url("mailstore:mailbox", mailbox.pk) or f"{overview}?mailbox={mailbox.pk}",
             icon="inbox" if mailbox.owner_id == user.pk else "users",
             is_current=current == mailbox.pk,
+            mailbox_pk=mailbox.pk,
             count=mailbox.unread,
         )
-        for mailbox in mailboxes
+        for mailbox in mailbox_lines(user)
     ]
 
 

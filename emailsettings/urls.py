@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from emailsettings import events, options, workspace
+from emailsettings import events, options, unread, workspace
 
 urlpatterns = [
     path("", workspace.home, name="home"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("communications/settings/email/accounts", workspace.accounts, name="email-settings-accounts"),
     path("communications/settings/email/mailboxes/<int:pk>", workspace.mailbox_card, name="email-settings-mailbox"),
     path("communications/settings/email/options", options.options, name="email-options"),
+    path("mailboxes/<int:pk>/unread", unread.unread, name="unread"),
     path("events", events.events, name="events"),
     path("", include("organizations.urls")),
     path("", include("providers.urls")),

@@ -78,6 +78,18 @@ def test_unread_messages_of_the_inbox_are_counted(client_of, alice, mailbox, sha
     assert (items["alice@example.org"].count, items["sales@example.org"].count) == (5, 0)
 
 
+def test_a_count_follows_its_mailbox(client_of, alice, bob, mailbox, shared_mailbox):
+    page = client_of(alice).get("/profile").content.decode()
+    url = f"/mailboxes/{mailbox.pk}/unread"
+    assert f'data-live="mailbox:{mailbox.pk}" data-live-url="{url}"></span>' in page  # nothing unread, nothing shown
+    receive(mailbox, unread=1200)
+    fragment = client_of(alice).get(url).content.decode()
+    assert f'id="unread-{mailbox.pk}"' in fragment
+    assert "999+" in fragment
+    assert "1200 unread" in fragment
+    assert client_of(bob).get(f"/mailboxes/{shared_mailbox.pk}/unread").status_code == 404
+
+
 def test_the_number_of_queries_does_not_grow_with_mailboxes_and_mail(
     assert_queries, client_of, alice, mailbox, make_mailbox
 ):

@@ -216,3 +216,17 @@ def test_axe_finds_nothing_before_there_is_mail(page: Page, assert_accessible, l
     page.goto(live_server.url + reverse("mailstore:mail"))
     expect(page.get_by_role("button", name="Download mail now")).to_be_visible()
     assert_accessible(page)
+
+
+def test_the_count_in_the_side_bar_follows_its_mailbox(page: Page, context, live_server, signed_in, mailbox, deliver):
+    news = f'retry: 600000\n\ndata: {{"kind": "mailbox", "pk": {mailbox.pk}}}\n\n'
+
+    def arrive(route) -> None:
+        deliver(mailbox, mail("News"))
+        route.fulfill(content_type="text/event-stream", body=news)
+
+    deliver(mailbox, mail("Plan"))
+    context.route("**/events", arrive)
+    page.goto(live_server.url + "/profile")
+    line = page.get_by_label("Side bar").get_by_role("link", name=mailbox.address)
+    expect(line).to_have_accessible_name(f"{mailbox.address} 2 unread")
