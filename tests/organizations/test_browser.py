@@ -93,6 +93,7 @@ def test_no_page_scrolls_sideways(page, live_server, signed_in, path):
 
 def test_a_menu_stays_inside_the_window(style):
     style.set_viewport_size({"width": 390, "height": 844})
+    expect(style.get_by_text("20,113 messages")).to_be_visible()  # the live card has drawn itself again
     for summary in style.locator("main details[data-menu] > summary").all():
         summary.click()
         expect(style.locator("details[data-menu][open] > .items")).to_be_in_viewport(ratio=1)
