@@ -1,0 +1,87 @@
+"""The work behind `benchmarks/pages`: fill a database, ask for each page in turn, compare.
+
+`python -m benchmarks.page_times ROUNDS SEED MAILBOXES MESSAGES` measures on the database of DATABASE_URL and prints one
+JSON object: page -> {"ms": [...], "queries": [with a small store, with the full one]}.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TypedDict
+
+from benchmarks.report import Figure, options, ratio, report
+from tests.servers.postgres import running_cluster
+
+IN_MEMORY = Path("/dev/shm")
+LIMIT = "an empty page"
+
+
+class Times(TypedDict):
+    ms: list[float]
+    queries: list[int]
+
+
+def main() -> None:
+    parser = options(__doc__ or "", rounds=21)
+    parser.add_argument("--mailboxes", type=int, default=1_000)
+    parser.add_argument("--messages", type=int, default=200_000)
+    given = parser.parse_args()
+    size = [str(number) for number in (given.rounds, given.seed, given.mailboxes, given.messages)]
+    print(f"{given.mailboxes:,} mailboxes, {given.messages:,} messages, seed {given.seed}, {given.rounds} rounds")
+    figures: list[Figure] = []
+    with (
+        running_cluster() as cluster,
+        tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder,
+    ):
+        databases = {"SQLite": f"sqlite:///{folder}/pages.sqlite3", "PostgreSQL": cluster.create_database("pages")}
+        for engine, database in databases.items():
+            figures += _figures(engine, _measure(database, folder, size))
+    report(figures, given.json)
+
+
+def _figures(engine: str, times: dict[str, Times]) -> list[Figure]:
+    limit = times[LIMIT]["ms"]
+    figures = []
+    for page, measured in times.items():
+        small, full = measured["queries"]
+        assert small == full, f"{page} on {engine}: {small} queries with a small store, {full} with the full one"
+        peers = {} if page == LIMIT else {LIMIT: ratio(measured["ms"], limit)}
+        figures.append(Figure(f"{engine}: {page}, {full} queries", measured["ms"], "ms", peers))
+    return figures
+
+
+def _measure(database: str, folder: str, size: list[str]) -> dict[str, Times]:
+    """In a process of its own, since a database is chosen once per process."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database,
+        "DJANGO_SETTINGS_MODULE": "emailsettings.settings",
+        "EMAILSETTINGS_STATE_DIR": folder,
+        "EMAILSETTINGS_SANDBOX": "0",
+        "PYTHONWARNINGS": "ignore",
+        "EMAILSETTINGS_ENCRYPTION_KEYS": "benchmark:" + base64.b64encode(bytes(32)).decode(),
+        "SECRET_KEY": "of no worth outside of this benchmark",
+        "ALLOWED_HOSTS": "testserver",
+        "BROKER_URL": "memory://",
+        "CACHE_URL": "locmem://",
+        "LOG_LEVEL": "ERROR",
+    }
+    command = [sys.executable, "-m", "benchmarks.page_times", *size]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    times: dict[str, Times] = json.loads(done.stdout)
+    return times
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    from benchmarks.page_world import measure
+
+    print(json.dumps(measure(*map(int, sys.argv[1:]))))
