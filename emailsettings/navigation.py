@@ -52,8 +52,10 @@ def build(request: HttpRequest) -> Navigation:
     if not request.user.is_authenticated:
         return Navigation([], None)
     mail = Section("Mail", _mailboxes(request, request.user))
-    communications = Section("Communications", _communications(request, request.user))
-    return Navigation([section for section in (mail, communications) if section.items], _url("organizations:profile"))
+    communications = Section("Communications", _pages(PAGES, request, request.user))
+    administration = Section("Administration", _pages(ADMINISTRATION, request, request.user))
+    sections = [section for section in (mail, communications, administration) if section.items]
+    return Navigation(sections, _url("organizations:profile"))
 
 
 def _url(name: str, *args: object) -> str | None:
@@ -124,13 +126,20 @@ PAGES: list[tuple[str, str, str, Operation | None]] = [
     ("providers:list", "Providers", "library", Operation.MANAGE_EMAIL_PROVIDERS),
     ("delivery:email-log", "Email log", "scroll-text", None),
 ]
+ADMINISTRATION: list[tuple[str, str, str, Operation | None]] = [
+    ("organizations:people", "People", "users", Operation.MANAGE_PEOPLE),
+    ("organizations:roles", "Roles", "user-cog", Operation.MANAGE_PEOPLE),
+    ("organizations:operations", "Operations", "list-checks", Operation.MANAGE_PEOPLE),
+    ("organizations:audit-log", "Audit log", "history", Operation.MANAGE_PEOPLE),
+]
 
 
-def _communications(request: HttpRequest, user: User) -> list[Item]:
-    items = []
-    for name, label, icon, operation in PAGES:
-        url = _url(name)
-        if url and (operation is None or user.may(operation)):
-            current = request.path == url or request.path.startswith(f"{url.rstrip('/')}/")
-            items.append(Item(label, url, icon, is_current=current))
-    return items
+def _pages(pages: list[tuple[str, str, str, Operation | None]], request: HttpRequest, user: User) -> list[Item]:
+    allowed = [
+        (url, label, icon)
+        for name, label, icon, operation in pages
+        if (url := _url(name)) and (operation is None or user.may(operation))
+    ]
+    around = [url for url, _, _ in allowed if f"{request.path}/".startswith(f"{url.rstrip('/')}/")]
+    current = max(around, key=len, default="")
+    return [Item(label, url, icon, is_current=url == current) for url, label, icon in allowed]

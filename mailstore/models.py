@@ -18,11 +18,14 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
     def due(self, now: datetime) -> Self:
         """Mailboxes whose time has come and that nobody is syncing, or whose worker let the lease pass.
 
-        A mailbox that does not download by itself is due only when somebody asked. The conditions on the row itself
-        stay outside of any subquery: PostgreSQL looks at them again after waiting for another claim.
+        A mailbox that does not download by itself is due only when somebody asked, and never while its owner is
+        deactivated. The conditions on the row itself stay outside of any subquery: PostgreSQL looks at them again after
+        waiting for another claim.
         """
         free = Q(leased_until=None) | Q(leased_until__lte=now)
-        receiving = Mailbox.objects.exclude(imap_host="").filter(paused_at=None)
+        receiving = Mailbox.objects.exclude(imap_host="").filter(
+            Q(owner=None) | Q(owner__is_active=True), paused_at=None
+        )
         wanted = Q(mailbox_id__in=receiving.filter(downloads=True)) | Q(
             requested_at__isnull=False, mailbox_id__in=receiving
         )

@@ -1,4 +1,4 @@
-"""Sign-in, the first administrator, and one's own profile."""
+"""Sign-in, passwords, the first administrator, invited people, and one's own profile."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from allauth.account import forms as allauth_forms
 from django import forms
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
 
-from organizations import timezones
+from organizations import password_recovery, timezones
+from organizations.fields import NameField
+from organizations.invitations import Newcomer
 from organizations.models import User
+from organizations.nudging import nudge
 from organizations.plain_words import PlainWords
 from organizations.setup import FirstAdministrator
+from organizations.tasks import send_password_link
 
 RULE_FOR_PASSWORDS = "At least 10 characters; not one of the well-known ones."
 
@@ -39,13 +45,48 @@ class ChangePasswordForm(PlainWords, allauth_forms.ChangePasswordForm):  # type:
         self.fields["password1"].help_text = RULE_FOR_PASSWORDS
 
 
+class ForgottenPasswordForm(PlainWords, allauth_forms.ResetPasswordForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = "Email address"
+        self.fields["email"].widget.attrs.pop("placeholder", None)
+        self.fields["email"].widget.attrs["autocomplete"] = "username"
+
+    def save(self, request: HttpRequest, **kwargs: Any) -> str:
+        """The same work whether anybody has the address or not."""
+        user = next((each for each in self.users if each.is_active), None)
+        origin = request.build_absolute_uri("/").rstrip("/")
+        wanted = password_recovery.request_link(user, origin, timezone.now())
+        nudge(send_password_link, wanted.pk)
+        return str(self.cleaned_data["email"])
+
+
+class NewPasswordForm(PlainWords, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, label in {"password1": "New password", "password2": "New password, again"}.items():
+            field = self.fields[name]
+            field.label, field.help_text = label, ""
+            field.widget.attrs.pop("placeholder", None)
+        self.fields["password1"].help_text = RULE_FOR_PASSWORDS
+
+
+def _refuse_weak_password(form: forms.Form, person: User) -> None:
+    """Judge the typed password, also by its likeness to what is known of the person."""
+    if "password" in form.cleaned_data:
+        try:
+            password_validation.validate_password(form.cleaned_data["password"], person)
+        except ValidationError as error:
+            form.add_error("password", error)
+
+
 class SetupForm(PlainWords, forms.Form):
     """The first administrator and the name of the organization."""
 
-    organization_name = forms.CharField(
+    organization_name = NameField(
         label="Organization", max_length=200, widget=forms.TextInput(attrs={"autocomplete": "organization"})
     )
-    name = forms.CharField(label="Your name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    name = NameField(label="Your name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
     email = forms.EmailField(
         label="Your email address",
         max_length=254,
@@ -67,19 +108,46 @@ class SetupForm(PlainWords, forms.Form):
 
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
-        if "password" in values:
-            person = User(name=values.get("name", ""), email=values.get("email", ""))
-            try:
-                password_validation.validate_password(values["password"], person)
-            except ValidationError as error:
-                self.add_error("password", error)
+        _refuse_weak_password(self, User(name=values.get("name", ""), email=values.get("email", "")))
         return values
 
     def first_administrator(self) -> FirstAdministrator:
         return FirstAdministrator(**self.cleaned_data)
 
 
+class JoinForm(PlainWords, forms.Form):
+    """What an invited person sets."""
+
+    name = NameField(label="Your name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    password = forms.CharField(
+        label="Password",
+        strip=False,
+        max_length=200,
+        help_text=RULE_FOR_PASSWORDS,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    time_zone = forms.ChoiceField(
+        label="Time zone",
+        choices=timezones.choices,
+        help_text="Every time you see is shown in it.",
+        widget=forms.Select(attrs={"data-own-time-zone": ""}),
+    )
+
+    def __init__(self, *args: Any, email: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.email = email
+
+    def clean(self) -> dict[str, Any]:
+        values = self.cleaned_data
+        _refuse_weak_password(self, User(name=values.get("name", ""), email=self.email))
+        return values
+
+    def newcomer(self) -> Newcomer:
+        return Newcomer(**self.cleaned_data)
+
+
 class ProfileForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
+    name = NameField(label="Name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
     time_zone = forms.ChoiceField(
         label="Time zone", choices=timezones.choices, help_text="Every time you see is shown in it."
     )
@@ -87,4 +155,3 @@ class ProfileForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ("name", "time_zone")
-        widgets = {"name": forms.TextInput(attrs={"autocomplete": "name"})}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from organizations.operations import Operation
@@ -46,6 +46,7 @@ class User(AbstractBaseUser):
     language = models.CharField(max_length=10, default="en")
     time_zone = models.CharField(max_length=63, default="UTC")
     is_active = models.BooleanField(default=True)
+    session_epoch = models.PositiveIntegerField(default=0, help_text="Sessions from before the last increase are void.")
     date_joined = models.DateTimeField(auto_now_add=True)
 
     token: ApiToken | None = None  # set while an API call acts for the user: rights are never wider than its token's
@@ -57,9 +58,20 @@ class User(AbstractBaseUser):
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("email"), name="one_user_per_email_address")]
+        indexes = [models.Index("organization", Lower("name"), "id", name="people_by_name")]
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        """Sessions end with a new password, as Django has it, and when the person is deactivated, for good."""
+        given = super()._get_session_auth_hash(secret=secret)  # type: ignore[misc]
+        return f"{self.session_epoch}-{given}"
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether the user is in the built-in role, whose members alone may change its members (spec A3)."""
+        return any(role.is_administrators for role in self.roles.all())
 
     def may(self, operation: Operation) -> bool:
         """Whether the user, or a role of the user's, holds `operation`. Administrators hold all (spec A4)."""
@@ -145,6 +157,63 @@ class OperationGrant(models.Model):
         return f"{self.operation} for {self.user or self.role}"
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> Self:
+        """Neither accepted nor withdrawn. Those that ran out are among them: they can be sent again."""
+        return self.filter(accepted_at=None, withdrawn_at=None)
+
+
+class Invitation(models.Model):
+    """Asks somebody to become a user. Only the hash of its link is stored; sending it again makes a new link.
+
+    failure: why the last mail with the link did not leave, in words; "" when it did or when none was wanted.
+    """
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="invitations")
+    email = models.EmailField("Email address", max_length=254)
+    name = models.CharField(max_length=150)
+    roles = models.ManyToManyField(Role, related_name="invitations")
+    token_hash = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="invitations_made")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    mailed_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=500, blank=True)
+    accepted_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "organization",
+                Lower("email"),
+                condition=Q(accepted_at=None, withdrawn_at=None),
+                name="one_open_invitation_per_address",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.email}>"
+
+
+class PasswordRequest(models.Model):
+    """Somebody forgot a password; a worker mails the link, so that the page takes as long for unknown addresses.
+
+    user:   None where nobody has the address.
+    origin: scheme and host of the page that was used, for the link.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="password_requests")
+    origin = models.CharField(max_length=300)
+    requested_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"New password for {self.user}"
+
+
 class SetupLink(models.Model):
     """The one-time link that makes the first administrator. Only its hash is stored."""
 
@@ -213,7 +282,16 @@ class AuditEntry(models.Model):
     address = models.GenericIPAddressField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["organization", "-at", "-id"], name="audit_newest_first")]
+        indexes = [
+            models.Index(fields=["organization", "-at", "-id"], name="audit_newest_first"),
+            models.Index(fields=["organization", "actor", "-at", "-id"], name="audit_by_person"),
+            models.Index(fields=["organization", "action", "-at", "-id"], name="audit_by_action"),
+            models.Index(fields=["organization", "outcome", "-at", "-id"], name="audit_by_outcome"),
+            models.Index(fields=["organization", "object_type", "object_id", "-at", "-id"], name="audit_by_object"),
+            models.Index(
+                "organization", Lower("object_label"), F("at").desc(), F("id").desc(), name="audit_by_its_name"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor_label} {self.action} {self.object_label}".strip()

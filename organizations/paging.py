@@ -1,4 +1,4 @@
-"""Keyset paging of lists that are newest first: however long a list is, a page costs the same.
+"""Keyset paging of lists, newest first or by name: however long a list is, a page costs the same.
 
 A cursor names the last row that was shown by its moment and its key, so that mail that comes meanwhile moves nothing.
 """
@@ -9,15 +9,19 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Generic, TypeVar
+from urllib.parse import quote, unquote
 
 from django.db.models import Model, Q, QuerySet
+from django.db.models.functions import Lower
 
 PAGE_SIZE: Final = 40
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+_NAME_CURSOR = re.compile(r"(\d{1,18})-((?:[\w.~-]|%(?!00)[0-9A-F]{2}){0,1800})", re.ASCII)
 
 Row = TypeVar("Row", bound=Model)
+Named = TypeVar("Named", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +72,16 @@ def _place(text: str) -> tuple[datetime, int] | None:
         return _EPOCH + timedelta(microseconds=int(match[1])), int(match[2])
     except OverflowError:
         return None
+
+
+def by_name(rows: QuerySet[Named], after: str = "", *, size: int = PAGE_SIZE) -> Page[Named]:
+    """Return up to `size` rows that follow the cursor `after`, ordered by `name` without case, then by key."""
+    sorted_rows = rows.annotate(sort_name=Lower("name")).order_by("sort_name", "pk")
+    if place := _NAME_CURSOR.fullmatch(after):
+        name, pk = unquote(place[2]), int(place[1])
+        sorted_rows = sorted_rows.filter(Q(sort_name__gt=name) | Q(sort_name=name, pk__gt=pk))
+    found = list(sorted_rows[: size + 1])
+    if len(found) <= size:
+        return Page(found)
+    last = found[size - 1]
+    return Page(found[:size], f"{last.pk}-{quote(last.sort_name, safe='')}")  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
 if TYPE_CHECKING:
     from django_htmx.middleware import HtmxDetails
@@ -17,3 +17,9 @@ class SignedInRequest(HttpRequest):
 
     user: User
     htmx: HtmxDetails
+
+
+def key_in(form: QueryDict, name: str) -> int:
+    """The primary key that a form names; 0, which no row has, where it is none."""
+    text = form.get(name, "")
+    return int(text) if len(text) < 19 and text.isascii() and text.isdigit() else 0

@@ -6,8 +6,10 @@ import logging
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.signals import password_changed, user_logged_in
+from allauth.account.signals import password_changed, password_reset, user_logged_in
 from django.contrib.auth.signals import user_logged_out
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,6 +18,8 @@ from organizations import audit
 from organizations.models import AuditEntry, User
 
 log = logging.getLogger(__name__)
+
+PAUSE = 5 * 60  # seconds of allauth's limit on wrong passwords for one address
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -36,20 +40,47 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("organizations:profile")
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Refuse after too many wrong passwords, and say so in the log: once per pause, not once per attempt."""
+        try:
+            super().pre_authenticate(request, **credentials)
+        except ValidationError:
+            user = _user_at(credentials.get("email", ""))
+            log.warning("Sign-in slowed down for %s from %s", user.pk if user else "nobody", _client(request))
+            if user is not None and cache.add(f"slowed-down:{user.pk}", True, timeout=PAUSE):
+                _record_refusal(user, "too many wrong passwords", request)
+            raise
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Nothing of allauth's own leaves: account mail has its own transport and its own words."""
+        log.error("allauth wanted to send %s", template_prefix)
+
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Written for the person whose account it is. How often this can happen is bounded by the rate limit."""
-        user = User.objects.filter(email__iexact=credentials.get("email", "")).select_related("organization").first()
-        log.warning("Sign-in refused for %s from %s", user.pk if user else "nobody", request.META.get("REMOTE_ADDR"))
+        user = _user_at(credentials.get("email", ""))
+        log.warning("Sign-in refused for %s from %s", user.pk if user else "nobody", _client(request))
         if user is not None:
-            audit.record(
-                "user.sign_in",
-                organization=user.organization,
-                actor=user,
-                target=user,
-                outcome=AuditEntry.Outcome.REFUSED,
-                detail={"reason": "wrong password" if user.is_active else "switched off"},
-                request=request,
-            )
+            _record_refusal(user, "wrong password" if user.is_active else "switched off", request)
+
+
+def _user_at(address: str) -> User | None:
+    return User.objects.filter(email__iexact=address).select_related("organization").first()
+
+
+def _client(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR"))
+
+
+def _record_refusal(user: User, reason: str, request: HttpRequest) -> None:
+    audit.record(
+        "user.sign_in",
+        organization=user.organization,
+        actor=user,
+        target=user,
+        outcome=AuditEntry.Outcome.REFUSED,
+        detail={"reason": reason},
+        request=request,
+    )
 
 
 def _record(action: str, request: HttpRequest, user: User) -> None:
@@ -70,3 +101,8 @@ def record_sign_out(request: HttpRequest, user: User | None, **_kwargs: Any) -> 
 @receiver(password_changed)
 def record_password_change(request: HttpRequest, user: User, **_kwargs: Any) -> None:
     _record("user.password_changed", request, user)
+
+
+@receiver(password_reset)
+def record_password_reset(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    _record("user.password_reset", request, user)

@@ -28,8 +28,9 @@ function refresh() {
   }
 }
 
-for (const input of document.querySelectorAll("input[data-own-time-zone]")) {
-  input.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+for (const field of document.querySelectorAll("[data-own-time-zone]")) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+  if (!field.options || [...field.options].some((option) => option.value === zone)) field.value = zone;
 }
 setInterval(refresh, 15000);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

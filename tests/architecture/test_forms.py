@@ -66,6 +66,8 @@ def make(administrator, mailbox, rf):
         "mailbox": mailbox,
         "request": request,
         "now": None,
+        "person": administrator,
+        "email": "invited@example.org",
     }
 
     rows = {Mailbox: mailbox, User: administrator}

@@ -14,7 +14,8 @@ from delivery.models import OutboxMessage
 from mailservers.models import MailServer
 from mailstore.inline_images import address_of
 from mailstore.models import Message
-from organizations.models import Organization, Role, User
+from organizations.invitations import invite
+from organizations.models import Invitation, Organization, Role, User
 from organizations.roles import add_member, administrators_of
 from organizations.setup import make_setup_link
 from providers.logos import keep as keep_logo
@@ -91,7 +92,17 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
     own_provider = Provider.objects.create(organization=world.organization, key="own_desk", name=IN_SETTINGS)
     keep_logo(own_provider, b"an image")
     ProviderDomain.objects.create(organization=world.organization, domain="desk.example", provider=own_provider)
+    _, token = invite(
+        world.organization,
+        name="Invited",
+        email=f"invited-to-{world.organization.pk}@example.org",
+        roles=[],
+        by=world.people["administrator"],
+        now=timezone.now(),
+    )
     return {
+        "invitation": Invitation.objects.get(organization=world.organization).pk,
+        "invitation_token": token,
         "mailbox": mailbox.pk,
         "server": server.pk,
         "folder": message.folder_id,

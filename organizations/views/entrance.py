@@ -1,8 +1,7 @@
-"""The first administrator, and one's own profile. Sign-in itself is django-allauth's."""
+"""How people come in: the first administrator's link, and invitations. Sign-in itself is django-allauth's."""
 
 from __future__ import annotations
 
-from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
@@ -12,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from organizations import audit
-from organizations.forms import ProfileForm, SetupForm
-from organizations.models import User
+from organizations import invitations
+from organizations.forms import JoinForm, SetupForm
+from organizations.invitations import UnusableInvitation
 from organizations.setup import UnusableSetupLink, check_setup_link, use_setup_link
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -37,22 +36,21 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "organizations/setup.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
+@login_not_required
+@never_cache
+@sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
-def profile(request: HttpRequest) -> HttpResponse:
-    assert request.user.is_authenticated
-    own = User.objects.get(pk=request.user.pk)  # a refused form must not change the name in the side bar
-    form = ProfileForm(request.POST or None, instance=own)
-    if form.is_valid():
-        user = form.save()
-        if form.changed_data:
-            audit.record(
-                "user.profile_changed",
-                organization=user.organization,
-                actor=user,
-                target=user,
-                detail={"fields": form.changed_data},
-                request=request,
-            )
-        messages.success(request, "Your profile is saved.")
-        return redirect("organizations:profile")
-    return render(request, "organizations/profile.html", {"form": form}, status=422 if form.is_bound else 200)
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Where the invited person chooses a password and comes in."""
+    try:
+        found = invitations.find(token, timezone.now())
+        data = request.POST if request.method == "POST" else None
+        form = JoinForm(data, email=found.email, initial={"name": found.name, "time_zone": "UTC"})
+        if form.is_valid():
+            user = invitations.accept(token, form.newcomer(), now=timezone.now(), request=request)
+            login(request, user, backend=BACKEND)
+            return redirect("home")
+    except UnusableInvitation as unusable:
+        return render(request, "people/invitation_unusable.html", {"reason": unusable.reason}, status=404)
+    context = {"form": form, "invitation": found}
+    return render(request, "people/invitation.html", context, status=422 if form.is_bound else 200)

@@ -1,0 +1,18 @@
+"""Entries of the audit log in words."""
+
+from __future__ import annotations
+
+from django import template
+
+from organizations import audit_log, audit_words
+
+register = template.Library()
+
+register.filter("in_words", audit_words.words_for)
+register.filter("object_in_words", audit_words.words_for_object)
+register.filter("detail_value", audit_log.shown)
+
+
+@register.filter
+def detail_name(name: str) -> str:
+    return name.replace("_", " ").capitalize()
