@@ -281,7 +281,60 @@ def test_the_page_costs_few_queries(assert_queries, client_of, administrator, ma
         client.get(reverse(PAGE))
 
 
-QUERIES = 9
+QUERIES = 10
+
+
+# --- Many accounts ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(administrator, make_mailbox) -> list[str]:
+    """The addresses of 120 accounts, in the order of the list: the default one, then by name, alike ones by age."""
+    names = ["Zoe, the default", *(f"Name {number // 3:03}" for number in range(119))]
+    rows = [
+        make_mailbox(f"m{number}@example.org", administrator, display_name=name) for number, name in enumerate(names)
+    ]
+    Mailbox.objects.filter(pk=rows[0].pk).update(is_default=True)
+    return [row.address for row in rows]
+
+
+def addresses(answer: Answer) -> list[str]:
+    return re.findall(r'aria-label="Edit (m\d+@example\.org)"', answer.text)
+
+
+@pytest.mark.proves("B1")
+def test_many_accounts_come_page_by_page_each_once(client_of, administrator, many):
+    client = client_of(administrator)
+    url, seen = reverse(PAGE), []
+    while url:
+        answer = answer_of(client.get(url, headers={"HX-Request": "true"} if seen else {}))
+        assert ("<html" in answer.text) is not bool(seen)
+        seen.append(addresses(answer))
+        following = re.search(r'hx-get="([^"]*after=[^"]*)"', answer.text)
+        url = following[1].replace("&amp;", "&") if following else ""
+    assert [len(page) for page in seen] == [50, 50, 20]
+    assert [address for page in seen for address in page] == many
+
+
+def test_accounts_are_found_by_address_or_name(show, administrator, many):
+    assert 'aria-label="Search email accounts' in show(administrator).text
+    assert addresses(show(administrator, "?q=M117@")) == ["m117@example.org"]
+    assert addresses(show(administrator, "?q=the+default")) == ["m0@example.org"]
+    assert addresses(show(administrator, "?q=name&show=paused")) == []
+    following = re.search(r'hx-get="([^"]*after=[^"]*)"', show(administrator, "?q=name").text)[1]
+    assert "q=name" in following
+    nothing = show(administrator, "?q=%3Cb%3E%25_").words
+    assert "No account like “&lt;b&gt;%_”" in nothing or "No account like “<b>%_”" in nothing
+
+
+def test_few_accounts_need_no_search(show, alice, mailbox):
+    assert "Search email accounts" not in show(alice).text
+    assert "Show more" not in show(alice).text
+
+
+@pytest.mark.parametrize("after", ["x", "0", "99999999", "9" * 40, "-1", "٣"])
+def test_a_place_in_the_list_that_is_none_begins_at_the_top(show, alice, mailbox, after):
+    assert "alice@example.org" in show(alice, f"?after={after}").words
 
 
 @pytest.mark.proves("F2")

@@ -1,0 +1,188 @@
+"""The cards of the settings page: what each email account does, found by state or by name, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from accounts.models import Mailbox, State
+from mailstore import schedule
+from mailstore.schedule import Progress
+
+if TYPE_CHECKING:
+    from organizations.models import User
+
+WAITS_FOR_A_WORKER = "its turn"  # the words of `mailstore.schedule` for a sync that was asked for
+WORKING = frozenset({State.CONNECTED, State.WAITING, State.SYNCING})
+
+PAGE_SIZE = 50
+_DRAWN = ("schedule", "mail_server", "owner", "provider")  # what a card tells of other rows
+
+#: What a number of the overview leads to: `?show=` -> the states, and the words above the cards.
+SHOWN = {
+    "connected": (WORKING, "Only accounts that work are shown."),
+    "syncing": (frozenset({State.SYNCING}), "Only accounts that sync right now are shown."),
+    "attention": (frozenset({State.NEEDS_ATTENTION}), "Only accounts that need attention are shown."),
+    "paused": (frozenset({State.PAUSED}), "Only paused accounts are shown."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which cards are asked for. show: a key of `SHOWN`, or ""; text: part of an address or a name."""
+
+    show: str
+    text: str
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Asked:
+        show = request.GET.get("show", "")
+        return cls(show if show in SHOWN else "", request.GET.get("q", "").replace("\0", "").strip()[:200])
+
+    @property
+    def words(self) -> str:
+        """What stands above the cards where they are not all."""
+        return SHOWN[self.show][1] if self.show else ""
+
+    @property
+    def query(self) -> str:
+        """What stands in the address of this page."""
+        return urlencode({name: value for name, value in (("show", self.show), ("q", self.text)) if value})
+
+
+@dataclass(frozen=True, slots=True)
+class CardPage:
+    """Some cards, and the address of the next ones; "" on the last page."""
+
+    cards: list[MailboxCard]
+    older_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxCard:
+    """One email account as its card shows it."""
+
+    mailbox: Mailbox
+    progress: Progress
+    may_change: bool
+    may_delete: bool
+
+    @property
+    def state(self) -> State:
+        return _state(self.mailbox, self.progress)
+
+    @property
+    def is_busy(self) -> bool:
+        """Syncing, or about to: the icon turns."""
+        return self.progress.state == State.SYNCING or self.progress.waiting_for == WAITS_FOR_A_WORKER
+
+    @property
+    def trouble(self) -> dict[str, str]:
+        """What is wrong and how it is cured, in the words of the most likely cause."""
+        attention = self.mailbox.attention or {}
+        cause: dict[str, str] = next(iter(attention.get("causes") or ()), {})
+        title = attention.get("title") or "This account needs attention."
+        return {"title": title, "cause": cause.get("cause", ""), "cure": cause.get("cure", "")}
+
+    @property
+    def cannot_send(self) -> str:
+        """Why nothing can be sent, where somebody may want to know; else empty."""
+        if not self.mailbox.sends:
+            return "Sending is switched off"
+        return "" if self.mailbox.can_send else "Cannot send: no mail server is chosen"
+
+    @property
+    def footer(self) -> str:
+        """What happens now, what the last sync brought, or how mail leaves."""
+        # The header has room for one tag.
+        shared = "Shared. " if self.mailbox.is_default and self.mailbox.owner_id is None else ""
+        return shared + self._news
+
+    @property
+    def _news(self) -> str:
+        if self.progress.state == State.SYNCING and self.progress.rate_per_second:
+            left = self.progress.seconds_left
+            rate = f"{self.progress.rate_per_second:,.0f} per second"
+            return f"{rate}, about {_duration(left)} left" if left else rate
+        if self.progress.state == State.CONNECTED and self.progress.arrived:
+            return f"{self.progress.arrived:,} new message{'' if self.progress.arrived == 1 else 's'} in the last sync"
+        if self.mailbox.mail_server is not None:
+            return f"Sends through {self.mailbox.mail_server}"
+        return "Sends through its provider" if self.mailbox.smtp_host else "Reads only"
+
+
+def states_of(user: User, now: datetime) -> dict[int, State]:
+    """The state of every account that the user sees, by key, in the order of the list. One query."""
+    rows = Mailbox.objects.visible_to(user, now).select_related("schedule").defer("password")
+    return {mailbox.pk: _state(mailbox, _progress(mailbox, now)) for mailbox in rows}
+
+
+def page_of_cards(user: User, asked: Asked, states: dict[int, State], after: str, now: datetime) -> CardPage:
+    """The cards that follow the account with the key `after`; an `after` that is none begins at the top.
+
+    Paged by the order of the list, so that nothing is left out or told twice when accounts come and go meanwhile.
+    """
+    found = Mailbox.objects.visible_to(user, now)
+    if asked.show:
+        wanted = SHOWN[asked.show][0]
+        found = found.filter(pk__in=[pk for pk, state in states.items() if state in wanted])
+    if asked.text:
+        found = found.filter(Q(address__icontains=asked.text) | Q(display_name__icontains=asked.text))
+    last = Mailbox.objects.visible_to(user, now).filter(pk=after).first() if _is_key(after) else None
+    rows = list(_following(found, last).select_related(*_DRAWN)[: PAGE_SIZE + 1])
+    cards = cards_of(user, rows[:PAGE_SIZE], now)
+    if len(rows) <= PAGE_SIZE:
+        return CardPage(cards)
+    place = urlencode({"after": rows[PAGE_SIZE - 1].pk})
+    return CardPage(cards, f"{reverse('email-settings')}?{place}{'&' if asked.query else ''}{asked.query}")
+
+
+def card_of(user: User, mailbox_pk: int, now: datetime) -> MailboxCard | None:
+    """One card; None for an account that the user does not see."""
+    row = Mailbox.objects.visible_to(user, now).select_related(*_DRAWN).filter(pk=mailbox_pk).first()
+    return cards_of(user, [row], now)[0] if row is not None else None
+
+
+def cards_of(user: User, rows: Sequence[Mailbox], now: datetime) -> list[MailboxCard]:
+    """The cards of accounts that the user sees; one query tells which of them may be changed."""
+    keys = [mailbox.pk for mailbox in rows]
+    changeable = set(Mailbox.objects.manageable_by(user, now).filter(pk__in=keys).values_list("pk", flat=True))
+    return [
+        MailboxCard(mailbox, _progress(mailbox, now), mailbox.pk in changeable, mailbox.may_be_deleted_by(user))
+        for mailbox in rows
+    ]
+
+
+def _following(rows: QuerySet[Mailbox], last: Mailbox | None) -> QuerySet[Mailbox]:
+    """What comes after `last` in the order of the list: the default one, then by name, then by key."""
+    if last is None:
+        return rows
+    below = Q(display_name__gt=last.display_name) | Q(display_name=last.display_name, pk__gt=last.pk)
+    same = rows.filter(below, is_default=last.is_default)
+    return same | rows.filter(is_default=False) if last.is_default else same
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _progress(mailbox: Mailbox, now: datetime) -> Progress:
+    return schedule.progress(getattr(mailbox, "schedule", None), now)
+
+
+def _state(mailbox: Mailbox, progress: Progress) -> State:
+    """What comes first: what needs a person, then what happens."""
+    return State.NEEDS_ATTENTION if mailbox.attention else progress.state
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
