@@ -80,6 +80,10 @@ class Way:
     def labels(self) -> str:
         return ", ".join(labels(self.rights))
 
+    @property
+    def last_day(self) -> date | None:
+        return last_day(self.grant.ends_at) if self.grant and self.grant.ends_at else None
+
 
 @dataclass(slots=True)
 class Person:

@@ -26,7 +26,7 @@ def text_of(answer) -> str:
 
 
 @pytest.fixture
-def page(page_of, owner, mailbox):
+def hers(page_of, owner, mailbox):
     """Alice's page of her own mailbox, which she may share."""
     return page_of(owner, mailbox)
 
@@ -42,24 +42,24 @@ def shared(mailbox: Mailbox) -> Mailbox:
 
 
 @pytest.mark.proves("F1")
-def test_an_empty_list_says_no_data_and_what_to_do(page, shared):
-    text = text_of(page.get())
+def test_an_empty_list_says_no_data_and_what_to_do(hers, shared):
+    text = text_of(hers.get())
     assert "No data" in text
     assert "Press + to add people or roles" in text
 
 
 @pytest.mark.proves("F2")
-def test_the_page_explains_what_surprises(page):
-    text = text_of(page.get())
+def test_the_page_explains_what_surprises(hers):
+    text = text_of(hers.get())
     assert "It does <b>not</b> show in the person’s own mail panel." in text
     assert "Nobody can ever read its password." in text
 
 
 @pytest.mark.proves("F1", "F4")
-def test_each_row_says_what_the_person_can_do_who_gave_it_and_until_when(page, mailbox, owner, bob, sales):
+def test_each_row_says_what_the_person_can_do_who_gave_it_and_until_when(hers, mailbox, owner, bob, sales):
     grant(mailbox, bob, ACCESS, granted_by=owner)
     grant(mailbox, sales, SEND, SETUP, granted_by=owner, ends_at=timezone.now() + timedelta(days=400))
-    text = text_of(page.get())
+    text = text_of(hers.get())
     assert "Finds and reads its mail in search, not in the mail panel." in text
     assert "Has it in the mail panel, reads its mail and sends from it; changes its settings." in text
     assert text.count("Given by Alice") == 2
@@ -68,11 +68,11 @@ def test_each_row_says_what_the_person_can_do_who_gave_it_and_until_when(page, m
 
 
 @pytest.mark.proves("F4")
-def test_everybody_who_can_use_it_stands_there_with_every_way(page, mailbox, owner, bob, charlie, sales):
+def test_everybody_who_can_use_it_stands_there_with_every_way(hers, mailbox, owner, bob, charlie, sales):
     grant(mailbox, sales, ACCESS, granted_by=owner)
     grant(mailbox, charlie, SEND)
     grant(mailbox, bob, ACCESS, ends_at=timezone.now() - timedelta(seconds=1))
-    _, _, reach = text_of(page.get()).partition("Who can use it now, and why")
+    _, _, reach = text_of(hers.get()).partition("Who can use it now, and why")
     assert "Owns this mailbox" in reach
     assert "Access emails, through the role “Sales”, given by Alice" in reach
     assert "Send emails, given directly" in reach
@@ -80,24 +80,24 @@ def test_everybody_who_can_use_it_stands_there_with_every_way(page, mailbox, own
 
 
 @pytest.mark.proves("F3")
-def test_while_sharing_is_off_the_list_is_kept_and_nobody_but_the_owner_can_use_it(page, mailbox, bob):
+def test_while_sharing_is_off_the_list_is_kept_and_nobody_but_the_owner_can_use_it(hers, mailbox, bob):
     grant(mailbox, bob, ACCESS)
-    page.htmx("switch")
-    text = text_of(page.get())
+    hers.htmx("switch")
+    text = text_of(hers.get())
     assert "Nobody in the list can use this mailbox now. Switching it on gives them back what is ticked." in text
     assert "Can do nothing while shared access is off." in text
     assert "given directly" not in text
 
 
 @pytest.mark.proves("F3", "A8")
-def test_the_owner_sees_what_an_administrator_did_even_when_it_is_gone_again(page, page_of, administrator, mailbox):
-    hers = page_of(administrator, mailbox)
-    assert "Alice sees on this page" in text_of(hers.get())
-    hers.htmx("switch", on="on")
-    hers.htmx("add", to=f"person-{administrator.pk}", rights=["access"])
-    assert "Gave it to themself" in text_of(page.get())
-    hers.htmx("remove", mailbox.grants.get().pk)
-    text = text_of(page.get())
+def test_the_owner_sees_what_an_administrator_did_even_when_it_is_gone_again(hers, page_of, administrator, mailbox):
+    administrators = page_of(administrator, mailbox)
+    assert "Alice sees on this page" in text_of(administrators.get())
+    administrators.htmx("switch", on="on")
+    administrators.htmx("add", to=f"person-{administrator.pk}", rights=["access"])
+    assert "Gave it to themself" in text_of(hers.get())
+    administrators.htmx("remove", mailbox.grants.get().pk)
+    text = text_of(hers.get())
     assert "<b>Ada</b> gave Ada: Access emails" in text
     assert "<b>Ada</b> took Ada off the list" in text
 
@@ -105,8 +105,8 @@ def test_the_owner_sees_what_an_administrator_did_even_when_it_is_gone_again(pag
 @pytest.mark.proves("F1")
 def test_without_the_operation_one_sees_who_may_use_it_and_changes_nothing(page_of, alice, mailbox, bob):
     given = grant(mailbox, bob, ACCESS)
-    page = page_of(alice, mailbox)
-    text = text_of(page.get())
+    hers = page_of(alice, mailbox)
+    text = text_of(hers.get())
     assert "Bob" in text
     assert "Set up shared mailboxes" in text
     assert "hx-post" not in text
@@ -117,11 +117,11 @@ def test_without_the_operation_one_sees_who_may_use_it_and_changes_nothing(page_
         ("end", (given.pk,)),
         ("remove", (given.pk,)),
     ):
-        assert page.htmx(name, *args, on="on", right="send").status_code == 403, name
+        assert hers.htmx(name, *args, on="on", right="send").status_code == 403, name
     assert rights_of(bob, mailbox) == {ACCESS}
 
 
-def test_the_page_costs_the_same_however_many_may_use_it(assert_queries, page, mailbox, organization, owner):
+def test_the_page_costs_the_same_however_many_may_use_it(assert_queries, hers, mailbox, organization, owner):
     def grow() -> None:
         for number in range(5):
             someone = person(organization, f"Person{number}{User.objects.count()}")
@@ -130,56 +130,56 @@ def test_the_page_costs_the_same_however_many_may_use_it(assert_queries, page, m
             RoleMembership.objects.create(role=role, user=owner)
             grant(mailbox, role, ACCESS, SEND, granted_by=person(organization, f"Giver{someone.pk}"))
             grant(mailbox, someone, ACCESS, granted_by=someone)
-            page.htmx("tick", mailbox.grants.latest("pk").pk, right="send", on="on")
+            hers.htmx("tick", mailbox.grants.latest("pk").pk, right="send", on="on")
 
     grow()
-    assert_queries.constant(page.get, grow)
-    assert_queries.constant(lambda: page.get("add"), grow)
-    assert_queries.constant(lambda: page.get("candidates", q="person"), grow)
+    assert_queries.constant(hers.get, grow)
+    assert_queries.constant(lambda: hers.get("add"), grow)
+    assert_queries.constant(lambda: hers.get("candidates", q="person"), grow)
 
 
 # --- What it changes ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.proves("F1")
-def test_from_the_switch_to_a_role_that_may_send(page, mailbox, bob, charlie, sales):
-    assert toast(page.htmx("switch", on="on")).startswith("Shared access is on.")
-    answer = page.htmx("add", to=[f"person-{bob.pk}", f"role-{sales.pk}"], rights=["access"])
+def test_from_the_switch_to_a_role_that_may_send(hers, mailbox, bob, charlie, sales):
+    assert toast(hers.htmx("switch", on="on")).startswith("Shared access is on.")
+    answer = hers.htmx("add", to=[f"person-{bob.pk}", f"role-{sales.pk}"], rights=["access"])
     assert toast(answer) == "Sales (1 person) gains: Access emails. Bob gains: Access emails."
     assert rights_of(bob, mailbox) == rights_of(charlie, mailbox) == {ACCESS}
     given = mailbox.grants.get(role=sales)
-    assert toast(page.htmx("tick", given.pk, right="send", on="on")) == "Sales (1 person) gains: Send emails."
-    assert toast(page.htmx("tick", given.pk, right="access")) == "Sales (1 person) loses: Access emails."
+    assert toast(hers.htmx("tick", given.pk, right="send", on="on")) == "Sales (1 person) gains: Send emails."
+    assert toast(hers.htmx("tick", given.pk, right="access")) == "Sales (1 person) loses: Access emails."
     assert rights_of(charlie, mailbox) == {SEND}
-    assert toast(page.htmx("remove", given.pk)) == "Sales (1 person) loses: Send emails."
+    assert toast(hers.htmx("remove", given.pk)) == "Sales (1 person) loses: Send emails."
     assert rights_of(charlie, mailbox) == set()
     assert AuditEntry.objects.filter(action__startswith="mailbox.access", object_id=str(mailbox.pk)).count() == 5
 
 
 @pytest.mark.proves("F4")
-def test_a_last_day_counts_to_its_end_in_the_time_zone_of_who_types_it(page, owner, mailbox, bob):
+def test_a_last_day_counts_to_its_end_in_the_time_zone_of_who_types_it(hers, owner, mailbox, bob):
     User.objects.filter(pk=owner.pk).update(time_zone="Pacific/Auckland")
     given = grant(mailbox, bob, ACCESS)
-    assert toast(page.htmx("end", given.pk, ends_on="2030-12-31")) == "The last day is 31 December 2030."
+    assert toast(hers.htmx("end", given.pk, ends_on="2030-12-31")) == "The last day is 31 December 2030."
     given.refresh_from_db()
     assert given.ends_at.isoformat() == "2030-12-31T11:00:00+00:00"
-    assert 'value="2030-12-31"' in text_of(page.get("end", given.pk))
-    page.htmx("end", given.pk, ends_on="")
+    assert 'value="2030-12-31"' in text_of(hers.get("end", given.pk))
+    hers.htmx("end", given.pk, ends_on="")
     given.refresh_from_db()
     assert given.ends_at is None
 
 
-def test_without_scripts_every_form_works_by_its_plain_address(page, mailbox, bob):
-    assert page.post("switch", on="on").status_code == 302
-    assert b"<html" in page.get("add").content
-    assert page.post("add", to=f"person-{bob.pk}", rights=["send"]).status_code == 302
+def test_without_scripts_every_form_works_by_its_plain_address(hers, mailbox, bob):
+    assert hers.post("switch", on="on").status_code == 302
+    assert b"<html" in hers.get("add").content
+    assert hers.post("add", to=f"person-{bob.pk}", rights=["send"]).status_code == 302
     given = mailbox.grants.get()
     for name in ("end", "remove"):
-        assert b"<html" in page.get(name, given.pk).content
-    assert page.post("tick", given.pk, right="access", on="on").status_code == 302
-    assert page.post("end", given.pk, ends_on="2030-01-01").status_code == 302
+        assert b"<html" in hers.get(name, given.pk).content
+    assert hers.post("tick", given.pk, right="access", on="on").status_code == 302
+    assert hers.post("end", given.pk, ends_on="2030-01-01").status_code == 302
     assert rights_of(bob, mailbox) == {ACCESS, SEND}
-    assert page.post("remove", given.pk).status_code == 302
+    assert hers.post("remove", given.pk).status_code == 302
     assert not mailbox.grants.exists()
 
 
@@ -192,27 +192,27 @@ def test_whoever_takes_away_her_own_setup_is_led_to_a_page_that_is_left(page_of,
 # --- Searching people ---------------------------------------------------------------------------------------------
 
 
-def test_the_search_finds_people_and_roles_and_keeps_who_is_chosen(page, bob, charlie, sales, dana, organization):
-    everybody = text_of(page.get("candidates"))
+def test_the_search_finds_people_and_roles_and_keeps_who_is_chosen(hers, bob, charlie, sales, dana, organization):
+    everybody = text_of(hers.get("candidates"))
     assert all(f">{name}<small>" in everybody for name in ("Bob", "Charlie", "Sales"))
     assert "Dana" not in everybody
     assert "Alice" not in everybody  # the owner
-    found = text_of(page.get("candidates", q="SALES", to=f"person-{bob.pk}"))
+    found = text_of(hers.get("candidates", q="SALES", to=f"person-{bob.pk}"))
     assert f'value="person-{bob.pk}" checked' in found
     assert ">Sales<small>" in found
     assert "Charlie" not in found
-    by_address = text_of(page.get("candidates", q="charlie@example"))
+    by_address = text_of(hers.get("candidates", q="charlie@example"))
     assert ">Charlie<small>" in by_address
 
 
-def test_who_is_in_the_list_already_cannot_be_chosen_again(page, mailbox, bob):
+def test_who_is_in_the_list_already_cannot_be_chosen_again(hers, mailbox, bob):
     grant(mailbox, bob, ACCESS)
-    assert f'value="person-{bob.pk}" disabled' in text_of(page.get("candidates", q="bob"))
+    assert f'value="person-{bob.pk}" disabled' in text_of(hers.get("candidates", q="bob"))
 
 
 @pytest.mark.parametrize("text", ["xyz", "\0", "%", "_", "'", "a" * 5000, "<script>alert(1)</script>"])
-def test_a_search_for_nobody_says_so(page, bob, text):
-    answer = page.get("candidates", q=text)
+def test_a_search_for_nobody_says_so(hers, bob, text):
+    answer = hers.get("candidates", q=text)
     assert answer.status_code == 200
     assert b"<script>" not in answer.content
 
@@ -240,7 +240,7 @@ def test_a_search_for_nobody_says_so(page, bob, text):
         ({"to": [f"person-{number}" for number in range(51)], "rights": ["access"]}, "at most 50"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_given_is_refused_with_a_sentence(page, mailbox, organization, bob, charlie, dana, data, words):
+def test_what_cannot_be_given_is_refused_with_a_sentence(hers, mailbox, organization, bob, charlie, dana, data, words):
     grant(mailbox, charlie, ACCESS)
     gone = person(organization, "Gone")
     User.objects.filter(pk=gone.pk).update(is_active=False)
@@ -255,30 +255,30 @@ def test_what_cannot_be_given_is_refused_with_a_sentence(page, mailbox, organiza
     }
     to = data.get("to")
     sent = {**data, "to": named.get(to, to)} if isinstance(to, str) else data
-    answer = page.htmx("add", **sent)
+    answer = hers.htmx("add", **sent)
     assert answer.status_code == 422
     assert words in text_of(answer)
     assert mailbox.grants.get().rights == {ACCESS}
 
 
-def test_what_was_typed_is_not_lost(page, mailbox, bob):
-    answer = text_of(page.htmx("add", to=f"person-{bob.pk}", rights=["send"], ends_on="2020-01-01"))
+def test_what_was_typed_is_not_lost(hers, mailbox, bob):
+    answer = text_of(hers.htmx("add", to=f"person-{bob.pk}", rights=["send"], ends_on="2020-01-01"))
     assert f'value="person-{bob.pk}" checked' in answer
     assert 'value="send" checked' in answer
     assert 'value="access" checked' not in answer
     assert 'value="2020-01-01"' in answer
 
 
-def test_a_second_press_adds_nobody_twice(page, mailbox, bob):
-    answers = [page.htmx("add", to=f"person-{bob.pk}", rights=["access"]).status_code for _ in range(2)]
+def test_a_second_press_adds_nobody_twice(hers, mailbox, bob):
+    answers = [hers.htmx("add", to=f"person-{bob.pk}", rights=["access"]).status_code for _ in range(2)]
     assert answers == [200, 422]
     assert mailbox.grants.count() == 1
 
 
-def test_a_tick_that_means_nothing_changes_nothing(page, mailbox, bob):
+def test_a_tick_that_means_nothing_changes_nothing(hers, mailbox, bob):
     given = grant(mailbox, bob, ACCESS)
     for right in ("", "everything", "may_setup", "\0"):
-        for answer in (page.htmx("tick", given.pk, right=right, on="on"), page.post("tick", given.pk, right=right)):
+        for answer in (hers.htmx("tick", given.pk, right=right, on="on"), hers.post("tick", given.pk, right=right)):
             assert answer.status_code == 422
     given.refresh_from_db()
     assert given.rights == {ACCESS}
@@ -286,15 +286,15 @@ def test_a_tick_that_means_nothing_changes_nothing(page, mailbox, bob):
 
 @pytest.mark.proves("A1", "F3", "T18")
 def test_a_grant_of_another_mailbox_or_organization_does_not_exist_here(
-    page, mailbox, shared_mailbox, make_mailbox, dana
+    hers, mailbox, shared_mailbox, make_mailbox, dana
 ):
     theirs = grant(make_mailbox("dana@elsewhere.example", dana), dana, ACCESS)
     for foreign in (shared_mailbox.grants.first(), theirs):
         for name in ("tick", "end", "remove"):
-            assert page.htmx(name, foreign.pk, right="send", on="on").status_code == 404
+            assert hers.htmx(name, foreign.pk, right="send", on="on").status_code == 404
         for name in ("end", "remove"):
-            assert page.get(name, foreign.pk).status_code == 404
-    assert page.htmx("remove", 2**63).status_code == 404
+            assert hers.get(name, foreign.pk).status_code == 404
+    assert hers.htmx("remove", 2**63).status_code == 404
     assert MailboxGrant.objects.filter(pk=theirs.pk, may_access=True, may_send=False).exists()
 
 
