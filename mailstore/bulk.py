@@ -70,13 +70,17 @@ def upsert_rows(table: str, columns: Sequence[str], rows: Sequence[Row], *, uniq
             )
 
 
-def in_list(values: Iterable[int] | Iterable[str]) -> tuple[str, list[Any]]:
-    """Return the right side of `column IN ...` and its one parameter, however many values there are."""
+def is_among(values: Iterable[int] | Iterable[str]) -> tuple[str, list[Any]]:
+    """Return what stands behind a column to ask for any of `values`, and its one parameter, however many there are.
+
+    On PostgreSQL an array and not a subquery: while it has no statistics of a table that fills, it takes the table for
+    small, and a subquery would be run for each row of it.
+    """
     listed = list(values)
     if connection.vendor == "postgresql":
         kind = "text" if listed and isinstance(listed[0], str) else "bigint"
-        return f"(SELECT unnest(%s::{kind}[]))", [listed]
-    return "(SELECT value FROM json_each(%s))", [json.dumps(listed)]
+        return f"= ANY(%s::{kind}[])", [listed]
+    return "IN (SELECT value FROM json_each(%s))", [json.dumps(listed)]
 
 
 def moment(at: datetime | None) -> datetime | str | None:

@@ -36,12 +36,12 @@ def refresh(conversations: Collection[int], *, folder_pk: int | None = None) -> 
 
 
 def _messages(conversations: Collection[int], folder_pk: int | None) -> list[_Row]:
-    values, parameters = bulk.in_list(conversations)
+    among, parameters = bulk.is_among(conversations)
     where = "AND folder_id = %s" if folder_pk is not None else ""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT folder_id, conversation_id, id, received_at, is_seen, from_name, from_address, attachment_count"  # noqa: S608
-            f" FROM mailstore_message WHERE conversation_id IN {values} AND vanished_at IS NULL {where}"
+            f" FROM mailstore_message WHERE conversation_id {among} AND vanished_at IS NULL {where}"
             " ORDER BY folder_id, conversation_id, received_at, id",
             [*parameters, *([folder_pk] if folder_pk is not None else [])],
         )
@@ -66,14 +66,14 @@ def _listing(pair: tuple[int, int], messages: list[_Row]) -> bulk.Row:
 
 def _remove_others(conversations: Collection[int], folder_pk: int | None, kept: set[tuple[int, int]]) -> None:
     """Delete listings of `conversations` that have no message left."""
-    values, parameters = bulk.in_list(conversations)
+    among, parameters = bulk.is_among(conversations)
     where = "AND folder_id = %s" if folder_pk is not None else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id, folder_id, conversation_id FROM mailstore_listing WHERE conversation_id IN {values} {where}",  # noqa: S608
+            f"SELECT id, folder_id, conversation_id FROM mailstore_listing WHERE conversation_id {among} {where}",  # noqa: S608
             [*parameters, *([folder_pk] if folder_pk is not None else [])],
         )
         gone = [pk for pk, folder, conversation in cursor.fetchall() if (folder, conversation) not in kept]
         if gone:
-            values, parameters = bulk.in_list(gone)
-            cursor.execute(f"DELETE FROM mailstore_listing WHERE id IN {values}", parameters)  # noqa: S608
+            among, parameters = bulk.is_among(gone)
+            cursor.execute(f"DELETE FROM mailstore_listing WHERE id {among}", parameters)  # noqa: S608

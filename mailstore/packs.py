@@ -17,6 +17,7 @@ import hashlib
 import os
 import re
 import shutil
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ class PackWriter:
     """Appends messages of one mailbox under one claim. Use as a context manager; nothing is opened before `append`.
 
     `append` only hands the octets to the operating system: call `settle` before committing rows that name them.
-    Both raise StorageFull.
+    Both raise StorageFull. One thread may append while another settles and stores.
     """
 
     def __init__(self, mailbox_pk: int, fence: int, *, roll_at: int = ROLL_AT) -> None:
@@ -105,6 +106,8 @@ class PackWriter:
         self._settled_end = 0
         self._unsettled = False
         self._lost: StorageFull | None = None
+        self._takes_no_more = False
+        self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
         return self
@@ -118,27 +121,41 @@ class PackWriter:
 
     def append(self, raw: bytes) -> Location:
         """Write one message; return where it lies."""
-        try:
-            if self._descriptor is not None and self._end >= self._roll_at:
-                self.settle()
-                self._close()
-            if self._descriptor is None:
-                self._open()
-            place = Location(self._name, self._end, len(raw))
-            self._unsettled = True
+        with self._lock:
+            if self._takes_no_more:
+                raise StorageFull("There was no room for what belongs to stored mail. Sync goes on once there is.")
             try:
-                self._write(raw)
-            except OSError:
-                self.give_back(place)
+                return self._append(raw)
+            except OSError as exc:
+                if full := _full(exc):
+                    raise full from exc
                 raise
-        except OSError as exc:
-            if full := _full(exc):
-                raise full from exc
+
+    def _append(self, raw: bytes) -> Location:
+        if self._descriptor is not None and self._end >= self._roll_at:
+            self.settle()
+            self._close()
+        if self._descriptor is None:
+            self._open()
+        place = Location(self._name, self._end, len(raw))
+        self._unsettled = True
+        try:
+            self._write(raw)
+        except OSError:
+            self._cut_off(place)
             raise
         return place
 
     def give_back(self, place: Location) -> None:
-        """Cut the pack off where `place` begins. Only for octets that no row names, nor anything behind them."""
+        """Cut the pack off where `place` begins, and take nothing more, which would eat the room again.
+
+        Only for octets that no row names, nor anything behind them.
+        """
+        with self._lock:
+            self._takes_no_more = True
+            self._cut_off(place)
+
+    def _cut_off(self, place: Location) -> None:
         if self._descriptor is not None and place.pack == self._name and place.offset < self._end:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, place.offset)
@@ -154,19 +171,20 @@ class PackWriter:
 
         Linux tells of octets it could not write once only; the next try would succeed without them.
         """
-        if self._lost is not None:
-            raise self._lost
-        if self._descriptor is not None and self._unsettled:
-            try:
-                os.fdatasync(self._descriptor)
-            except OSError as exc:
-                if full := _full(exc):
-                    self._lost = full
-                    raise full from exc
-                raise
-            self._unsettled = False
-            self._settled_end = self._end
-            faultpoint("pack settled")
+        with self._lock:
+            if self._lost is not None:
+                raise self._lost
+            if self._descriptor is not None and self._unsettled:
+                try:
+                    os.fdatasync(self._descriptor)
+                except OSError as exc:
+                    if full := _full(exc):
+                        self._lost = full
+                        raise full from exc
+                    raise
+                self._unsettled = False
+                self._settled_end = self._end
+                faultpoint("pack settled")
 
     def _cut_off_unsettled(self) -> None:
         """Give back what no row names, or tries on a full disk would eat the room that somebody makes."""

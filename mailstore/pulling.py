@@ -10,7 +10,8 @@ from mailstore.models import Folder
 from mailstore.packs import Location, StorageFull
 from mailstore.reading import Entry, Envelope
 from mailstore.run import OutOfTime, Run
-from mailstore.writing import Placed, store_batch
+from mailstore.writers import Batch
+from mailstore.writing import Placed
 from protocols.errors import MailError, Refused
 from protocols.imap.fetching import FetchedMessage
 from protocols.imap.plan import UidSet
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAGE = 50  # messages of the first batch, so that the newest page can be read at once
 BATCH = 1_000  # messages
-BATCH_OCTETS = 16 * 1024 * 1024
+BATCH_OCTETS = 32 * 1024 * 1024
 MOST_LEFT_OUT = 10  # messages for which there was no room, before no smaller one is tried
 MOST_REFUSED = 20  # messages a server may refuse one by one before the whole folder is given up
 
@@ -79,7 +80,7 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
 
 
 class _Intake:
-    """Batches on their way: one is being fetched, one is being read, one is being written."""
+    """Batches on their way: one is being fetched, one is being read, one or two are being written."""
 
     def __init__(self, run: Run, folder: Folder, new_from: int | None) -> None:
         self._run = run
@@ -121,24 +122,32 @@ class _Intake:
         self._write(ready)
 
     def finish(self) -> None:
-        """Write what is still being read."""
+        """Write what is still being read, and wait until everything is stored."""
         self._write(self._collect())
+        self._run.writer.finish()
+        self._tell()
 
     def _collect(self) -> tuple[list[Placed], UidSet] | None:
         if self._being_read is None:
             return None
         (places, covered), self._being_read = self._being_read, None
-        return list(zip(self._run.reader.collect(), places, strict=True)), covered
+        try:
+            return list(zip(self._run.reader.collect(), places, strict=True)), covered
+        except OSError:
+            self._tell()  # a writer that found no room gives back the octets of later batches: that is the failure
+            raise
 
     def _write(self, ready: tuple[list[Placed], UidSet] | None) -> None:
         if ready is None:
             return
         run = self._run
         messages, covered = ready
-        stored = store_batch(
-            self._folder, messages, claim=run.claim, packs=run.packs, covered=covered, new_from=self._new_from
-        )
-        run.note(self._folder, stored)
+        run.writer.submit(Batch(self._folder, messages, run.claim, run.packs, covered, self._new_from))
+        self._tell()
+
+    def _tell(self) -> None:
+        for folder, stored in self._run.writer.news():
+            self._run.note(folder, stored)
 
 
 def _fetched(session: ImapSession, uids: UidSet, refusals: list[int]) -> Iterator[FetchedMessage]:

@@ -50,12 +50,16 @@ class InlineReader:
 class ReaderProcess:
     """Reads in a process of its own. Use as a context manager.
 
+    with_columns: make what PostgreSQL is told to index there as well (`ReadMessage.columns`).
+
     Where that process dies or takes too long, the batch is halved until the one message is found; it is stored unread,
     and the others in full (fault R30).
     """
 
-    def __init__(self, command: Sequence[str] = COMMAND, *, time_limit: float = TIME_LIMIT) -> None:
-        self._command = command
+    def __init__(
+        self, command: Sequence[str] = COMMAND, *, with_columns: bool = False, time_limit: float = TIME_LIMIT
+    ) -> None:
+        self._command = (*command, "columns") if with_columns else command
         self._time_limit = time_limit
         self._process: subprocess.Popen[bytes] | None = None
         self._entries: Sequence[Entry] = ()

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from mailstore.texts import storable
+from mailstore.words import Texts, postgresql_columns
 from protocols.message.parse import Address, MessageSummary, PartInfo, parse_summary
 
 RECIPIENTS_KEPT = 500
@@ -76,7 +77,11 @@ class Entry(NamedTuple):
 
 
 class ReadMessage(NamedTuple):
-    """One message, ready to be written. Texts fit their columns and hold nothing that a database refuses."""
+    """One message, ready to be written. Texts fit their columns and hold nothing that a database refuses.
+
+    texts:   what is searched.
+    columns: what PostgreSQL is told instead, where that was asked for; `texts` are left out then.
+    """
 
     uid: int
     size: int
@@ -93,15 +98,19 @@ class ReadMessage(NamedTuple):
     preview: str
     defects: str
     attachments: tuple[PartInfo, ...]
-    recipients: str
-    text: str
+    texts: Texts
+    columns: bytes = b""
 
 
+_NO_TEXTS = Texts("", "", "", "")
 _NOTHING = MessageSummary("", (), (), "", None, (), (), (), None, (), "", "", ("unreadable",), "")
 
 
-def read_entries(entries: Sequence[Entry]) -> list[ReadMessage]:
-    """Read messages where they lie. Raises OSError when the files do not give what was just put into them."""
+def read_entries(entries: Sequence[Entry], *, with_columns: bool = False) -> list[ReadMessage]:
+    """Read messages where they lie. Raises OSError when the files do not give what was just put into them.
+
+    with_columns: make what PostgreSQL is told to index as well.
+    """
     read: list[ReadMessage] = []
     path, descriptor = "", -1
     try:
@@ -113,7 +122,10 @@ def read_entries(entries: Sequence[Entry]) -> list[ReadMessage]:
             raw = os.pread(descriptor, entry.length, entry.offset)
             if len(raw) != entry.length:
                 raise OSError(f"A pack is shorter than what was written to it: {entry.path}")
-            read.append(read_message(entry.envelope, raw))
+            message = read_message(entry.envelope, raw)
+            if with_columns:
+                message = message._replace(texts=_NO_TEXTS, columns=postgresql_columns(message.texts))
+            read.append(message)
     finally:
         if path:
             os.close(descriptor)
@@ -160,8 +172,12 @@ def _assemble(envelope: Envelope, summary: MessageSummary, sha256: bytes) -> Rea
         preview=storable(summary.preview, 300),
         defects=json.dumps(summary.defects) if summary.defects else "[]",
         attachments=summary.attachments,
-        recipients=storable(_names(recipients), RECIPIENTS_INDEXED),
-        text=_searchable(summary),
+        texts=Texts(
+            subject=storable(summary.subject, 1000),
+            sender=storable(f"{sender.name} {sender.address}", 641),
+            recipients=storable(_names(recipients), RECIPIENTS_INDEXED),
+            text=_searchable(summary),
+        ),
     )
 
 

@@ -1,12 +1,14 @@
 """`python -m mailstore.reading_process`: reads messages for a sync, in a process of its own (see `readers.py`).
 
 Takes pickled lists of `Entry` on standard input, answers each with the length (8 octets) and the pickle of a list of
-`ReadMessage`. It has neither settings nor secrets nor connections, and at most a gigabyte of memory: a message that
-bursts it takes nothing else along. Ends with its parent, when standard input ends.
+`ReadMessage`; with columns for PostgreSQL where its argument is `columns`. It has neither settings nor secrets nor
+connections, and at most a gigabyte of memory: a message that bursts it takes nothing else along. Ends with its parent,
+when standard input ends.
 """
 
 from __future__ import annotations
 
+import gc
 import pickle
 import resource
 import signal
@@ -21,11 +23,14 @@ MEMORY = 1024 * 1024 * 1024  # octets of address space
 def main() -> None:
     """Answer until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which closes our input
+    gc.set_threshold(50_000, 20, 20)  # a batch holds thousands of messages, none of them in a cycle
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    with_columns = "columns" in sys.argv[1:]
     with suppress(EOFError, BrokenPipeError):
         while True:
-            answer = pickle.dumps(read_entries(pickle.load(requests)), pickle.HIGHEST_PROTOCOL)  # noqa: S301  from our parent
+            entries = pickle.load(requests)  # noqa: S301  from our parent
+            answer = pickle.dumps(read_entries(entries, with_columns=with_columns), pickle.HIGHEST_PROTOCOL)
             answers.write(len(answer).to_bytes(8, "big"))
             answers.write(answer)
             answers.flush()

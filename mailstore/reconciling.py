@@ -106,8 +106,8 @@ def _known(folder: Folder, uids: UidSet) -> list[_Known]:
 
 
 def _write(flags_now: Flags, keys: list[int]) -> None:
-    values, parameters = bulk.in_list(keys)
-    Message.objects.extra(where=[f"id IN {values}"], params=parameters).update(  # noqa: S610
+    among, parameters = bulk.is_among(keys)
+    Message.objects.extra(where=[f"id {among}"], params=parameters).update(  # noqa: S610
         is_seen=flags_now.is_seen,
         is_flagged=flags_now.is_flagged,
         is_answered=flags_now.is_answered,

@@ -17,6 +17,7 @@ from accounts.models import Mailbox
 from mailstore.models import Folder, SyncSchedule
 from mailstore.packs import PackWriter
 from mailstore.readers import InlineReader, Reader
+from mailstore.writers import InlineWriter, Writer
 from mailstore.writing import Claim, ClaimLost, Stored
 from organizations import live
 from protocols.imap.session import ImapSession
@@ -43,6 +44,7 @@ class Run:
     session: ImapSession
     packs: PackWriter
     reader: Reader = field(default_factory=InlineReader)
+    writer: Writer = field(default_factory=InlineWriter)
     report: Report = report_nothing
     arrived: int = 0
     _began: float = field(default_factory=monotonic)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
-from mailstore import folder_sync, pulling, runs
+from mailstore import folder_sync, fulltext, pulling, runs, writers
 from mailstore.folder_list import update_folders
 from mailstore.folder_sync import FolderPlan
 from mailstore.full_database import DATABASE_FULL, is_full
@@ -89,7 +89,9 @@ def _sync_folders(run: Run) -> None:
             pulling.pull(run, folder, pulling.first_page(planned.wanted), new_from=planned.announced_from)
     with ExitStack() as stack:
         if sum(planned.messages for planned in plans) >= MANY:
-            run.reader = stack.enter_context(ReaderProcess())
+            run.reader = stack.enter_context(ReaderProcess(with_columns=fulltext.wants_columns()))
+            if writers.database_works_beside():
+                run.writer = stack.enter_context(writers.WriterThread())
         for planned in plans:
             _carry_out(run, planned)
 

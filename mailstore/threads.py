@@ -83,10 +83,10 @@ def _known(mailbox_pk: int, keys: Collection[str]) -> dict[str, int]:
     """Return the conversation of each key that has one."""
     if not keys:
         return {}
-    values, parameters = bulk.in_list(keys)
+    among, parameters = bulk.is_among(keys)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT key, conversation_id FROM mailstore_threadkey WHERE mailbox_id = %s AND key IN {values}",  # noqa: S608
+            f"SELECT key, conversation_id FROM mailstore_threadkey WHERE mailbox_id = %s AND key {among}",  # noqa: S608
             [mailbox_pk, *parameters],
         )
         return dict(cursor.fetchall())

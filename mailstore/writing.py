@@ -172,10 +172,10 @@ def _cursor(folder: Folder) -> str:
 
 def _not_stored_yet(folder: Folder, messages: list[Placed]) -> list[Placed]:
     """Leave out what is stored: nobody else writes to this mailbox while the claim is held."""
-    values, parameters = bulk.in_list(read.uid for read, _ in messages)
+    among, parameters = bulk.is_among(read.uid for read, _ in messages)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT uid FROM mailstore_message WHERE folder_id = %s AND uidvalidity = %s AND uid IN {values}",  # noqa: S608
+            f"SELECT uid FROM mailstore_message WHERE folder_id = %s AND uidvalidity = %s AND uid {among}",  # noqa: S608
             [folder.pk, folder.uidvalidity, *parameters],
         )
         seen = {uid for (uid,) in cursor.fetchall()}
@@ -213,7 +213,9 @@ def _insert(folder: Folder, messages: list[Placed], keys: Sequence[int]) -> None
         _ATTACHMENT_COLUMNS,
         [row for key, (read, _) in zip(keys, messages, strict=True) for row in _attachment_rows(key, read)],
     )
-    fulltext.add([_indexed(key, read) for key, (read, _) in zip(keys, messages, strict=True)])
+    fulltext.add(
+        [fulltext.IndexedMessage(key, read.texts, read.columns) for key, (read, _) in zip(keys, messages, strict=True)]
+    )
     touched = set(assigned.conversations)
     listings.refresh(touched - assigned.merged, folder_pk=folder.pk)
     listings.refresh(assigned.merged)  # other folders may have listed what was merged
@@ -244,11 +246,6 @@ def _attachment_rows(key: int, read: ReadMessage) -> list[bulk.Row]:
         )
         for part in read.attachments
     ]
-
-
-def _indexed(key: int, read: ReadMessage) -> fulltext.IndexedMessage:
-    sender = f"{read.from_name} {read.from_address}"
-    return fulltext.IndexedMessage(key, read.subject, sender, read.recipients, read.text)
 
 
 def _insert_arrivals(keys: list[int], now: datetime) -> None:

@@ -388,7 +388,7 @@ def test_the_newest_page_of_the_inbox_comes_before_everything_else(account: Acco
         order.append((folder.name, [read.uid for read, _ in messages]))
         return store_batch(folder, messages, **options)
 
-    monkeypatch.setattr("mailstore.pulling.store_batch", noting)
+    monkeypatch.setattr("mailstore.writing.store_batch", noting)
     account.sync()
     assert order[0] == ("INBOX", list(range(51, 101)))
     assert account.uids() == list(range(1, 101))
