@@ -182,6 +182,24 @@ def test_a_refused_form_stays_with_the_focus_in_the_wrong_field(style):
     expect(in_dialog(style, "Server name")).to_have_value("Kept")
 
 
+@pytest.mark.proves("H4")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_news_in_a_dialog_cover_none_of_its_buttons(style, width):
+    style.set_viewport_size({"width": width, "height": 700})
+    style.get_by_role("button", name="Add server").click()
+    save = style.get_by_role("dialog").get_by_role("button", name="Save changes")
+    expect(save).to_be_visible()
+    style.evaluate(
+        """document.dispatchEvent(new CustomEvent("toast", {detail: {text: "It broke. Try again.", kind: "bad"}}))"""
+    )
+    news = style.get_by_role("dialog").get_by_text("It broke. Try again.")
+    expect(news).to_be_visible()
+    button, told = save.bounding_box(), style.locator(".toast").bounding_box()
+    assert told["y"] >= button["y"] + button["height"]
+    assert told["y"] + told["height"] <= 700
+    save.click(trial=True)
+
+
 def test_a_saved_form_closes_the_dialog_and_says_so(style):
     style.get_by_role("button", name="Add server").click()
     in_dialog(style, "Server name").fill("Saved")
