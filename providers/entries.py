@@ -26,6 +26,7 @@ FIELDS: Final = (
     "authentication", "status", "hint", "instructions_url", "files_sent_mail", "limits",
 )  # fmt: skip
 _NEW_KEY = re.compile(r"own_[0-9a-f]{16}", re.ASCII)  # no file of the catalog may have such a key: it has no _
+_ANY_KEY = re.compile(r"[a-z0-9_-]{1,80}", re.ASCII)
 
 
 class TakenMeanwhile(Exception):
@@ -35,6 +36,11 @@ class TakenMeanwhile(Exception):
 def new_key() -> str:
     """The key of an entry that is about to be typed. It travels with the form, so that two presses make one entry."""
     return f"own_{secrets.token_hex(8)}"
+
+
+def is_key(text: str) -> bool:
+    """Whether an entry may have this key, built in or own."""
+    return _ANY_KEY.fullmatch(text) is not None
 
 
 def is_new_key(text: str) -> bool:

@@ -66,7 +66,7 @@ def _facts(provider: Provider) -> list[Fact]:
             receiving, "IMAP", provider.imap_host, provider.imap_port, provider.imap_security, provider.imap_login
         ),
         *_server(sending, "SMTP", provider.smtp_host, provider.smtp_port, provider.smtp_security, provider.smtp_login),
-        Fact(sending, "Response timeout", f"{provider.smtp_timeout} seconds"),
+        *([Fact(sending, "Response timeout", f"{provider.smtp_timeout} seconds")] if provider.smtp_host else []),
         Fact(sign_in, "Authentication", provider.get_authentication_display()),
         Fact(sign_in, "Status", provider.get_status_display()),
         Fact(sign_in, "Hint before the password", provider.hint),

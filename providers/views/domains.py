@@ -45,7 +45,7 @@ def look_up(request: SignedInRequest) -> HttpResponse:
     """Which provider serves this address? The answer alone; without scripts the whole page shows it."""
     if not request.htmx:
         return redirect(
-            f"{reverse('providers:domains')}?{urlencode({'address': request.GET.get('address', '')[:320]})}"
+            f"{reverse('providers:domains')}?{urlencode({'address': request.GET.get('address', '')[:321]})}"
         )
     return render(request, "providers/_look_up.html", _looked_up(request))
 

@@ -136,10 +136,13 @@ def show(request: SignedInRequest, pk: int) -> HttpResponse:
 @managed
 def preview(request: SignedInRequest) -> HttpResponse:
     """What the wizard would say before the password, with the values as they are being typed."""
-    form = ProviderForm(request.POST, instance=Provider(organization=request.user.organization, key=entries.new_key()))
+    posted = request.POST.get("key", "")
+    key = posted if entries.is_key(posted) else entries.new_key()
+    form = ProviderForm(request.POST, instance=Provider(organization=request.user.organization, key=key))
     form.is_valid()
     data = form.cleaned_data
     entry = Provider(
+        key=key,
         name=data.get("name") or "This provider",
         hint=data.get("hint") or "",
         instructions_url=data.get("instructions_url") or "",
@@ -149,6 +152,8 @@ def preview(request: SignedInRequest) -> HttpResponse:
         smtp_host="smtp.example.com" if data.get("delivers") else "",
         imap_security=data.get("imap_security") or "",
         smtp_security=data.get("smtp_security") or "",
+        imap_login=data.get("imap_login") or "",
+        smtp_login=data.get("smtp_login") or "",
     )
     return render(request, "providers/_preview.html", {"entry": entry})
 

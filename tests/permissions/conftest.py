@@ -89,7 +89,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         organization=world.organization, name=mailbox.display_name, host="smtp.example.org"
     )
     image = address_of(message, message.attachments.get(cid="logo@example.com").path, world.people["owner"])
-    own_provider = Provider.objects.create(organization=world.organization, key="own_desk", name=IN_SETTINGS)
+    own_provider = Provider.objects.create(organization=world.organization, key="own_desk", name=mailbox.display_name)
     keep_logo(own_provider, b"an image")
     ProviderDomain.objects.create(organization=world.organization, domain="desk.example", provider=own_provider)
     _, token = invite(
