@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts import sharing_people
 from accounts.models import Mailbox, State
 from mailstore import schedule
 from mailstore.schedule import Progress
@@ -67,12 +68,16 @@ class CardPage:
 
 @dataclass(frozen=True, slots=True)
 class MailboxCard:
-    """One email account as its card shows it."""
+    """One email account as its card shows it.
+
+    shared_with: people besides its owner who can use it now; 0 also where the user may not know.
+    """
 
     mailbox: Mailbox
     progress: Progress
     may_change: bool
     may_delete: bool
+    shared_with: int = 0
 
     @property
     def state(self) -> State:
@@ -151,11 +156,18 @@ def card_of(user: User, mailbox_pk: int, now: datetime) -> MailboxCard | None:
 
 
 def cards_of(user: User, rows: Sequence[Mailbox], now: datetime) -> list[MailboxCard]:
-    """The cards of accounts that the user sees; one query tells which of them may be changed."""
+    """The cards of accounts that the user sees; two queries tell which may be changed, and how many share those."""
     keys = [mailbox.pk for mailbox in rows]
     changeable = set(Mailbox.objects.manageable_by(user, now).filter(pk__in=keys).values_list("pk", flat=True))
+    shared = sharing_people.counts([mailbox for mailbox in rows if mailbox.pk in changeable], now)
     return [
-        MailboxCard(mailbox, _progress(mailbox, now), mailbox.pk in changeable, mailbox.may_be_deleted_by(user))
+        MailboxCard(
+            mailbox=mailbox,
+            progress=_progress(mailbox, now),
+            may_change=mailbox.pk in changeable,
+            may_delete=mailbox.may_be_deleted_by(user),
+            shared_with=shared.get(mailbox.pk, 0),
+        )
         for mailbox in rows
     ]
 
