@@ -90,9 +90,8 @@ def queue_message(
         subject=subject,
         text=text,
         html=html,
-        message_id=new_message_id(mailbox.address.rpartition("@")[2]),
-        date=now.astimezone(ZoneInfo(author.time_zone)),
         attachments=tuple(attachments),
+        **_identity(author, mailbox, now),
         **_thread(answers),
     )
     message = _frozen_row(mailbox, draft)
@@ -176,6 +175,17 @@ def _frozen(draft: OutgoingMessage) -> bytes:
     except UnwritableField as exc:
         field = exc.field.lower()
         raise CannotBeQueued("mailbox" if field == "from" else field, str(exc)) from exc
+
+
+class _Identity(TypedDict):
+    message_id: str
+    date: datetime
+
+
+def _identity(author: User, mailbox: Mailbox, now: datetime) -> _Identity:
+    """Message-ID in the domain of the sender, and Date in the author's own time zone."""
+    domain = mailbox.address.rpartition("@")[2]
+    return {"message_id": new_message_id(domain), "date": now.astimezone(ZoneInfo(author.time_zone))}
 
 
 class _Thread(TypedDict, total=False):
