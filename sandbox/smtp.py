@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import binascii
 import logging
-import re
 import sqlite3
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from sandbox.paths import read_path, refuse_parameters
 from sandbox.people import DOMAIN, SHARED, Doorman
 from sandbox.postroom import MAX_SIZE, Postroom, Reply
 
@@ -28,7 +28,6 @@ EXTENSIONS: Final = (
     "ENHANCEDSTATUSCODES",
     "AUTH PLAIN LOGIN",
 )
-_PATH: Final = re.compile(r"<(?:@[^:>]*:)?((?:\"(?:\\.|[^\"\\])*\"|[^\s<>\"@])+@[^\s<>@]+|)>((?: +[^ ]+)*) *")
 
 logger = logging.getLogger(__name__)
 
@@ -219,11 +218,11 @@ class SubmissionSession:
             return Reply(530, "5.7.0", "Sign in first")
         if self._sender is not None:
             return Reply(503, "5.5.1", "There is a sender already")
-        if (path := _read_path(rest, "FROM:")) is None:
+        if (path := read_path(rest, "FROM:")) is None:
             return Reply(501, "5.1.7", "Write MAIL FROM:<address>")
         sender, parameters = path
         utf8 = "SMTPUTF8" in parameters
-        if refusal := _refuse_parameters(parameters, self._utf8_needed(sender) and not utf8):
+        if refusal := refuse_parameters(parameters, self._utf8_needed(sender) and not utf8):
             return refusal
         if sender.lower() not in {"", self._address, SHARED}:
             return Reply(553, "5.7.1", f"You are signed in as {self._address}: send from that address or from {SHARED}")
@@ -237,7 +236,7 @@ class SubmissionSession:
     async def _rcpt(self, rest: str) -> Reply:
         if self._sender is None:
             return Reply(503, "5.5.1", "Say MAIL FROM first")
-        path = _read_path(rest, "TO:")
+        path = read_path(rest, "TO:")
         if path is None or not path[0]:
             return Reply(501, "5.1.3", "Write RCPT TO:<address>")
         recipient, parameters = path
@@ -302,30 +301,3 @@ class _AuthCancelled(Exception):
 
 def _decoded(text: str) -> str:
     return "" if text == "=" else b64decode(text, validate=True).decode("utf-8")
-
-
-def _read_path(rest: str, keyword: str) -> tuple[str, dict[str, str]] | None:
-    """Split `FROM:<address> KEY=VALUE` into address and parameters; None when it does not look like that."""
-    if rest[: len(keyword)].upper() != keyword:
-        return None
-    match = _PATH.fullmatch(rest[len(keyword) :].strip())
-    if match is None:
-        return None
-    pairs = (word.partition("=") for word in match[2].split())
-    return match[1], {key.upper(): value.upper() for key, _, value in pairs}
-
-
-def _refuse_parameters(parameters: dict[str, str], missing_utf8: bool) -> Reply | None:
-    unknown = parameters.keys() - {"SIZE", "BODY", "SMTPUTF8", "AUTH"}
-    if unknown:
-        return Reply(555, "5.5.4", "MAIL FROM takes SIZE, BODY, SMTPUTF8 and AUTH here")
-    if parameters.get("BODY", "7BIT") not in {"7BIT", "8BITMIME"}:
-        return Reply(501, "5.5.4", "BODY is 7BIT or 8BITMIME")
-    size = parameters.get("SIZE", "0")
-    if not (size.isascii() and size.isdigit()) or len(size) > 20:
-        return Reply(501, "5.5.4", "SIZE is a number of octets")
-    if int(size) > MAX_SIZE:
-        return Reply(552, "5.3.4", f"The message is larger than {MAX_SIZE // 2**20} MB")
-    if missing_utf8:
-        return Reply(553, "5.6.7", "That address needs SMTPUTF8")
-    return None
