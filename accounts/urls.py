@@ -13,6 +13,7 @@ urlpatterns = [
     path("mailboxes/<int:pk>/connected", wizard_connect.connected, name="connected"),
     path("mailboxes/<int:pk>/settings", settings_page.receive, name="settings"),
     path("mailboxes/<int:pk>/settings/access", include("accounts.sharing_urls")),
+    path("", include("accounts.token_urls")),
     path("mailboxes/new", dialogs.create, name="create"),
     path("mailboxes/<int:pk>/edit", dialogs.edit, name="edit"),
     path("mailboxes/check", dialogs.check, name="check-new"),

@@ -13,6 +13,7 @@ urlpatterns = [
     path("communications/settings/email/options", options.options, name="email-options"),
     path("mailboxes/<int:pk>/unread", unread.unread, name="unread"),
     path("events", events.events, name="events"),
+    path("api/v1/", include("emailsettings.api.urls")),
     path("", include("organizations.urls")),
     path("", include("providers.urls")),
     path("", include("mailservers.urls")),

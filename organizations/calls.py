@@ -6,7 +6,7 @@ The routers of the apps stand on this; `emailsettings.api` puts them together an
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,10 +34,6 @@ LARGEST_KEY: Final = 2**63 - 1
 Key = Annotated[int, Field(ge=1, le=LARGEST_KEY)]
 #: One or many lines without NUL, which no database and no mail server takes.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
-Cursor = Annotated[
-    str, Field(default="", max_length=60, pattern=r"^[\x20-\x7e]*$", description="`next` of the page before.")
-]
-Limit = Annotated[int, Field(default=PAGE_SIZE, ge=1, le=100, description="How many at most.")]
 
 
 class ApiRequest(SignedInRequest):
@@ -50,6 +46,11 @@ class Asked(BaseModel):
     """The body of a request: JSON types as they are, no members that nobody knows."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @property
+    def sent(self) -> dict[str, object]:
+        """The members that were there."""
+        return self.model_dump(exclude_unset=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +112,24 @@ def invalid_form(form: BaseForm) -> Invalid:
     )
 
 
-def require(request: ApiRequest, operation: Operation) -> None:
-    """Raises Problem 403 that names the operation."""
-    if not request.user.may(operation):
-        raise Problem(
-            403,
-            "operation-missing",
-            "You may not do this.",
-            f"This needs the operation “{operation.label}”. An administrator can grant it to you.",
-        )
+class Listing(BaseModel):
+    """Which part of a list is asked for."""
+
+    cursor: str = Field("", max_length=60, pattern=r"^[0-9-]*$", description="`next` of the page before.")
+    limit: int = Field(PAGE_SIZE, ge=1, le=100, description="How many at most.")
+
+    @property
+    def checked_cursor(self) -> str:
+        """A cursor that is none would begin at the top again, and again: programs are told. Raises Invalid."""
+        if self.cursor and not is_cursor(self.cursor):
+            raise invalid("cursor", "This is no cursor. Use `next` of the page before as it is.")
+        return self.cursor
 
 
-def checked_cursor(text: str) -> str:
-    """A cursor that is none would begin at the top again, and again: programs are told. Raises Invalid."""
-    if text and not is_cursor(text):
-        raise invalid("cursor", "This is no cursor. Use `next` of the page before as it is.")
-    return text
+def form_values(form: BaseForm, sent: Mapping[str, object]) -> dict[str, object]:
+    """What a form reads: as it stands, with what was sent in its place. `form` is unbound."""
+    before = {name: form[name].value() for name in form.fields}
+    return {name: "" if value is None else value for name, value in {**before, **sent}.items()}
 
 
 class BearerToken(HttpBearer):
@@ -134,9 +137,9 @@ class BearerToken(HttpBearer):
 
     openapi_description = "An API token. Make one on the page “API tokens” of your profile."
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, operation: Operation | None = None) -> None:
         super().__init__()
-        self.scope = scope
+        self.scope, self.operation = scope, operation
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
         now = timezone.now()
@@ -145,17 +148,19 @@ class BearerToken(HttpBearer):
             raise _refused(request)
         if self.scope not in found.scopes:
             raise _narrow(self.scope)
-        tokens.note_use(found, now)
         user = found.user
+        if self.operation is not None and not user.may(self.operation):
+            raise _without(self.operation)
+        tokens.note_use(found, now)
         user.token = found
         request.user = user
         _live_in_time_of(user)
         return found
 
 
-def needs(scope: Scope) -> BearerToken:
-    """For `auth=` of an operation: a token with `scope`."""
-    return BearerToken(scope)
+def needs(scope: Scope, operation: Operation | None = None) -> BearerToken:
+    """For `auth=` of a call: a token with `scope`, of a person with `operation`."""
+    return BearerToken(scope, operation)
 
 
 def _refused(request: HttpRequest) -> Problem:
@@ -195,6 +200,15 @@ def _narrow(scope: Scope) -> Problem:
             "WWW-Authenticate": f'Bearer realm="emailsettings", error="insufficient_scope", scope="{scope.value}"'
         },
         more={"scope": scope.value},
+    )
+
+
+def _without(operation: Operation) -> Problem:
+    return Problem(
+        403,
+        "operation-missing",
+        "You may not do this.",
+        f"This needs the operation “{operation.label}”. An administrator can grant it to you.",
     )
 
 

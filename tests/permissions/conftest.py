@@ -18,6 +18,7 @@ from organizations.invitations import invite
 from organizations.models import Invitation, Organization, Role, User
 from organizations.roles import add_member, administrators_of
 from organizations.setup import make_setup_link
+from organizations.tokens import make_token
 from providers.logos import keep as keep_logo
 from providers.models import Provider, ProviderDomain
 from tests.conftest import person
@@ -117,5 +118,6 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "provider": Provider.objects.get_or_create(organization=None, key="shared", defaults={"name": "Shared"})[0].pk,
         "own_provider": own_provider.pk,
         "provider_domain": own_provider.domains.get().pk,
+        "token": make_token(world.people["owner"], "Shop", [], now=timezone.now(), expires_at=None)[0].pk,
         "setup_link": make_setup_link(timezone.now()),
     }

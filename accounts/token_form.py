@@ -1,0 +1,97 @@
+"""What is filled in to make an API token."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import Mailbox
+from accounts.tokens import CannotIssue, issue_token
+from mailservers.fields import OneLineField
+from organizations.models import ApiToken, User
+from organizations.scopes import NEEDS, Scope
+
+LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until it is revoked")]
+
+
+class TokenForm(forms.Form):
+    """Offers the scopes that open something for this person, and the mailboxes that the person knows."""
+
+    name = OneLineField(
+        label="Name",
+        max_length=100,
+        help_text="What it is for, such as “Web shop”.",
+        error_messages={
+            "required": "Type what the token is for, so that you recognise it later.",
+            "max_length": "Shorten the name: 100 characters are the limit.",
+        },
+    )
+    scopes = forms.TypedMultipleChoiceField(
+        label="It may",
+        coerce=Scope,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={
+            "required": "Tick at least one thing that it is for.",
+            "invalid_choice": "Tick only what is offered here.",
+        },
+    )
+    days = forms.ChoiceField(
+        label="Works for",
+        choices=LIFETIMES,
+        required=False,
+        initial="90",
+        error_messages={"invalid_choice": "Choose one of the periods of the list."},
+    )
+    only_mailboxes = forms.BooleanField(
+        label="Only for certain mailboxes", required=False, help_text="Off: for all that you may use."
+    )
+    mailboxes = forms.ModelMultipleChoiceField(
+        Mailbox.objects.none(),
+        label="Mailboxes",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"invalid_choice": "One of the mailboxes is not yours any more. Choose again."},
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        offered = [scope for scope in Scope if scope not in NEEDS or user.may(NEEDS[scope])]
+        scopes, mailboxes = self.fields["scopes"], self.fields["mailboxes"]
+        assert isinstance(scopes, forms.TypedMultipleChoiceField)
+        assert isinstance(mailboxes, forms.ModelMultipleChoiceField)
+        scopes.choices = [(scope.value, scope.label) for scope in offered]
+        mailboxes.queryset = Mailbox.objects.visible_to(user, timezone.now())
+
+    @property
+    def ticked_scopes(self) -> set[str]:
+        return set(self["scopes"].value() or ())
+
+    @property
+    def mailbox_lines(self) -> list[tuple[Mailbox, bool]]:
+        """Each mailbox, and whether it is ticked."""
+        field = self.fields["mailboxes"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        ticked = {str(value) for value in self["mailboxes"].value() or ()}
+        return [(mailbox, str(mailbox.pk) in ticked) for mailbox in field.queryset or ()]
+
+    def issue(self, now: datetime, request: HttpRequest) -> tuple[ApiToken, str] | None:
+        """Make the token that the valid form describes; None with an error at its field where none can be made."""
+        data = self.cleaned_data
+        try:
+            return issue_token(
+                self.user,
+                data["name"],
+                data["scopes"],
+                now=now,
+                expires_at=now + timedelta(days=int(data["days"])) if data["days"] else None,
+                mailboxes=data["mailboxes"] if data["only_mailboxes"] else None,
+                request=request,
+            )
+        except CannotIssue as exc:
+            self.add_error(exc.field or None, str(exc))
+        return None

@@ -1,0 +1,207 @@
+"""What the API takes and gives about outgoing mail."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Literal
+
+from django.db.models import Model
+from pydantic import BaseModel, ConfigDict, Field
+
+from delivery.addressing import MAX_RECIPIENTS, checked_address
+from delivery.explaining import Story
+from delivery.forms import MAX_ATTACHMENTS_SIZE, MAX_TEXT
+from delivery.log import Row
+from organizations.calls import Asked, FieldError, Invalid, Key, Text
+from protocols.message.addresses import Address
+from protocols.message.build import Attachment
+from protocols.message.filenames import safe_filename
+
+StateName = Literal["queued", "sending", "sent", "failed", "uncertain", "cancelled"]
+
+
+class Recipient(Asked):
+    """Somebody who gets it, with or without a name."""
+
+    name: Annotated[Text, Field(max_length=320)] = ""
+    address: Annotated[Text, Field(min_length=3, max_length=320)]
+
+
+Recipients = Annotated[list[Recipient], Field(max_length=MAX_RECIPIENTS)]
+
+
+class File(Asked):
+    """A file that travels with the mail."""
+
+    filename: Annotated[Text, Field(min_length=1, max_length=255)]
+    content_type: Annotated[Text, Field(max_length=127)] = "application/octet-stream"
+    content: Annotated[str, Field(description="Base64 (RFC 4648, 4).")]
+
+
+class NewMessage(Asked):
+    """A mail to send. Without `mailbox` it leaves from the organization's default account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "to": [{"name": "Anna", "address": "anna@example.com"}],
+                    "subject": "Your order",
+                    "text": "It is on its way.",
+                }
+            ]
+        }
+    )
+
+    mailbox: Key | None = None
+    to: Recipients = []
+    cc: Recipients = []
+    bcc: Recipients = []
+    subject: Annotated[Text, Field(max_length=900, pattern=r"^[^\x00\r\n]*$")] = ""
+    text: Annotated[Text, Field(max_length=MAX_TEXT)] = ""
+    html: Annotated[Text, Field(max_length=MAX_TEXT)] | None = None
+    attachments: Annotated[list[File], Field(max_length=100)] = []
+    answers: Key | None = Field(None, description="The message that this one answers.")
+
+    def addresses(self, field: Literal["to", "cc", "bcc"]) -> list[Address]:
+        """Raises Invalid with a sentence for each bad one."""
+        good, errors = [], []
+        for recipient in getattr(self, field):
+            try:
+                good.append(Address(recipient.name, checked_address(recipient.address)))
+            except ValueError as exc:
+                errors.append(FieldError(field, f"“{recipient.address}” is not an email address: {exc}"))
+        if errors:
+            raise Invalid(*errors)
+        return good
+
+    def files(self) -> list[Attachment]:
+        """The decoded attachments. Raises Invalid where one is no base64, or all are too much together."""
+        files, errors = [], []
+        for number, file in enumerate(self.attachments):
+            try:
+                content = base64.b64decode(file.content, validate=True)
+            except (binascii.Error, ValueError):
+                errors.append(FieldError(f"attachments.{number}.content", "This is not base64."))
+            else:
+                name = safe_filename(file.filename, file.content_type)
+                files.append(Attachment(filename=name, content_type=file.content_type, content=content))
+        if sum(len(file.content) for file in files) > MAX_ATTACHMENTS_SIZE:
+            limit = MAX_ATTACHMENTS_SIZE // 2**20
+            errors.append(FieldError("attachments", f"The files are too large together; {limit} MB can be sent."))
+        if errors:
+            raise Invalid(*errors)
+        return files
+
+
+class OutboxSummary(BaseModel):
+    """A message on its way out, or one that left."""
+
+    id: int
+    mailbox: int | None = Field(description="Null: it was deleted since.")
+    author: int | None
+    sender: str = Field(description="Envelope sender.")
+    to: str = Field(description="To and Cc as the header has them.")
+    subject: str
+    message_id: str
+    size: int = Field(description="Octets.")
+    attachment_count: int
+    created_at: datetime
+    state: StateName = Field(description="The worst of its recipients.")
+    recipients: dict[StateName, int] = Field(description="How many are in which state.")
+    resend_of: int | None
+
+
+class OutboxList(BaseModel):
+    items: list[OutboxSummary]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last.")
+
+
+class RecipientDocument(BaseModel):
+    address: str
+    kind: Literal["to", "cc", "bcc"]
+    state: StateName
+    state_at: datetime
+    not_before: datetime = Field(description="When it is tried next, while it is queued.")
+    tries: int
+    note: str = Field(description="Where it stands, as a sentence.")
+    last_reply: str = Field(description="The server's own words.")
+
+
+class AttemptDocument(BaseModel):
+    """One conversation with a submission server."""
+
+    server: str
+    started_at: datetime
+    ended_at: datetime | None
+    phase: str
+    code: int
+    enhanced_code: str
+    text: str
+    tls: str
+
+
+class OutboxDocument(OutboxSummary):
+    """A message with its recipients and its story."""
+
+    recipient_list: list[RecipientDocument]
+    attempts: list[AttemptDocument]
+    reasons: list[str] = Field(description="Why it was sent from there, in sentences.")
+    sent_copy: str
+    may_decide: bool = Field(description="Whether you may cancel it, or settle what is uncertain.")
+    text: str | None = Field(description="What was written, for those who may read it.")
+
+
+class Decision(Asked):
+    """What is to be done about a message that was not simply sent."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"decision": "try-again"}]})
+
+    decision: Literal["send-now", "try-again", "send-again", "mark-sent", "save-copy"] = Field(
+        description=(
+            "send-now: do not wait for the next try. try-again: queue the failed ones. send-again: queue the uncertain "
+            "ones, who may get it twice. mark-sent: the uncertain ones have it. save-copy: file the sent copy again."
+        )
+    )
+
+
+def summary_document(row: Row) -> OutboxSummary:
+    return OutboxSummary.model_validate(_summary(row))
+
+
+def story_document(story: Story) -> OutboxDocument:
+    more = {
+        "recipient_list": [_columns(RecipientDocument, one) for one in story.recipients],
+        "attempts": [_columns(AttemptDocument, one) for one in story.attempts],
+        "reasons": story.reasons,
+        "sent_copy": story.message.sent_copy,
+        "may_decide": story.may_decide,
+        "text": story.text,
+    }
+    return OutboxDocument.model_validate(_summary(story.row) | more)
+
+
+def _columns(document: type[BaseModel], row: Model) -> dict[str, object]:
+    """The columns of `row` that the document names."""
+    return {name: getattr(row, name) for name in document.model_fields}
+
+
+def _summary(row: Row) -> dict[str, object]:
+    message = row.message
+    return {
+        "id": message.pk,
+        "mailbox": message.mailbox_id,
+        "author": message.author_id,
+        "sender": message.sender,
+        "to": message.to_header,
+        "subject": message.subject,
+        "message_id": message.message_id,
+        "size": message.size,
+        "attachment_count": message.attachment_count,
+        "created_at": message.created_at,
+        "state": row.state.value,
+        "recipients": {state.value: number for state, number in row.counts.items()},
+        "resend_of": message.resend_of_id,
+    }

@@ -1,0 +1,86 @@
+"""What is refused before an operation runs: unknown addresses and methods, other media types, too large bodies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import wraps
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from ninja.parser import Parser
+
+from emailsettings.api.problems import method_not_allowed, not_found, problem_response, too_large
+from organizations.calls import Problem
+
+LARGEST_BODY = 256 * 1024  # octets
+LARGEST_MAIL = 30 * 1024 * 1024  # octets: attachments travel in base64
+SENDS_MAIL = frozenset({"outbox_send"})
+
+View = Callable[..., HttpResponseBase]
+
+
+class JsonParser(Parser):
+    """JSON as RFC 8259 has it: in UTF-8, without NaN and Infinity."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, object]:
+        parsed: dict[str, object] = json.loads(request.body.decode("utf-8"), parse_constant=_refuse)
+        return parsed
+
+
+def guarded(view: View, *, takes_mail: bool = False) -> View:
+    """An API view: no session opens it, no forged form reaches it, and nothing of its answers is kept by caches."""
+    limit = LARGEST_MAIL if takes_mail else LARGEST_BODY
+
+    @login_not_required
+    @csrf_exempt  # bearer tokens only: a browser adds nothing to a request by itself
+    @never_cache
+    @wraps(view)
+    def answer(request: HttpRequest, **kwargs: object) -> HttpResponseBase:
+        try:
+            if (problem := _hindrance(request, limit)) is not None:
+                return problem_response(problem)
+        except RequestDataTooBig:
+            return problem_response(too_large())
+        response = view(request, **kwargs)
+        if response.status_code == 405:
+            return problem_response(method_not_allowed(request.method or "", response["Allow"]))
+        return response
+
+    return answer
+
+
+@login_not_required
+@csrf_exempt
+def unknown_address(request: HttpRequest) -> HttpResponse:
+    return problem_response(not_found())
+
+
+def _hindrance(request: HttpRequest, limit: int) -> Problem | None:
+    """Only what can be said without reading a body that is too large."""
+    if _announced_size(request) > limit or len(request.body) > limit:
+        return too_large()
+    if request.body and request.method in ("POST", "PUT", "PATCH") and request.content_type != "application/json":
+        return Problem(
+            415,
+            "media-type",
+            "The body has to be JSON.",
+            "Send it with `Content-Type: application/json`.",
+            headers={"Accept": "application/json"},
+        )
+    return None
+
+
+def _announced_size(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")

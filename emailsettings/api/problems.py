@@ -1,0 +1,153 @@
+"""Problem documents (RFC 9457): whatever goes wrong in the API is answered in this one form."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from organizations.calls import FieldError, Invalid, Problem
+
+E = TypeVar("E", bound=Exception)
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+TYPES = "/api/v1/docs#problem-"  # where each kind is explained
+KINDS = {
+    "not-json": "The body is not JSON, or nested beyond reason.",
+    "token-missing": "The request brings no token.",
+    "token-refused": "The token is unknown, expired or revoked, or its owner was switched off.",
+    "scope-missing": "The token has not the scope that the operation needs; the document names it in `scope`.",
+    "token-bound": "The token is bound to certain mailboxes, and this is about more than them.",
+    "operation-missing": "You lack an operation that an administrator can grant.",
+    "forbidden": "You lack a right to this very thing.",
+    "may-not-send": "You have no right to send from the mailbox.",
+    "may-not-decide": "You only see this message in the log.",
+    "not-found": "There is no such thing, or you may not know of it.",
+    "content-unavailable": "The stored octets of a message cannot be read.",
+    "method-not-allowed": "The address exists, the method does not; the header Allow names those that do.",
+    "key-reused": "The Idempotency-Key stands for another mail; the document names it in `earlier`.",
+    "nothing-changed": "The message is in no state in which this decision means anything.",
+    "changed-meanwhile": "Somebody else was quicker. Read the present state and try again.",
+    "password-unreadable": "The key that sealed a stored password is gone. Store the password again.",
+    "only-sends": "The mailbox has no IMAP server.",
+    "too-large": "The request is larger than the operation takes.",
+    "media-type": "The body has to be application/json.",
+    "invalid": "Members of the request need to be corrected; `errors` names each.",
+    "too-many-checks": "Three of your checks are running already.",
+    "too-many-refusals": "Many tokens from your address were refused.",
+    "defect": "A defect in this program. It has been logged.",
+}
+
+
+def problem_response(problem: Problem) -> HttpResponse:
+    document: dict[str, object] = {
+        "type": f"{TYPES}{problem.kind}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail or problem.title,
+        **problem.more,
+    }
+    if problem.errors:
+        document["errors"] = [{"field": error.field, "message": error.message} for error in problem.errors]
+    headers = dict(problem.headers)
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    return HttpResponse(json.dumps(document), status=problem.status, content_type=MEDIA_TYPE, headers=headers)
+
+
+def answer_problems(api: NinjaAPI) -> None:
+    """Have `api` answer every exception with a problem document."""
+    _answer(api, Problem, lambda exc: exc)
+    _answer(api, AuthenticationError, lambda exc: no_token())
+    _answer(api, ValidationError, _invalid)
+    _answer(api, Http404, lambda exc: not_found())
+    _answer(api, PermissionDenied, _forbidden)
+    _answer(api, RequestDataTooBig, lambda exc: too_large())
+    _answer(api, HttpError, lambda exc: _not_json())
+    _answer(api, UnreadablePostError, lambda exc: _not_json())
+    api.add_exception_handler(Exception, _defect)
+
+
+def _answer(api: NinjaAPI, kind: type[E], problem_of: Callable[[E], Problem]) -> None:
+    def handle(request: HttpRequest, exc: E | type[E]) -> HttpResponse:
+        assert isinstance(exc, kind)
+        return problem_response(problem_of(exc))
+
+    api.add_exception_handler(kind, handle)
+
+
+def no_token() -> Problem:
+    return Problem(
+        401,
+        "token-missing",
+        "This needs an API token.",
+        "Send it as `Authorization: Bearer ems_...`. You make one in your profile, on the page “API tokens”.",
+        headers={"WWW-Authenticate": 'Bearer realm="emailsettings"'},
+    )
+
+
+def not_found() -> Problem:
+    return Problem(404, "not-found", "There is no such thing here.", "Or you may not know of it.")
+
+
+def method_not_allowed(method: str, allowed: str) -> Problem:
+    return Problem(
+        405,
+        "method-not-allowed",
+        "This address does not take that method.",
+        f"{method} means nothing here; {allowed} would.",
+        headers={"Allow": allowed},
+    )
+
+
+def too_large() -> Problem:
+    return Problem(413, "too-large", "The request is too large.")
+
+
+def _not_json() -> Problem:
+    return Problem(400, "not-json", "The body cannot be read.", "It has to be one JSON value in UTF-8 (RFC 8259).")
+
+
+def _forbidden(exc: PermissionDenied) -> Problem:
+    return Problem(403, "forbidden", "You may not do this.", str(exc))
+
+
+def _invalid(exc: ValidationError) -> Problem:
+    """The errors of the schemas, in sentences that name the member."""
+    return Invalid(*(FieldError(_member(error["loc"]), _sentence(error)) for error in exc.errors[:100]))
+
+
+def _member(location: tuple[object, ...]) -> str:
+    """("body", "body", "to", 0, "address") -> "to.0.address"; the parameter's own name is ours, not the caller's."""
+    source, *path = location
+    named = path[1:] if source == "body" or (len(path) > 1 and path[0] in ("listing", "asked")) else path
+    return ".".join(_printable(part) for part in named)[:200]
+
+
+def _sentence(error: dict[str, object]) -> str:
+    kind, message = error["type"], _printable(error["msg"])
+    if kind == "missing":
+        return "This is missing."
+    if kind == "extra_forbidden":
+        return "Nothing of this name is known here."
+    if kind == "string_pattern_mismatch":
+        return "There are characters in it that cannot be taken."
+    return f"{message}."
+
+
+def _printable(part: object) -> str:
+    return str(part).encode("utf-8", "replace").decode()
+
+
+def _defect(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+    assert isinstance(exc, Exception)
+    log.error("A defect in the API: %s %s", request.method, request.path, exc_info=exc)
+    return problem_response(Problem(500, "defect", "Something broke on our side.", "It has been logged."))

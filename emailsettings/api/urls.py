@@ -1,0 +1,73 @@
+"""Every address under `/api/v1/`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path, re_path
+from django.views.decorators.http import require_GET
+from ninja import NinjaAPI
+
+import accounts.api
+import delivery.api
+import mailservers.api
+import mailstore.api
+import providers.api
+from emailsettings.api.docs import docs
+from emailsettings.api.gate import SENDS_MAIL, JsonParser, guarded, unknown_address
+from emailsettings.api.problems import answer_problems
+from emailsettings.api.schema import Document, build_schema
+
+ROUTERS = (
+    mailservers.api.router,
+    providers.api.router,
+    accounts.api.router,
+    mailstore.api.router,
+    delivery.api.router,
+)
+
+VERSION = "1.0.0"
+
+api = NinjaAPI(
+    title="emailsettings",
+    version=VERSION,
+    description="Connect a company's mailboxes to its people and its software.",
+    urls_namespace="api",
+    docs_url=None,
+    openapi_url=None,
+    parser=JsonParser(),
+)
+answer_problems(api)
+for router in ROUTERS:
+    api.add_router("", router)
+
+
+@cache
+def schema() -> Document:
+    return build_schema(api)
+
+
+@login_not_required
+@require_GET
+def openapi(request: HttpRequest) -> HttpResponse:
+    """The same for everybody: it says what there is, nothing about whose."""
+    return JsonResponse(schema(), headers={"Cache-Control": "public, max-age=300"})
+
+
+def _patterns() -> list[URLPattern]:
+    patterns, _, _ = api.urls
+    found = [pattern for pattern in patterns if isinstance(pattern, URLPattern) and pattern.name != "api-root"]
+    for pattern in found:
+        pattern.callback = guarded(pattern.callback, takes_mail=pattern.name in SENDS_MAIL)
+    return found
+
+
+app_name = "api"
+urlpatterns = [
+    path("docs", docs, name="docs"),
+    path("openapi.json", openapi, name="openapi"),
+    *_patterns(),
+    re_path(r"^[\s\S]*$", unknown_address, name="unknown"),
+]

@@ -1,0 +1,174 @@
+"""`/messages`, and what `/mailboxes` says about folders and syncs (spec G1, G5, E11, L1)."""
+
+from __future__ import annotations
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from ninja import Query, Router, Status
+from pydantic import Field
+
+from accounts.api import reads as reads_mailboxes
+from accounts.api import visible_or_404
+from accounts.api import writes as writes_mailboxes
+from accounts.models import Mailbox
+from mailstore.downloads import attachment_file, message_file
+from mailstore.models import Folder, Message, MessageQuerySet
+from mailstore.packs import RawUnavailable
+from mailstore.resources import (
+    FolderList,
+    MessageDocument,
+    MessageList,
+    SyncDocument,
+    attachments_of,
+    folder_document,
+    message_document,
+    message_summary,
+    sync_document,
+)
+from mailstore.schedule import progress, request_sync, resume
+from mailstore.search_words import LONGEST_QUERY
+from mailstore.searching import parse, search_messages
+from organizations.calls import LARGEST_KEY, ApiRequest, FieldError, Invalid, Listing, Problem, Text, invalid, needs
+from organizations.paging import in_key_order, newest_first
+from organizations.scopes import Scope
+
+router = Router()
+reads = needs(Scope.MESSAGES_READ)
+UNKNOWN_MAILBOX = "There is no such mailbox whose mail you may read."
+
+
+def octets(media_type: str) -> dict[str, object]:
+    """Declares an answer that is no JSON."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {"responses": {200: {"description": "The octets.", "content": content}}}
+
+
+class MessageListing(Listing):
+    mailbox: int | None = Field(None, ge=1, le=LARGEST_KEY, description="Only of this mailbox.")
+    folder: int | None = Field(None, ge=1, le=LARGEST_KEY, description="Only in this folder.")
+    q: Text = Field(
+        "",
+        max_length=LONGEST_QUERY,
+        description='As in the search box: words, "phrases", from: to: subject: has:attachment before: after: in: -not',
+    )
+
+
+@router.get("/messages", auth=reads, operation_id="messages_list", response=MessageList, tags=["Messages"])
+def messages_list(request: ApiRequest, listing: Query[MessageListing]) -> MessageList:
+    """Messages that you may read, newest first, in all mailboxes or one, all folders or one; `q` searches."""
+    found = _readable(request)
+    if listing.mailbox is not None:
+        mailboxes = Mailbox.objects.readable_by(request.user, timezone.now())
+        if not mailboxes.filter(pk=listing.mailbox).exists():
+            raise invalid("mailbox", UNKNOWN_MAILBOX)
+        found = found.filter(mailbox_id=listing.mailbox)
+    if listing.folder is not None:
+        found = found.filter(folder_id=listing.folder)
+    if listing.q.strip():
+        if complaints := parse(listing.q, timezone.get_current_timezone()).complaints:
+            raise Invalid(*(FieldError("q", complaint) for complaint in complaints))
+        found = search_messages(found, listing.q)
+    page = newest_first(found, "received_at", listing.checked_cursor, size=listing.limit)
+    return MessageList(items=[message_summary(message) for message in page.rows], next=page.next or None)
+
+
+@router.get("/messages/{int:pk}", auth=reads, operation_id="messages_get", response=MessageDocument, tags=["Messages"])
+def messages_get(request: ApiRequest, pk: int) -> MessageDocument:
+    """One message with its text. Looking at it here does not mark it as read."""
+    return message_document(_message_or_404(request, pk))
+
+
+@router.get(
+    "/messages/{int:pk}/raw",
+    auth=reads,
+    operation_id="messages_raw",
+    tags=["Messages"],
+    openapi_extra=octets("message/rfc822"),
+)
+def messages_raw(request: ApiRequest, pk: int) -> HttpResponse:
+    """The message as it came, octet by octet (RFC 5322)."""
+    try:
+        return message_file(_message_or_404(request, pk), content_type="message/rfc822")
+    except RawUnavailable as exc:
+        raise _unavailable(exc) from exc
+
+
+@router.get(
+    "/messages/{int:pk}/attachments/{int:number}",
+    auth=reads,
+    operation_id="messages_attachment",
+    tags=["Messages"],
+    openapi_extra=octets("*/*"),
+)
+def messages_attachment(request: ApiRequest, pk: int, number: int) -> HttpResponse:
+    """A file of a message, decoded."""
+    files = attachments_of(_message_or_404(request, pk))
+    if not 1 <= number <= len(files):
+        raise Http404(f"The message has {len(files)} attachments.")
+    try:
+        return attachment_file(files[number - 1])
+    except RawUnavailable as exc:
+        raise _unavailable(exc) from exc
+    except KeyError as exc:
+        raise Http404("The message has no such part.") from exc
+
+
+@router.get(
+    "/mailboxes/{int:pk}/folders",
+    auth=reads_mailboxes,
+    operation_id="mailboxes_folders",
+    response=FolderList,
+    tags=["Mailboxes"],
+)
+def mailboxes_folders(request: ApiRequest, pk: int, listing: Query[Listing]) -> FolderList:
+    """The folders that the server has now, whether downloaded or not."""
+    found = Folder.objects.filter(mailbox=visible_or_404(request, pk), vanished_at=None)
+    page = in_key_order(found, listing.checked_cursor, size=listing.limit)
+    return FolderList(items=[folder_document(folder) for folder in page.rows], next=page.next or None)
+
+
+@router.get(
+    "/mailboxes/{int:pk}/sync",
+    auth=reads_mailboxes,
+    operation_id="mailboxes_sync_state",
+    response=SyncDocument,
+    tags=["Mailboxes"],
+)
+def mailboxes_sync_state(request: ApiRequest, pk: int) -> SyncDocument:
+    """How far the present sync is, or how the last one ended."""
+    return _sync(request, pk)
+
+
+@router.post(
+    "/mailboxes/{int:pk}/sync",
+    auth=writes_mailboxes,
+    operation_id="mailboxes_sync",
+    response={202: SyncDocument},
+    tags=["Mailboxes"],
+)
+def mailboxes_sync(request: ApiRequest, pk: int) -> Status[SyncDocument]:
+    """Ask for new mail at once. A login that the server refused is not tried before its time."""
+    mailbox = visible_or_404(request, pk)
+    if not mailbox.imap_host:
+        raise Problem(409, "only-sends", "This mailbox only sends.", "It has no IMAP server to fetch mail from.")
+    resume(mailbox.pk)
+    request_sync(mailbox.pk)
+    return Status(202, _sync(request, pk))
+
+
+def _sync(request: ApiRequest, pk: int) -> SyncDocument:
+    mailbox = visible_or_404(request, pk)
+    return sync_document(progress(getattr(mailbox, "schedule", None), timezone.now()))
+
+
+def _readable(request: ApiRequest) -> MessageQuerySet:
+    return Message.objects.live().readable_by(request.user, timezone.now())
+
+
+def _message_or_404(request: ApiRequest, pk: int) -> Message:
+    return get_object_or_404(_readable(request), pk=pk)
+
+
+def _unavailable(reason: RawUnavailable) -> Problem:
+    return Problem(404, "content-unavailable", "The content of this message cannot be read.", str(reason))
