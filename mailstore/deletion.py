@@ -1,24 +1,55 @@
-"""What a deleted mailbox leaves: nothing. Its rows go with it, its packs after the commit."""
+"""What a deleted mailbox leaves: nothing. Its rows go with it, its packs after the commit. And emptying one."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.db import models, transaction
 from django.db.models import F
 from django.db.models.signals import post_delete
+from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.signals import mailbox_leaving
 from mailstore.models import Conversation, Folder, Message, SyncSchedule
 from mailstore.packs import remove_mailbox
+from mailstore.schedule import request_sync
+
+HELD_BACK = timedelta(minutes=10)  # should the process die between the commit and the removal
 
 
 def listen() -> None:
     """Remove packs with their mailbox, however it is deleted: from a page, with its owner, with its organization."""
     mailbox_leaving.connect(_mailbox_leaves, dispatch_uid="mailstore.empty_mailbox")
     post_delete.connect(_mailbox_deleted, sender=Mailbox, dispatch_uid="mailstore.remove_packs")
+
+
+def empty(mailbox: Mailbox) -> int:
+    """Remove what is stored of `mailbox`, for a new first download; return how many messages that were.
+
+    Folders stay with the choice which of them are downloaded. Nothing on the server is touched. The schedule is held
+    back until the packs are gone: a new download must not write into a folder that is being removed.
+    """
+    with transaction.atomic():
+        SyncSchedule.objects.filter(mailbox=mailbox).update(
+            fence=F("fence") + 1, leased_until=None, due_at=timezone.now() + HELD_BACK, requested_at=None
+        )
+        messages = Message.objects.filter(mailbox=mailbox).count()
+        for model in (Message, Conversation):
+            _drop(model._default_manager.filter(mailbox=mailbox))
+        Folder.objects.filter(mailbox=mailbox).update(
+            uidvalidity=None, uidnext=None, highestmodseq=None, exists=0, stored="", synced_at=None, problem="",
+            missing="", missing_since=None, epoch_changes=0,
+        )  # fmt: skip
+        transaction.on_commit(partial(_emptied, mailbox.pk))
+    return messages
+
+
+def _emptied(mailbox_pk: int) -> None:
+    remove_mailbox(mailbox_pk)
+    request_sync(mailbox_pk)
 
 
 def _mailbox_leaves(mailbox: Mailbox, **_: object) -> None:

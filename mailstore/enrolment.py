@@ -12,6 +12,7 @@ DECISIVE = (
     *("imap_host", "imap_port", "imap_security", "imap_username", "password"),
     *("downloads", "download_period", "all_folders", "paused_at"),
 )
+WATCHED = (*DECISIVE, "sync_interval")
 
 
 def listen() -> None:
@@ -22,7 +23,7 @@ def listen() -> None:
 
 def _remember(instance: Mailbox, **_: object) -> None:
     """Note what the row says before the save. The sealed password is compared as it is stored, never opened."""
-    stored = None if instance._state.adding else Mailbox.objects.filter(pk=instance.pk).values(*DECISIVE).first()
+    stored = None if instance._state.adding else Mailbox.objects.filter(pk=instance.pk).values(*WATCHED).first()
     instance.__dict__["_decisive_before"] = stored and _comparable(stored)
 
 
@@ -36,6 +37,8 @@ def _enrol(instance: Mailbox, raw: bool = False, **_: object) -> None:
     after = _comparable({name: instance.__dict__[name] for name in DECISIVE if name in instance.__dict__})
     if any(before[name] != value for name, value in after.items()):
         schedule.make_due(instance.pk)
+    elif before["sync_interval"] != instance.__dict__.get("sync_interval", before["sync_interval"]):
+        schedule.follow_interval(Mailbox.objects.filter(pk=instance.pk))
 
 
 def _comparable(values: dict[str, object]) -> dict[str, object]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.models import Mailbox
+from accounts.sessions import imap_session
 from mailstore import removal
 from mailstore.models import Folder
 from mailstore.run import Run
@@ -27,6 +29,23 @@ NOT_FOLLOWED = frozenset({
 _UNSENDABLE = (b"\0", b"\r", b"\n")
 
 
+def refresh_folders(mailbox: Mailbox) -> int:
+    """Ask the server for its folders now and record what is new or changed; return how many it listed.
+
+    Nothing is taken away: whether a folder is gone is for a sync to decide. Raises MailError.
+    """
+    with imap_session(mailbox) as session:
+        entries = [entry for entry in session.folders() if len(entry.raw_name) <= LONGEST_RAW_NAME]
+    known = {folder.wire_name: folder for folder in mailbox.folders.all()}
+    for entry in entries:
+        try:
+            with transaction.atomic():
+                _record(mailbox, known, entry)
+        except IntegrityError:  # a sync that runs right now was quicker with this one
+            log.info("Mailbox %s: another worker has recorded a folder meanwhile.", mailbox.pk)
+    return len(entries)
+
+
 def update_folders(run: Run) -> list[Folder]:
     """LIST the server's folders into rows; return those to sync, INBOX first, then Sent, then by name."""
     entries = [entry for entry in run.session.folders() if len(entry.raw_name) <= LONGEST_RAW_NAME]
@@ -35,7 +54,7 @@ def update_folders(run: Run) -> list[Folder]:
         run.claim.hold(now)
         known = {folder.wire_name: folder for folder in run.mailbox.folders.all()}
         for entry in entries:
-            _record(run, known, entry)
+            _record(run.mailbox, known, entry)
         gone = [folder for name, folder in known.items() if name not in {entry.raw_name for entry in entries}]
     for folder in gone:
         _missing(run, folder, now)
@@ -44,7 +63,7 @@ def update_folders(run: Run) -> list[Folder]:
     return sorted({*followed, *suspicious}, key=_rank)
 
 
-def _record(run: Run, known: dict[bytes, Folder], entry: FolderEntry) -> None:
+def _record(mailbox: Mailbox, known: dict[bytes, Folder], entry: FolderEntry) -> None:
     """Make or correct the row of one LIST entry; an unchanged one costs no query."""
     use = Folder.SpecialUse.INBOX if entry.raw_name == b"INBOX" else entry.special_use or ""
     problem = ""
@@ -59,10 +78,8 @@ def _record(run: Run, known: dict[bytes, Folder], entry: FolderEntry) -> None:
     }
     folder = known.get(entry.raw_name)
     if folder is None:
-        follow = run.mailbox.all_folders and use not in NOT_FOLLOWED
-        Folder.objects.create(
-            mailbox=run.mailbox, raw_name=entry.raw_name, is_followed=follow, problem=problem, **values
-        )
+        follow = mailbox.all_folders and use not in NOT_FOLLOWED
+        Folder.objects.create(mailbox=mailbox, raw_name=entry.raw_name, is_followed=follow, problem=problem, **values)
         return
     if folder.missing_since and not folder.missing:
         values["missing_since"] = None  # it is back before it was believed gone

@@ -86,6 +86,29 @@ class SyncSchedule(models.Model):
         return self.leased_until is not None and self.leased_until > now
 
 
+class SyncRun(models.Model):
+    """A sync that ended, for people who want to know what happened; nothing decides by it.
+
+    Syncs in a row that ended alike and brought nothing are one row: `count` of them, from the first start to the last
+    end. So a mailbox gets rows as things happen, not as time passes.
+    """
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="sync_runs", db_index=False)  # the index leads
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    came_through = models.BooleanField()
+    arrived = models.PositiveIntegerField(default=0, help_text="New messages.")
+    words = models.CharField(max_length=300, help_text="How it ended.")
+    count = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        ordering = ["-ended_at", "-pk"]
+        indexes = [models.Index(fields=["mailbox", "-ended_at", "-id"], name="sync_run_newest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.mailbox}: {self.words}"
+
+
 class Folder(models.Model):
     """What IMAP calls a mailbox: a place with messages (RFC 9051, 5.1).
 

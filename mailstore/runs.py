@@ -10,6 +10,7 @@ from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import Mailbox
 from mailservers.diagnosis import diagnose
+from mailstore.history import note_run
 from mailstore.models import SyncSchedule
 from mailstore.writing import Claim
 from organizations import live
@@ -42,6 +43,8 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
     """The run came through: due again after the interval, or at once where somebody asked meanwhile."""
     due_at = now + jittered(interval(mailbox), spread=0.1)
     asked_again = When(requested_at__gt=F("started_at"), then=Value(now))
+    came = f"{arrived:,} new message{'' if arrived == 1 else 's'}" if arrived else "Nothing new"
+    note_run(claim, now, came, came_through=True, arrived=arrived)
     _end(
         claim,
         finished_at=now,
@@ -59,6 +62,7 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
 
 def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
     """The run used up its time with messages still to fetch: another worker may go on at once."""
+    note_run(claim, now, "Used up its time; the next sync goes on where it ended", came_through=True)
     _end(claim, due_at=now, failures=0, waiting_for="", requested_at=F("requested_at"))
     _note(mailbox)
 
@@ -84,6 +88,7 @@ def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> Non
     if isinstance(error, LoginRefused):
         _login_refused(mailbox, claim, diagnosis, now)
         return
+    note_run(claim, now, diagnosis.title)
     failures = _failures(claim) + 1
     once_later_is_over = diagnosis.retry is Retry.ONCE_LATER and failures > 1
     if diagnosis.retry is Retry.STOP or once_later_is_over:
@@ -97,6 +102,7 @@ def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> Non
 
 def storage_full(mailbox: Mailbox, claim: Claim, sentence: str, now: datetime) -> None:
     """Nothing is lost: what was not stored is still on the server and not in the cursor."""
+    note_run(claim, now, sentence)
     _end(claim, due_at=now + jittered(STORAGE_WAIT), failures=_failures(claim) + 1, waiting_for=sentence[:300])
     _note(mailbox)
 
@@ -105,12 +111,14 @@ def broke(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
     """Our own code or database failed; the log has the details. Try again, but not at once and for ever."""
     failures = _failures(claim) + 1
     words = "a fault in this program, which is in its log. The next try is on its way."
+    note_run(claim, now, "A fault in this program, which is in its log")
     _end(claim, due_at=now + jittered(backed_off(failures)), failures=failures, waiting_for=words)
     _note(mailbox)
 
 
 def pause(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: datetime) -> None:
     """Stop for good and tell the owner; nothing more happens until a person acts."""
+    note_run(claim, now, diagnosis.title)
     _end(claim, due_at=now, waiting_for="")
     _note(mailbox, paused_at=now, attention=diagnosis.as_json(), attention_since=_since(mailbox, now))
 
@@ -138,6 +146,7 @@ def _login_refused(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: da
         if refusals >= LOGIN_TRIES:
             pause(mailbox, claim, diagnosis, now)
             return
+        note_run(claim, now, diagnosis.title)
         words = "another try at the login, which the server refused just now"
         _end(claim, due_at=now + jittered(LOGIN_WAIT), failures=_failures(claim) + 1, waiting_for=words)
     _note(mailbox)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from accounts.models import Mailbox, State
 from mailstore.models import SyncSchedule
-from mailstore.runs import UNSTEADY_EPOCH
+from mailstore.runs import UNSTEADY_EPOCH, interval
 from mailstore.tasks import sync_mailbox
 from organizations import live
 from organizations.nudging import nudge
@@ -76,6 +76,22 @@ def make_due(mailbox_pk: int) -> None:
     rows = SyncSchedule.objects.filter(mailbox_id=mailbox_pk, mailbox__downloads=True, mailbox__login_refusals=0)
     if rows.update(due_at=timezone.now(), nudged_at=None, waiting_for="its turn"):
         _nudge(mailbox_pk)
+
+
+def follow_interval(mailboxes: QuerySet[Mailbox]) -> None:
+    """The interval of `mailboxes` was changed: what waits for its next usual sync is due by the new one at once.
+
+    A mailbox that waits for something else, such as a server that was down, keeps its time.
+    """
+    rows = SyncSchedule.objects.filter(
+        mailbox__in=mailboxes, leased_until=None, waiting_for="", failures=0, finished_at__isnull=False
+    )
+    now = timezone.now()
+    for row in rows.select_related("mailbox__organization").iterator():
+        assert row.finished_at is not None
+        due_at = max(now, row.finished_at + interval(row.mailbox))
+        unchanged = SyncSchedule.objects.filter(pk=row.pk, fence=row.fence, due_at=row.due_at)
+        unchanged.update(due_at=due_at, nudged_at=None)
 
 
 def progress(schedule: SyncSchedule | None, now: datetime) -> Progress:
