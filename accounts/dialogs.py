@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -53,6 +54,9 @@ def delete(request: SignedInRequest, pk: int) -> HttpResponse:
     if request.method == "GET":
         return _shown(request, "accounts/_delete.html", {"mailbox": mailbox, "losses": _losses(mailbox)})
     delete_mailbox(mailbox, request.user, request)
+    if (request.htmx.current_url_abs_path or "").startswith(f"/mailboxes/{pk}/settings"):  # a page of what is gone
+        messages.success(request, f"{mailbox.address} was deleted.")
+        return HttpResponse(headers={"HX-Redirect": reverse("email-settings")})
     return _done(request, f"{mailbox.address} was deleted.")
 
 

@@ -103,7 +103,7 @@ class MailboxForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
             self.fields[name].help_text = "Only administrators change servers here."
 
     def _offer_only_what_is_allowed(self) -> None:
-        if not self.instance.smtp_host:
+        if not self.offers_own_smtp:
             self._leave_out("smtp_host", "smtp_port", "smtp_security", "smtp_username")
         if not self.user.may(Operation.MANAGE_EMAIL_ACCOUNTS):
             self._leave_out("owner", "is_default", "mail_server")
@@ -177,6 +177,11 @@ class MailboxForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         )
         if twins.exists():
             self.add_error("address", "There is an account with this address and owner already. Edit that one.")
+
+    @property
+    def offers_own_smtp(self) -> bool:
+        """Whether the fields of the provider's own SMTP server are part of the form."""
+        return bool(self.instance.smtp_host)
 
     @property
     def keeps_password(self) -> bool:

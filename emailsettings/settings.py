@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "csp",
     "django_cotton",
     "django_htmx",
+    "django_prose_editor",
     "lucide",
     "organizations",
     "providers",

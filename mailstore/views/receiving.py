@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
 
+from accounts.dialogs import changeable_or_404
+from accounts.folders_form import FoldersForm
 from accounts.models import Mailbox
+from mailservers.diagnosis import diagnose
+from mailstore import deletion, folder_list
 from mailstore.estimate import estimate_download
 from mailstore.schedule import request_sync, resume
+from organizations import audit
 from organizations.models import User
 from organizations.requests import SignedInRequest
+from protocols.diagnosis import Diagnosis
+from protocols.endpoint import Protocol
+from protocols.errors import MailError
 
 
 @require_POST
@@ -40,6 +51,71 @@ def estimate(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     """How much the first download will bring: a few words for the page that offers it."""
     mailbox = _known_or_404(request.user, mailbox_pk)
     return render(request, "mailstore/_estimate.html", {"estimate": estimate_download(mailbox, timezone.now())})
+
+
+@require_POST
+def refresh_folders(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
+    """Ask the server for its folders and draw the tree of the settings page anew, with the ticks as they stood."""
+    mailbox = changeable_or_404(request, mailbox_pk)
+    trouble: Diagnosis | None = None
+    if (endpoint := mailbox.incoming()) is None:
+        raise Http404("This mailbox does not receive.")
+    before = set(mailbox.folders.filter(vanished_at=None).values_list("pk", flat=True))
+    try:
+        if not mailbox.login_refusals:  # a refused password is not tried again: accounts are locked for that
+            folder_list.refresh_folders(mailbox)
+    except MailError as exc:
+        trouble = diagnose(
+            exc,
+            protocol=Protocol.IMAP,
+            endpoint=endpoint,
+            provider_key=mailbox.provider.key if mailbox.provider else "",
+            organization=mailbox.organization,
+        )
+    form = FoldersForm(mailbox=mailbox, initial=_ticks_as_posted(request))
+    added = sum(1 for branch in form.branches if branch.value and int(branch.value) not in before)
+    context = {"mailbox": mailbox, "form": form, "trouble": trouble, "added": added, "refreshed": True}
+    return render(request, "accounts/_folder_tree.html", context)
+
+
+def _ticks_as_posted(request: SignedInRequest) -> dict[str, object]:
+    """What the form holds at the moment; nothing where it showed no tree yet."""
+    if "all_folders" not in request.POST or "shown" not in request.POST:
+        return {}
+    return {
+        "all_folders": request.POST["all_folders"],
+        "folders": request.POST.getlist("folders"),
+        "also": request.POST.getlist("also"),
+    }
+
+
+@require_http_methods(["GET", "POST"])
+def download_again(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
+    """Ask, with what goes; then remove the stored mail and begin a new first download."""
+    mailbox = changeable_or_404(request, mailbox_pk)
+    if not mailbox.may_be_deleted_by(request.user):  # what is older than the download period does not come back
+        raise PermissionDenied
+    if not mailbox.imap_host:
+        raise Http404("This mailbox does not receive.")
+    if request.method == "GET":
+        in_page = not request.htmx
+        context = {"mailbox": mailbox, "stored": mailbox.messages.count(), "in_page": in_page}
+        fragment = "accounts/_download_again.html"
+        if not in_page:
+            return render(request, fragment, context)
+        return render(request, "accounts/page.html", {**context, "fragment": fragment, "frame": "#account-frame"})
+    number = deletion.empty(mailbox)
+    audit.record(
+        "mailbox.emptied",
+        organization=request.user.organization,
+        actor=request.user,
+        target=mailbox,
+        detail={"messages": number},
+        request=request,
+    )
+    messages.success(request, "The stored mail was removed. The download begins again.")
+    there = reverse("accounts:settings-advanced", args=[mailbox.pk])
+    return HttpResponseClientRedirect(there) if request.htmx else redirect(there)
 
 
 def _known_or_404(user: User, pk: int) -> Mailbox:

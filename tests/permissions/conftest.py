@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts import signature
 from accounts.models import Mailbox, MailboxGrant
 from delivery.models import OutboxMessage
 from mailservers.models import MailServer
@@ -21,6 +22,7 @@ from organizations.setup import make_setup_link
 from organizations.tokens import make_token
 from providers.logos import keep as keep_logo
 from providers.models import Provider, ProviderDomain
+from tests.accounts.settings.pictures import data_address, png
 from tests.conftest import person
 from tests.delivery.conftest import MakeMessage, make_message  # noqa: F401  a fixture
 from tests.mailstore.panel.conftest import Deliver, deliver, mail_with_files  # noqa: F401  a fixture
@@ -73,6 +75,12 @@ def _build(organization: Organization, suffix: str, make_mailbox, deliver, make_
     return world
 
 
+def _signature(mailbox: Mailbox) -> str:
+    """Give the mailbox a signature; return the SHA-256 of its image."""
+    signature.save(mailbox, f'<p>The desk</p><img src="{data_address(png())}">', is_on=True)
+    return mailbox.signature_images.get().sha256
+
+
 def _share(mailbox: Mailbox, people: dict[str, User]) -> None:
     """Each grantee holds one right. The former one's ended a moment ago; a role holds all three, and has no members."""
     for right in ("access", "send", "setup"):
@@ -114,6 +122,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "sent": sent.pk,
         "person": world.people["colleague"].pk,
         "role": Role.objects.get(organization=world.organization, name="Front desk").pk,
+        "signature_image": _signature(mailbox),
         "grant": mailbox.grants.get(role__isnull=False).pk,
         "provider": Provider.objects.get_or_create(organization=None, key="shared", defaults={"name": "Shared"})[0].pk,
         "own_provider": own_provider.pk,
