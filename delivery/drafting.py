@@ -23,12 +23,12 @@ LONGEST_QUOTE = 200_000  # characters of the original that are quoted
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The beginning of a mail. files: parts of the original that may travel along."""
+    """The beginning of a mail. quote: below the signature; files: parts of the original that may go along."""
 
     to: tuple[Address, ...] = ()
     cc: tuple[Address, ...] = ()
     subject: str = ""
-    text: str = ""
+    quote: str = ""
     files: tuple[ContentPart, ...] = ()
     notice: str = ""
 
@@ -38,7 +38,7 @@ class Draft:
             "to": ", ".join(map(shown, self.to)),
             "cc": ", ".join(map(shown, self.cc)),
             "subject": self.subject,
-            "text": self.text,
+            "quote": self.quote,
         }
 
 
@@ -60,7 +60,7 @@ class Original:
         recipients = reply_recipients(self.summary, [self.message.mailbox.address], everyone=everyone)
         date = self.summary.date
         quotation = reply_quotation(self._text(), self.summary.from_, timezone.localtime(date) if date else None)
-        return Draft(recipients.to, recipients.cc, reply_subject(self.summary.subject), f"\n\n{quotation}")
+        return Draft(recipients.to, recipients.cc, reply_subject(self.summary.subject), quotation)
 
     def forward(self) -> Draft:
         summary = self.summary
@@ -68,11 +68,11 @@ class Original:
         if summary.date:
             head.insert(1, ("Date", f"{timezone.localtime(summary.date):%Y-%m-%d %H:%M}"))
         head += [("To", ", ".join(map(shown, summary.to))), ("Cc", ", ".join(map(shown, summary.cc)))]
-        lines = ["", "", "-------- Forwarded message --------"]
+        lines = ["-------- Forwarded message --------"]
         lines += [f"{name}: {value}" for name, value in head if value]
-        text = "\n".join([*lines, "", self._text()])
+        quote = "\n".join([*lines, "", self._text()])
         files = open_message(self.raw).attachments
-        return Draft(subject=forward_subject(summary.subject), text=text, files=files)
+        return Draft(subject=forward_subject(summary.subject), quote=quote, files=files)
 
     def files(self, paths: Sequence[str]) -> list[Attachment]:
         """The chosen parts of the original as attachments; a path that it does not have is passed over."""

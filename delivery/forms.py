@@ -10,11 +10,13 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import Exists, OuterRef
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 
-from accounts.models import Mailbox
+from accounts.models import DefaultSender, Mailbox, Signature
 from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, read_addresses
 from delivery.log import Filters
@@ -95,6 +97,14 @@ class ComposeForm(PlainWords, forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "true"}),
     )
+    signed = forms.BooleanField(label="Signature", required=False)
+    quote = forms.CharField(
+        label="Quoted text",
+        required=False,
+        max_length=MAX_TEXT,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}),
+    )
     attachments = AttachmentsField(label="Attachments", required=False)
     keep = forms.MultipleChoiceField(label="Files of the original", required=False, widget=forms.CheckboxSelectMultiple)
 
@@ -111,6 +121,8 @@ class ComposeForm(PlainWords, forms.Form):
         field = self.fields["mailbox"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in mailboxes])
+        on = Signature.objects.filter(mailbox__in=mailboxes, is_on=True).exclude(html="")
+        self.signed_mailboxes = set(on.values_list("pk", flat=True))
 
     def clean_subject(self) -> str:
         subject = str(self.cleaned_data["subject"])
@@ -147,15 +159,34 @@ class ComposeForm(PlainWords, forms.Form):
         return json.dumps(self.sizes)
 
     @property
+    def signatures(self) -> str:
+        """Where a page finds how the signature of each mailbox looks, by its key, as JSON; those without lack."""
+        return json.dumps(
+            {str(pk): reverse("accounts:settings-signature-preview", args=[pk]) for pk in self.signed_mailboxes}
+        )
+
+    @property
+    def signature_preview(self) -> str:
+        """The signature of the chosen mailbox; empty where it has none."""
+        chosen = str(self["mailbox"].value() or "")
+        return str(json.loads(self.signatures).get(chosen, ""))
+
+    @property
     def recipients(self) -> dict[str, list[Address]]:
         return {name: self.cleaned_data[name] or [] for name in ("to", "cc", "bcc")}
 
 
 def sendable_by(user: User, now: datetime) -> list[Mailbox]:
-    """The mailboxes that may stand in From: those of one's own first, then the default one, then the others."""
+    """The mailboxes that may stand in From: one's default sender, then one's own, the default account, the others."""
+    preferred = DefaultSender.objects.filter(user=user, mailbox=OuterRef("pk"))
     allowed = Mailbox.objects.allowing(Right.SEND, user, now).filter(sends=True).select_related("mail_server")
-    able = [mailbox for mailbox in allowed if mailbox.can_send]
-    return sorted(able, key=lambda mailbox: (mailbox.owner_id != user.pk, not mailbox.is_default, mailbox.display_name))
+    able = [mailbox for mailbox in allowed.annotate(is_preferred=Exists(preferred)) if mailbox.can_send]
+
+    def rank(mailbox: Mailbox) -> tuple[bool, bool, bool, str]:
+        preferred = getattr(mailbox, "is_preferred", False)
+        return not preferred, mailbox.owner_id != user.pk, not mailbox.is_default, mailbox.display_name
+
+    return sorted(able, key=rank)
 
 
 class DayField(forms.DateField):

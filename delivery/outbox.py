@@ -164,7 +164,7 @@ def _frozen_row(mailbox: Mailbox, draft: OutgoingMessage) -> OutboxMessage:
         message_id=draft.message_id,
         raw=raw,
         size=len(raw),
-        attachment_count=len(draft.attachments),
+        attachment_count=sum(not file.cid for file in draft.attachments),  # images within the text are none
     )
 
 

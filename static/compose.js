@@ -53,6 +53,16 @@ document.addEventListener("input", (event) => {
   if (event.target.closest("[data-composer]")) typed = true;
 });
 
+// The signature follows the chosen account.
+document.addEventListener("change", (event) => {
+  if (!event.target.matches("[data-composer] [name=mailbox]")) return;
+  const form = composer();
+  const part = form.querySelector("[data-signed]");
+  const preview = JSON.parse(form.dataset.signatures || "{}")[event.target.value];
+  part.hidden = !preview;
+  part.querySelector("iframe").src = preview ?? "about:blank";
+});
+
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-composer] :is(input[type=file], [name=keep])")) return;
   answered(event.target.form.elements.attachments)?.remove();

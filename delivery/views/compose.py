@@ -16,10 +16,12 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import Mailbox
+from accounts.signature import parts_of
 from delivery.drafting import Draft, Original, draft_for
 from delivery.forms import ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued, KeyReused, queue_message
+from delivery.signing import bodies
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable
 from organizations.models import User
@@ -76,6 +78,7 @@ def _beginning(
         "next": _way_back(request),
         "mailbox": chosen.pk if chosen else None,
         "keep": [part.path for part in draft.files],
+        "signed": True,
     }
     if original is None and request.GET.get("to"):
         beginning["to"] = request.GET["to"][:2000]
@@ -88,15 +91,19 @@ def _queue(request: SignedInRequest, form: ComposeForm, original: Message | None
         files = attachments(form.cleaned_data["attachments"])
         if original is not None and form.cleaned_data["keep"]:
             files += Original.read(original).files(form.cleaned_data["keep"])
+        mailbox: Mailbox = form.cleaned_data["mailbox"]
+        signature = parts_of(mailbox) if form.cleaned_data["signed"] else None
+        written = bodies(form.cleaned_data["text"], form.cleaned_data["quote"], signature)
         return queue_message(
             author=request.user,
-            mailbox=form.cleaned_data["mailbox"],
+            mailbox=mailbox,
             to=form.recipients["to"],
             cc=form.recipients["cc"],
             bcc=form.recipients["bcc"],
             subject=form.cleaned_data["subject"],
-            text=form.cleaned_data["text"],
-            attachments=files,
+            text=written.text,
+            html=written.html,
+            attachments=[*files, *written.images],
             answers=original if kind == "reply" else None,
             submission_key=form.cleaned_data["submission_key"],
         )

@@ -231,9 +231,7 @@ def test_a_reply_goes_where_the_original_asks_and_quotes_it(client_of, mailbox, 
     assert begun["cc"] == ""
     assert begun["subject"] == "Re: Order 77"
     assert begun["mailbox"] == mailbox.pk
-    assert begun["text"].startswith(
-        "\n\nOn 20 November 2026 at 09:30, Bob Brown wrote:\n> Can you deliver on Thursday?"
-    )
+    assert begun["quote"].startswith("On 20 November 2026 at 09:30, Bob Brown wrote:\n> Can you deliver on Thursday?")
 
 
 @pytest.mark.proves("H3")
@@ -262,7 +260,7 @@ def test_forwarding_takes_the_chosen_files_along_and_answers_nobody(client_of, m
     response = client.get(url)
     begun = initial(response)
     assert begun["subject"] == "Fwd: Re: Order 77"
-    assert "From: Bob Brown <bob@partner.example>" in begun["text"]
+    assert "From: Bob Brown <bob@partner.example>" in begun["quote"]
     assert "order.pdf" in response.content.decode()
     client.post(url, filled(mailbox, keep=begun["keep"]))
     client.post(url, filled(mailbox, submission_key="form-2"))

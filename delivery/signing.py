@@ -1,0 +1,73 @@
+"""The bodies of a mail that a person wrote: its text, the signature below it, and what it quotes below that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from django.utils.html import urlize
+
+from accounts.signature import SignatureParts
+from protocols.message.build import Attachment
+
+_MARKS: Final = re.compile(r"(?:> ?)*")
+_DEEPEST: Final = 10  # quotations in each other
+_LONGEST_WITH_LINKS: Final = 20_000  # characters; finding addresses in more takes too long
+_QUOTATION: Final = '<blockquote style="margin: 0 0 0 8px; padding-left: 12px; border-left: 2px solid #c9c9c2">'
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """html: None where plain text says it all. images: those that the HTML shows."""
+
+    text: str
+    html: str | None = None
+    images: tuple[Attachment, ...] = ()
+
+
+def bodies(text: str, quote: str, signature: SignatureParts | None) -> Bodies:
+    """Join what was written, the signature and the quotation. Without a signature the mail stays plain text."""
+    if signature is None:
+        return Bodies(_joined(text, quote))
+    plain = signature.text
+    if plain and not quote.strip():
+        plain = f"-- \n{plain}"  # readers take everything below that line for the signature (RFC 3676, 4.3)
+    html = f"<div>{_written(text)}</div><br><div>{signature.html}</div>"
+    if quote.strip():
+        html += f"<br><div>{''.join(_quoted(quote))}</div>"
+    return Bodies(_joined(text, plain, quote), html, signature.images)
+
+
+def _joined(*parts: str) -> str:
+    """The parts that say something, an empty line between each two."""
+    first, *others = parts
+    below = [part.strip("\n") for part in others if part.strip()]
+    return "\n\n".join([first.rstrip(), *below]) + "\n" if below else first
+
+
+def _written(text: str) -> str:
+    lines = text.rstrip().replace("\r\n", "\n")
+    html = urlize(lines, autoescape=True) if len(lines) <= _LONGEST_WITH_LINKS else escape(lines)
+    return _spaced(html)
+
+
+def _spaced(html: str) -> str:
+    """Line ends and runs of spaces as HTML shows them."""
+    return html.replace("  ", "&nbsp; ").replace("\n ", "\n&nbsp;").replace("\n", "<br>\n")
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Lines with quotation marks as quotations in each other, as deep as they have marks."""
+    depth = 0
+    for line in text.replace("\r\n", "\n").strip("\n").split("\n"):
+        marks = _MARKS.match(line)
+        assert marks is not None  # it matches nothing, too
+        wanted = min(marks[0].count(">"), _DEEPEST)
+        yield _QUOTATION * (wanted - depth)
+        yield "</blockquote>" * (depth - wanted)
+        depth = wanted
+        yield f"{_spaced(escape(line[marks.end() :]))}<br>\n"
+    yield "</blockquote>" * depth
