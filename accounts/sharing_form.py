@@ -18,6 +18,7 @@ from accounts.models import Mailbox
 from accounts.rights import Right
 from accounts.sharing import CannotShare
 from organizations.models import Role, User
+from organizations.plain_words import PlainWords
 
 MATCHES = 20  # people and roles that one search shows of each
 MOST_AT_ONCE = 50
@@ -88,7 +89,7 @@ def after_last_day(day: date | None) -> datetime | None:
     return timezone.make_aware(datetime.combine(day + timedelta(days=1), time.min)) if day else None
 
 
-class EndForm(forms.Form):
+class EndForm(PlainWords, forms.Form):
     """Until when one grant counts."""
 
     ends_on = LastDayField()

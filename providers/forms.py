@@ -206,7 +206,7 @@ class ProviderForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         entry.limits = others | given
 
 
-class FilterForm(forms.Form):
+class FilterForm(PlainWords, forms.Form):
     """Above the list. What cannot be meant is left out, so that an old link still shows something."""
 
     q = forms.CharField(label="Search", required=False, max_length=320, widget=forms.TextInput(attrs=SEARCH))
@@ -233,7 +233,7 @@ class FilterForm(forms.Form):
         return int(self.cleaned_data.get("after") or 0)
 
 
-class DomainFilterForm(forms.Form):
+class DomainFilterForm(PlainWords, forms.Form):
     q = forms.CharField(label="Search", required=False, max_length=320, widget=forms.TextInput(attrs=SEARCH))
     origin = forms.ChoiceField(
         label="Show",

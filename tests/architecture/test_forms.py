@@ -16,6 +16,7 @@ from django.utils.datastructures import MultiValueDict
 
 from accounts.models import Mailbox
 from organizations.models import User
+from providers.models import Provider
 from tests.architecture.test_models import OUR_APPS
 
 
@@ -70,7 +71,8 @@ def make(administrator, mailbox, rf):
         "email": "invited@example.org",
     }
 
-    rows = {Mailbox: mailbox, User: administrator}
+    entry = Provider(organization=administrator.organization)
+    rows = {Mailbox: mailbox, User: administrator, Provider: entry}
 
     def build(kind: type[forms.BaseForm], value: str) -> forms.BaseForm:
         wanted = {
