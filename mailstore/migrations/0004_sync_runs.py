@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0001_initial'),
-        ('mailstore', '0002_fulltext'),
+        ('mailstore', '0003_words_in_order'),
     ]
 
     operations = [
