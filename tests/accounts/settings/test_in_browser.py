@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -17,6 +18,7 @@ from delivery.models import OutboxMessage
 from mailstore.models import SyncRun
 from organizations.models import User
 from tests.accounts.settings.pictures import data_address, png
+from tests.sandbox.running import BOB, SUPPORT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -149,6 +151,35 @@ def test_the_composer_shows_the_signature_and_sends_it(page, live_server, signed
     expect(page.get_by_text("Queued.")).to_be_visible()
     mail = message_from_bytes(bytes(OutboxMessage.objects.get().raw), policy=policy.default)
     assert [part.get_content() for part in mail.walk() if part["Content-ID"]] == [RED]
+
+
+@pytest.mark.proves("E9", "H3")
+def test_two_pasted_images_arrive_with_the_mail(page, live_server, signed_in, sandbox, make_mailbox, alice):
+    server = {f"{side}_host": f"{side}.sandbox.test" for side in ("imap", "smtp")}
+    ports = {"imap_port": sandbox.imap_port, "smtp_port": sandbox.smtp_port}
+    plain = {"imap_security": "none", "smtp_security": "none", "appends_sent": False}
+    mailbox = make_mailbox(SUPPORT, alice, **server, **ports, **plain)
+    mailbox.password = type(mailbox.password)(sandbox.password)
+    mailbox.save()
+    page.goto(f"{live_server.url}/mailboxes/{mailbox.pk}/settings/signature")
+    paste(page, html=WORD, rtf=RTF)
+    expect(images_of(page)).to_have_count(2)
+    page.get_by_label("Add signatures to outbound emails").check()
+    page.get_by_role("button", name="Save signature").click()
+    expect(page.get_by_text("The signature was saved.")).to_be_visible()
+    page.goto(f"{live_server.url}/mail/compose")
+    page.get_by_label("To", exact=True).fill(BOB)
+    page.get_by_label("Subject").fill("With two pictures")
+    page.get_by_label("Message").fill("Good morning")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("Queued.")).to_be_visible()
+    with sandbox.imap(BOB, "INBOX") as client:
+        [uid] = client.search(["SUBJECT", "With two pictures"])
+        received = message_from_bytes(client.fetch([uid], ["BODY.PEEK[]"])[uid][b"BODY[]"], policy=policy.default)
+    inline = {part["Content-ID"].strip("<>"): part.get_content() for part in received.walk() if part["Content-ID"]}
+    html = received.get_body(("html",)).get_content()
+    assert re.findall(r'src="cid:([^"]+)"', html) == list(inline)
+    assert list(inline.values()) == [RED, BLUE]
 
 
 def test_in_the_composer_it_follows_the_account_and_can_be_taken_out(
