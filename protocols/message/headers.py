@@ -85,8 +85,9 @@ def read_head(
 
 def with_line_feeds(raw: bytes, limits: Limits) -> bytes:
     """Return the message with line feeds where it only has carriage returns, as old Macintoshes wrote it."""
-    first = raw[: limits.header_bytes]
-    return raw.replace(b"\r", b"\n") if b"\n" not in first and b"\r" in first else raw
+    if raw.find(b"\n", 0, limits.header_bytes) >= 0 or raw.find(b"\r", 0, limits.header_bytes) < 0:
+        return raw
+    return raw.replace(b"\r", b"\n")
 
 
 def _blank_line(raw: bytes, start: int, end: int) -> tuple[int, int] | None:
