@@ -25,7 +25,7 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   }
 });
 
-document.addEventListener("htmx:afterSwap", (event) => {
+document.addEventListener("htmx:afterSettle", (event) => {
   if (!dialog.contains(event.detail.target)) return;
   if (event.detail.target === body && !dialog.open) open();
   else place();
