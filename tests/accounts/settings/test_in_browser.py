@@ -234,6 +234,25 @@ def test_choosing_a_parent_leaves_its_children_alone(page, live_server, signed_i
     ]
 
 
+def test_typed_servers_are_tested_on_the_page_and_nothing_typed_is_lost(
+    page, live_server, signed_in, sandbox, make_mailbox, alice
+):
+    plain = {"imap_host": "imap.sandbox.test", "imap_port": sandbox.imap_port, "imap_security": "none"}
+    mailbox = make_mailbox(SUPPORT, alice, **plain, smtp_host="")
+    page.goto(f"{live_server.url}/mailboxes/{mailbox.pk}/settings/advanced")
+    form = page.locator("form[data-check]")
+    form.get_by_label("Password").fill(sandbox.password)
+    form.get_by_label("IMAP host").fill("imap host")
+    form.get_by_role("button", name="Test connection").click()
+    expect(form.locator("[aria-invalid=true]")).to_have_count(1)
+    expect(form.get_by_label("Password")).to_have_value(sandbox.password)
+    form.get_by_label("IMAP host").fill("imap.sandbox.test")
+    form.get_by_role("button", name="Test connection").click()
+    expect(form.locator("[data-check-verdict]")).to_be_visible()
+    expect(form.locator("[aria-invalid=true]")).to_have_count(0)
+    assert mailbox.imap_host == "imap.sandbox.test"
+
+
 def _look(page: Page, name: str) -> None:
     """Keep a picture of the page, for people, where LOOK_AT names a folder."""
     if folder := os.environ.get("LOOK_AT"):
