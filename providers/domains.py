@@ -14,7 +14,7 @@ from organizations import audit
 from organizations.models import Organization, User
 from providers.models import HiddenProvider, Provider, ProviderDomain
 
-PAGE_SIZE: Final = 100
+PAGE_SIZE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)

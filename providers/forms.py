@@ -115,8 +115,9 @@ class ProviderForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
             "files_sent_mail": "The provider puts a copy of what was sent into Sent, so this program does not.",
         }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.organization = organization
         entry: Provider = self.instance
         is_blank = not entry.name
         self.initial.setdefault("receives", is_blank or bool(entry.imap_host))
@@ -188,8 +189,7 @@ class ProviderForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
 
     def _refuse_a_second_one(self, name: str) -> None:
         entry: Provider = self.instance
-        assert entry.organization is not None
-        others = Provider.objects.in_catalog_of(entry.organization).exclude(key=entry.key)
+        others = Provider.objects.in_catalog_of(self.organization).exclude(key=entry.key)
         if name and others.filter(name__iexact=name).exists():
             self.add_error("name", f"There is an entry with the name “{name}” already. Give this one another name.")
 

@@ -138,7 +138,7 @@ def preview(request: SignedInRequest) -> HttpResponse:
     """What the wizard would say before the password, with the values as they are being typed."""
     posted = request.POST.get("key", "")
     key = posted if entries.is_key(posted) else entries.new_key()
-    form = ProviderForm(request.POST, instance=Provider(organization=request.user.organization, key=key))
+    form = ProviderForm(request.POST, instance=Provider(key=key), organization=request.user.organization)
     form.is_valid()
     data = form.cleaned_data
     entry = Provider(
@@ -161,9 +161,9 @@ def preview(request: SignedInRequest) -> HttpResponse:
 def _edit(request: SignedInRequest, entry: Provider, built_in: Provider | None) -> HttpResponse:
     is_new = entry.pk is None
     if request.method == "GET":
-        return _form(request, ProviderForm(instance=entry), entry, built_in)
+        return _form(request, ProviderForm(instance=entry, organization=request.user.organization), entry, built_in)
     shown_as = entry.name  # the instance carries the typed values once the form was asked
-    form = ProviderForm(request.POST, request.FILES, instance=entry)
+    form = ProviderForm(request.POST, request.FILES, instance=entry, organization=request.user.organization)
     if not form.is_valid():
         return _form(request, form, entry, built_in, shown_as=shown_as)
     try:
