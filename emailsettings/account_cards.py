@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WAITS_FOR_A_WORKER = "its turn"  # the words of `mailstore.schedule` for a sync that was asked for
 WORKING = frozenset({State.CONNECTED, State.WAITING, State.SYNCING})
 
-PAGE_SIZE = 50
+PAGE_SIZE = 24  # a card takes about 2 ms to draw
 _DRAWN = ("schedule", "mail_server", "owner", "provider")  # what a card tells of other rows
 
 #: What a number of the overview leads to: `?show=` -> the states, and the words above the cards.

@@ -312,7 +312,7 @@ def test_many_accounts_come_page_by_page_each_once(client_of, administrator, man
         seen.append(addresses(answer))
         following = re.search(r'hx-get="([^"]*after=[^"]*)"', answer.text)
         url = following[1].replace("&amp;", "&") if following else ""
-    assert [len(page) for page in seen] == [50, 50, 20]
+    assert [len(page) for page in seen] == [24, 24, 24, 24, 24]
     assert [address for page in seen for address in page] == many
 
 
