@@ -17,6 +17,7 @@ from delivery.explaining import story_of
 from delivery.forms import LogFilterForm
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued
+from organizations.caching import private
 from organizations.models import User
 from organizations.operations import Operation
 from organizations.requests import SignedInRequest
@@ -35,6 +36,7 @@ TOO_LATE = "Nothing was changed: it had moved on meanwhile. This is how it stand
 
 
 @require_GET
+@private
 @vary_on_headers("HX-Request")
 def email_log(request: SignedInRequest) -> HttpResponse:
     form = LogFilterForm(request.GET or None, user=request.user)
@@ -51,6 +53,7 @@ def email_log(request: SignedInRequest) -> HttpResponse:
 
 
 @require_GET
+@private
 def log_row(request: SignedInRequest, pk: int) -> HttpResponse:
     """One row of the log, for an open page that follows it."""
     [row] = log.rows([_message_or_404(request.user, pk)])
@@ -58,12 +61,14 @@ def log_row(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+@private
 def message(request: SignedInRequest, pk: int) -> HttpResponse:
     story = story_of(_message_or_404(request.user, pk), request.user, timezone.now())
     return render(request, "delivery/message.html", {"story": story})
 
 
 @require_GET
+@private
 def message_story(request: SignedInRequest, pk: int) -> HttpResponse:
     """The part of the message's page that changes, for an open page that follows it."""
     story = story_of(_message_or_404(request.user, pk), request.user, timezone.now())

@@ -6,7 +6,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET
 
 from mailstore import downloads, inline_images
@@ -15,11 +14,10 @@ from mailstore.models import Attachment, Message
 from mailstore.opening import clean_html
 from mailstore.packs import RawUnavailable, read_raw
 from mailstore.rendering import FRAME_POLICY
+from organizations.caching import private
 from organizations.models import User
 from organizations.requests import SignedInRequest
 from protocols.message.content import part_bytes
-
-private = cache_control(private=True, no_store=True)
 
 
 @require_GET

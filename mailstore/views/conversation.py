@@ -14,10 +14,12 @@ from mailstore.models import Conversation, Folder, Message
 from mailstore.rows import folder_rows
 from mailstore.views.panel import PanelRequest, panel_context
 from mailstore.views.search import SearchPage, search_context
+from organizations.caching import private
 from organizations.requests import SignedInRequest
 
 
 @require_GET
+@private
 @vary_on_headers("HX-Request", "HX-Target")
 def conversation(request: PanelRequest, pk: int) -> HttpResponse:
     """`?folder=` and `?q=` say beside which list it is read, `?message=` which message is meant."""
@@ -55,6 +57,7 @@ def conversation(request: PanelRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+@private
 def message(request: SignedInRequest, pk: int) -> HttpResponse:
     """The body of a message that was folded."""
     readable = Message.objects.live().readable_by(request.user, timezone.now())

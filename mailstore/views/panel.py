@@ -16,6 +16,7 @@ from mailstore.folder_tree import TreeFolder, folder_tree
 from mailstore.models import Folder, Listing
 from mailstore.rows import folder_rows
 from mailstore.schedule import progress
+from organizations.caching import private
 from organizations.models import User
 from organizations.requests import SignedInRequest
 
@@ -27,6 +28,7 @@ class PanelRequest(SignedInRequest):
 
 
 @require_GET
+@private
 def mail(request: SignedInRequest) -> HttpResponse:
     """The first mailbox that receives mail; for people without one, how to get one."""
     mailboxes = _in_panel(request.user, timezone.now())
@@ -38,6 +40,7 @@ def mail(request: SignedInRequest) -> HttpResponse:
 
 
 @require_GET
+@private
 def mailbox(request: PanelRequest, mailbox_pk: int) -> HttpResponse:
     """The inbox, or before the first download what becomes of it."""
     box = get_object_or_404(_in_panel(request.user, timezone.now()), pk=mailbox_pk)
@@ -46,6 +49,7 @@ def mailbox(request: PanelRequest, mailbox_pk: int) -> HttpResponse:
 
 
 @require_GET
+@private
 def folder(request: PanelRequest, pk: int) -> HttpResponse:
     """A folder. `?after=` gives the next page of its list alone."""
     chosen = _folder_or_404(request.user, pk)
@@ -57,6 +61,7 @@ def folder(request: PanelRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+@private
 def newest(request: SignedInRequest, pk: int) -> HttpResponse:
     """The first page of a folder for an open panel, which puts it in place of its own (static/mail.js)."""
     chosen = _folder_or_404(request.user, pk)
@@ -64,6 +69,7 @@ def newest(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 @require_GET
+@private
 def folders(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     """Folders with their counts, and what the mailbox does: the part of an open panel that follows the mailbox."""
     box = get_object_or_404(_in_panel(request.user, timezone.now()), pk=mailbox_pk)

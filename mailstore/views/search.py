@@ -16,6 +16,7 @@ from mailstore.models import Message
 from mailstore.rows import found_rows
 from mailstore.search_words import LONGEST_QUERY
 from mailstore.searching import Query, parse, search_messages
+from organizations.caching import private
 from organizations.paging import newest_first
 from organizations.requests import SignedInRequest
 
@@ -64,6 +65,7 @@ class SearchPage:
 
 
 @require_GET
+@private
 def search(request: SignedInRequest) -> HttpResponse:
     """`?q=` what to find, `?mailbox=` in one mailbox only, `?after=` the next page."""
     context = search_context(request)

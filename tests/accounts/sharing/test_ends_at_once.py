@@ -37,6 +37,7 @@ from tests.permissions.table import Row, rows
 #: Routes that a stranger of the organization does not even know of.
 CLOSED = [row for row in rows() if (row.cells["anonymous"], row.cells["stranger"]) == ("login", "404")]
 SHOWING_MAIL = [row for row in CLOSED if row.method == "GET" and row.cells["access"] == "200"]
+WITH_A_FORM = {"delivery:reply", "delivery:forward"}  # what is typed there must survive the way back
 SECRETS = (IN_MAIL, IN_OUTBOX, IN_SETTINGS)
 
 
@@ -72,9 +73,11 @@ class Ending:
             add_member(self.role, self.user, added_by=None)
         self.sharing.give([self.role if by_role else self.user], list(Right), None)
 
+    def url(self, row: Row) -> str:
+        return reverse(row.route, kwargs={name: self.world.value(word) for name, word in row.arguments.items()})
+
     def ask(self, row: Row) -> HttpResponse:
-        url = reverse(row.route, kwargs={name: self.world.value(word) for name, word in row.arguments.items()})
-        return self.client.generic(row.method, url)
+        return self.client.generic(row.method, self.url(row))
 
     def addresses(self) -> list[str]:
         """Pages that stay, and must no longer show anything of the mailbox."""
@@ -149,6 +152,18 @@ def test_every_route_that_shows_mail_closes_at_once(ending):
         answer = case.client.get(url, follow=signed_in)
         assert (answer.status_code == 200) if signed_in else _is_sent_to_sign_in(answer), url
         assert not [word for word in _told(answer) if f"q={word}" not in url], url
+
+
+@pytest.mark.proves("F3", "T18")
+def test_no_browser_keeps_a_copy_of_a_page_that_shows_mail(world):  # noqa: F811
+    case = Ending.of(world)
+    case.give(by_role=False)
+    keeping = []
+    for url in (case.addresses()[0], *(case.url(row) for row in SHOWING_MAIL if row.route not in WITH_A_FORM)):
+        answer = case.client.get(url)
+        if set(_told(answer)) - {IN_SETTINGS} and "no-store" not in answer.get("Cache-Control", ""):
+            keeping.append(url)
+    assert not keeping
 
 
 @pytest.mark.proves("F3", "T18")
