@@ -78,7 +78,11 @@ class LastDayField(forms.DateField):
 
     widget = forms.DateInput(attrs={"type": "date"})
     default_validators = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2200, 1, 1))]
-    default_error_messages = {"invalid": "Choose a day, as in 2026-12-31, or leave it empty for no end."}
+    default_error_messages = {
+        "invalid": "Choose a day, as in 2026-12-31, or leave it empty for no end.",
+        "min_value": "Choose a day from today on.",
+        "max_value": "Choose a day from today to the year 2200, or leave it empty for no end.",
+    }
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(label="Last day", required=False, help_text="Empty: until somebody takes it away.", **kwargs)

@@ -143,6 +143,7 @@ def _context(request: SignedInRequest, mailbox: Mailbox) -> dict[str, object]:
     rows = sharing_people.rows(mailbox, giver, now)
     return {
         "mailbox": mailbox,
+        "tab": "access",
         "giver": giver,
         "rows": rows,
         "rights": list(Right),
