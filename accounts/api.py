@@ -10,10 +10,12 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Query, Router, Status
 
+from accounts.changing import change_mailbox
 from accounts.checks import checks_of
 from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
 from accounts.resources import (
+    MailboxChanges,
     MailboxCheck,
     MailboxDocument,
     MailboxList,
@@ -65,6 +67,13 @@ def mailboxes_check_values(request: ApiRequest, body: NewMailbox) -> MailboxChec
 @router.get("/mailboxes/{int:pk}", auth=reads, operation_id="mailboxes_get", response=MailboxDocument)
 def mailboxes_get(request: ApiRequest, pk: int) -> MailboxDocument:
     """One account."""
+    return _document(request, pk)
+
+
+@router.patch("/mailboxes/{int:pk}", auth=writes, operation_id="mailboxes_update", response=MailboxDocument)
+def mailboxes_update(request: ApiRequest, pk: int, body: MailboxChanges) -> MailboxDocument:
+    """Change an account's name, servers and habits, all of it or nothing."""
+    change_mailbox(changeable_or_404(request, pk), body.sent, request)
     return _document(request, pk)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 
 from django.contrib.auth.decorators import login_not_required
@@ -15,12 +15,15 @@ from django.views.decorators.csrf import csrf_exempt
 from ninja.parser import Parser
 
 from emailsettings.api.problems import method_not_allowed, not_found, problem_response, too_large
-from organizations.calls import Problem
+from emailsettings.api.schema import Document
+from organizations.calls import FieldError, Invalid, Problem
 
 LARGEST_BODY = 256 * 1024  # octets
 LARGEST_MAIL = 30 * 1024 * 1024  # octets: attachments travel in base64
 SENDS_MAIL = frozenset({"outbox_send"})
 
+#: The operations at one address by method in small letters, as the OpenAPI document has them.
+Address = Mapping[str, Document]
 View = Callable[..., HttpResponseBase]
 
 
@@ -32,17 +35,17 @@ class JsonParser(Parser):
         return parsed
 
 
-def guarded(view: View, *, takes_mail: bool = False) -> View:
+def guarded(view: View, address: Callable[[], Address]) -> View:
     """An API view: no session opens it, no forged form reaches it, and nothing of its answers is kept by caches."""
-    limit = LARGEST_MAIL if takes_mail else LARGEST_BODY
 
     @login_not_required
     @csrf_exempt  # bearer tokens only: a browser adds nothing to a request by itself
     @never_cache
     @wraps(view)
     def answer(request: HttpRequest, **kwargs: object) -> HttpResponseBase:
+        operation = address().get((request.method or "").lower())
         try:
-            if (problem := _hindrance(request, limit)) is not None:
+            if operation is not None and (problem := _hindrance(request, operation)) is not None:
                 return problem_response(problem)
         except RequestDataTooBig:
             return problem_response(too_large())
@@ -60,11 +63,12 @@ def unknown_address(request: HttpRequest) -> HttpResponse:
     return problem_response(not_found())
 
 
-def _hindrance(request: HttpRequest, limit: int) -> Problem | None:
+def _hindrance(request: HttpRequest, operation: Document) -> Problem | None:
     """Only what can be said without reading a body that is too large."""
+    limit = LARGEST_MAIL if operation["operationId"] in SENDS_MAIL else LARGEST_BODY
     if _announced_size(request) > limit or len(request.body) > limit:
         return too_large()
-    if request.body and request.method in ("POST", "PUT", "PATCH") and request.content_type != "application/json":
+    if request.body and request.method != "GET" and request.content_type != "application/json":
         return Problem(
             415,
             "media-type",
@@ -72,7 +76,15 @@ def _hindrance(request: HttpRequest, limit: int) -> Problem | None:
             "Send it with `Content-Type: application/json`.",
             headers={"Accept": "application/json"},
         )
-    return None
+    return _unknown_names(request, operation)
+
+
+def _unknown_names(request: HttpRequest, operation: Document) -> Problem | None:
+    """A mistyped filter must not be answered with everything."""
+    known = {one["name"] for one in operation["parameters"] if one["in"] == "query"}
+    unknown = sorted(set(request.GET) - known)[:20]
+    errors = [FieldError(name[:100], "Nothing of this name is known here.") for name in unknown]
+    return Invalid(*errors) if errors else None
 
 
 def _announced_size(request: HttpRequest) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,7 +16,7 @@ import mailservers.api
 import mailstore.api
 import providers.api
 from emailsettings.api.docs import docs
-from emailsettings.api.gate import SENDS_MAIL, JsonParser, guarded, unknown_address
+from emailsettings.api.gate import Address, JsonParser, guarded, unknown_address
 from emailsettings.api.problems import answer_problems
 from emailsettings.api.schema import Document, build_schema
 
@@ -49,6 +49,16 @@ def schema() -> Document:
     return build_schema(api)
 
 
+@cache
+def address_of(operation_id: str) -> Address:
+    """Every operation at the address of this one, by method."""
+    return next(
+        item
+        for item in schema()["paths"].values()
+        if any(operation["operationId"] == operation_id for operation in item.values())
+    )
+
+
 @login_not_required
 @require_GET
 def openapi(request: HttpRequest) -> HttpResponse:
@@ -60,7 +70,7 @@ def _patterns() -> list[URLPattern]:
     patterns, _, _ = api.urls
     found = [pattern for pattern in patterns if isinstance(pattern, URLPattern) and pattern.name != "api-root"]
     for pattern in found:
-        pattern.callback = guarded(pattern.callback, takes_mail=pattern.name in SENDS_MAIL)
+        pattern.callback = guarded(pattern.callback, partial(address_of, str(pattern.name)))
     return found
 
 

@@ -1,0 +1,184 @@
+"""`/outbox`: a mail is queued once, however often it is asked for (spec I1, I4, E5, L1)."""
+
+from __future__ import annotations
+
+import base64
+import threading
+
+import pytest
+from django.db import connections
+
+from accounts.models import Mailbox
+from delivery.forms import MAX_ATTACHMENTS_SIZE
+from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.states import State
+from emailsettings.api.gate import LARGEST_BODY, LARGEST_MAIL
+from organizations.scopes import Scope
+from protocols.message.content import open_message
+from tests.api.conftest import Api, assert_problem, fields
+
+pytestmark = pytest.mark.proves("L1")
+
+MAIL = {"to": [{"name": "Bob", "address": "bob@example.org"}], "subject": "Order", "text": "On its way."}
+KEY = {"Idempotency_Key": "order-1"}
+
+
+@pytest.fixture
+def api(api_of, alice, mailbox) -> Api:
+    return api_of(alice)
+
+
+def mail(sender: Mailbox, **changes: object) -> dict[str, object]:
+    return {**MAIL, "mailbox": sender.pk, **changes}
+
+
+def test_a_mail_is_queued_and_told_about(api, mailbox):
+    html, file = "<p>On its way.</p>", {"filename": "a.txt", "content": base64.b64encode(b"octets").decode()}
+    answer = api.post("/outbox", mail(mailbox, html=html, attachments=[file]), **KEY)
+    assert answer.status_code == 201
+    assert answer.data["recipients"] == {"queued": 1}
+    assert answer.data["recipient_list"][0]["address"] == "bob@example.org"
+    content = open_message(bytes(OutboxMessage.objects.get().raw))
+    assert (content.text.strip(), content.html.strip(), content.attachments[0].filename) == (
+        "On its way.",
+        html,
+        "a.txt",
+    )
+    assert api.get(f"/outbox/{answer.data['id']}").data == answer.data
+
+
+@pytest.mark.proves("I4")
+def test_the_same_key_and_mail_is_one_mail(api, mailbox):
+    first, second = (api.post("/outbox", mail(mailbox), **KEY) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.data["id"] == first.data["id"]
+    assert second["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first
+    assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.proves("I4")
+def test_the_same_key_for_another_mail_is_refused(api, mailbox):
+    first = api.post("/outbox", mail(mailbox), **KEY)
+    answer = api.post("/outbox", mail(mailbox, text="Something else"), **KEY)
+    assert_problem(answer, 409, "key-reused")
+    assert answer.data["earlier"] == first.data["id"]
+    assert OutboxMessage.objects.count() == 1
+
+
+def test_keys_of_different_people_have_nothing_to_do_with_each_other(api, api_of, administrator, make_mailbox, mailbox):
+    other = make_mailbox("ada@example.org", administrator)
+    assert api.post("/outbox", mail(mailbox), **KEY).status_code == 201
+    assert api_of(administrator).post("/outbox", mail(other), **KEY).status_code == 201
+    assert OutboxMessage.objects.count() == 2
+
+
+@pytest.mark.parametrize("key", [None, "", "a b", "é", "x" * 256])
+def test_a_key_is_needed(api, mailbox, key):
+    answer = api.post("/outbox", mail(mailbox), **({"Idempotency_Key": key} if key is not None else {}))
+    assert fields(answer) == ["Idempotency-Key"]
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.proves("I4")
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_at_the_same_moment_queue_once(api, mailbox, monkeypatch):
+    monkeypatch.setattr("delivery.outbox.nudge", lambda task, pk: None)
+    together, answers = threading.Barrier(2), []
+
+    def ask() -> None:
+        together.wait()
+        answers.append(api.post("/outbox", mail(mailbox), **KEY))
+        connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert len({answer.data["id"] for answer in answers}) == 1
+    assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.proves("E5")
+def test_without_a_mailbox_it_leaves_from_the_default_account(api, mailbox):
+    answer = api.post("/outbox", MAIL, **KEY)
+    assert fields(answer) == ["mailbox"]
+    assert "default account" in answer.data["errors"][0]["message"]
+    Mailbox.objects.filter(pk=mailbox.pk).update(is_default=True)
+    assert api.post("/outbox", MAIL, **KEY).data["mailbox"] == mailbox.pk
+
+
+def test_who_may_not_send_is_told_so(api_of, bob, shared_mailbox, mailbox):
+    api = api_of(bob)
+    assert_problem(api.post("/outbox", mail(shared_mailbox), **KEY), 403, "may-not-send")
+    assert fields(api.post("/outbox", mail(mailbox), **KEY)) == ["mailbox"]
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"to": []}, "to"),
+        ({"to": [{"address": "nobody"}]}, "to"),
+        ({"to": "bob@example.org"}, "to"),
+        ({"to": [{"address": "bob@example.org"}] * 501}, "to"),
+        ({"subject": "a\r\nBcc: x@example.org"}, "subject"),
+        ({"attachments": [{"filename": "a", "content": "%%%"}]}, "attachments.0.content"),
+        ({"answers": 999}, "answers"),
+        ({"mailbox": 999}, "mailbox"),
+        ({"mailbox": -1}, "mailbox"),
+        ({"bccc": []}, "bccc"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_field(api, mailbox, change, field):
+    assert field in fields(api.post("/outbox", mail(mailbox, **change), **KEY))
+    assert not OutboxMessage.objects.exists()
+
+
+def test_files_that_are_too_large_together_are_refused(api, mailbox):
+    content = base64.b64encode(b"x" * (MAX_ATTACHMENTS_SIZE // 2 + 1)).decode()
+    answer = api.post("/outbox", mail(mailbox, attachments=[{"filename": "a", "content": content}] * 2), **KEY)
+    assert fields(answer) == ["attachments"]
+
+
+def test_requests_over_the_limit_are_refused_unread(api, mailbox):
+    assert_problem(api.call("POST", "/outbox", raw=b" " * (LARGEST_MAIL + 1), **KEY), 413, "too-large")
+    assert_problem(api.call("PATCH", f"/mailboxes/{mailbox.pk}", raw=b" " * (LARGEST_BODY + 1)), 413, "too-large")
+
+
+def test_a_body_of_another_type_is_refused(api):
+    answer = api.call("POST", "/outbox", raw=b"to=bob", Content_Type="application/x-www-form-urlencoded", **KEY)
+    assert_problem(answer, 415, "media-type")
+
+
+def test_an_unknown_address_and_method_are_problems_too(api):
+    assert_problem(api.get("/nothing"), 404, "not-found")
+    answer = api.call("PUT", "/outbox")
+    assert_problem(answer, 405, "method-not-allowed")
+    assert set(answer["Allow"].split(", ")) == {"GET", "POST"}
+
+
+def test_what_waits_is_cancelled_once(api, make_message, mailbox, alice):
+    message = make_message(mailbox, alice)
+    assert api.post(f"/outbox/{message.pk}/cancel").data["state"] == "cancelled"
+    assert_problem(api.post(f"/outbox/{message.pk}/cancel"), 409, "nothing-changed")
+
+
+def test_the_uncertain_is_settled_by_a_person(api, make_message, mailbox, alice):
+    message = make_message(mailbox, alice)
+    OutboxRecipient.objects.update(state=State.UNCERTAIN)
+    assert api.post(f"/outbox/{message.pk}/decide", {"decision": "mark-sent"}).data["state"] == "sent"
+
+
+def test_a_mail_is_sent_once_more_as_a_new_one(api, make_message, mailbox, alice):
+    message = make_message(mailbox, alice)
+    first, second = (api.post(f"/outbox/{message.pk}/resend", **KEY) for _ in range(2))
+    assert (first.status_code, first.data["resend_of"]) == (201, message.pk)
+    assert second.data["id"] == first.data["id"]
+
+
+def test_reading_the_outbox_does_not_open_sending(api_of, alice, mailbox):
+    answer = api_of(alice, Scope.OUTBOX_READ).post("/outbox", mail(mailbox), **KEY)
+    assert_problem(answer, 403, "scope-missing")
