@@ -45,6 +45,7 @@ UNREADABLE = (
     "console:, with %40 for an @ in user or password."
 )
 ADDRESS = re.compile(r"[^@\s]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+PRINTED = "No server is set for account mail, so it was only printed in the log of web."
 SANDBOX_DOMAIN = "sandbox.test"
 SANDBOX_SENDER = "support@sandbox.test"
 
@@ -97,10 +98,11 @@ def describe() -> str:
     return f"Through {transport.endpoint} ({kind[transport.endpoint.security]}), {login}, from {transport.sender}."
 
 
-def send(template: str, *, to: tuple[str, str], organization: Organization, context: dict[str, Any]) -> None:
+def send(template: str, *, to: tuple[str, str], organization: Organization, context: dict[str, Any]) -> bool:
     """Write `templates/account/mail/<template>.txt` to `to` (name, address) and hand it over; waits for the network.
 
-    The first line of the template is the subject. Raises AccountMailFailed.
+    The first line of the template is the subject. True: a server took it; False: it was printed on the console.
+    Raises AccountMailFailed.
     """
     name, address = to
     transport = transport_to(address)
@@ -108,7 +110,7 @@ def send(template: str, *, to: tuple[str, str], organization: Organization, cont
     subject, _, text = render_to_string(f"account/mail/{template}.txt", values).strip().partition("\n")
     if transport.endpoint is None:
         _print(address, subject, text.strip())
-        return
+        return False
     draft = OutgoingMessage(
         from_=Address(organization.name, transport.sender),
         to=(Address(name, address),),
@@ -126,6 +128,7 @@ def send(template: str, *, to: tuple[str, str], organization: Organization, cont
         _submit(transport, transport.endpoint, address, raw)
     except MailError as exc:
         raise AccountMailFailed(_explained(exc, transport.endpoint)) from exc
+    return True
 
 
 def _submit(transport: Transport, endpoint: Endpoint, address: str, raw: bytes) -> None:

@@ -120,8 +120,9 @@ def withdraw(invitation: Invitation, *, by: User, now: datetime, request: HttpRe
 
 def mail(invitation: Invitation, link: str, *, now: datetime) -> str:
     """Send the link by account mail; return "" or why it did not leave. Waits for the network."""
+    failure = account_mail.PRINTED
     try:
-        account_mail.send(
+        has_left = account_mail.send(
             "invitation",
             to=(invitation.name, invitation.email),
             organization=invitation.organization,
@@ -130,8 +131,9 @@ def mail(invitation: Invitation, link: str, *, now: datetime) -> str:
     except AccountMailFailed as exc:
         failure = str(exc)[:500]
     else:
-        failure = ""
-        Invitation.objects.filter(pk=invitation.pk).update(mailed_at=now)
+        if has_left:
+            failure = ""
+            Invitation.objects.filter(pk=invitation.pk).update(mailed_at=now)
     Invitation.objects.filter(pk=invitation.pk).update(failure=failure)
     return failure
 

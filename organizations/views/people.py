@@ -100,7 +100,7 @@ def _story(request: SignedInRequest, person: User, form: PersonForm) -> dict[str
         "person": User.objects.get(pk=person.pk),  # as stored, whatever was typed
         "form": form,
         "roles": [(role, refusals.get(role.pk, "")) for role in roles],
-        "other_roles": [role for role in others.order_by("name") if role.pk not in refusals],
+        "other_roles": [role for role in others.order_by("is_administrators", "name") if role.pk not in refusals],
         "operations": _operations(person, list(grants)),
         "is_self": person.pk == request.user.pk,
         "refusal": authority.refusal_to_change(request.user, person),
