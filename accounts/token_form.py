@@ -54,7 +54,10 @@ class TokenForm(forms.Form):
         label="Mailboxes",
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        error_messages={"invalid_choice": "One of the mailboxes is not yours any more. Choose again."},
+        error_messages=dict.fromkeys(
+            ("invalid_choice", "invalid_pk_value", "invalid_list"),
+            "One of the mailboxes is not yours any more. Choose again.",
+        ),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:

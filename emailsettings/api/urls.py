@@ -11,9 +11,12 @@ from django.views.decorators.http import require_GET
 from ninja import NinjaAPI
 
 import accounts.api
+import accounts.sharing_api
+import accounts.token_api
 import delivery.api
 import mailservers.api
 import mailstore.api
+import organizations.api
 import providers.api
 from emailsettings.api.docs import docs
 from emailsettings.api.gate import Address, JsonParser, guarded, unknown_address
@@ -24,8 +27,11 @@ ROUTERS = (
     mailservers.api.router,
     providers.api.router,
     accounts.api.router,
+    accounts.sharing_api.router,
     mailstore.api.router,
     delivery.api.router,
+    organizations.api.router,
+    accounts.token_api.router,
 )
 
 VERSION = "1.0.0"

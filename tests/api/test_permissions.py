@@ -21,7 +21,11 @@ from tests.permissions.test_table import SECRETS, _cell
 __all__ = ["deliver", "make_message", "world"]
 
 #: What is asked where `{}` says nothing.
-BODIES = {"outbox_decide": {"decision": "save-copy"}}
+BODIES = {
+    "outbox_decide": {"decision": "save-copy"},
+    "access_switch": {"is_shared": True},
+    "access_give": {"rights": ["access"]},
+}
 #: Whoever connects a mailbox chooses from the organization's own providers, one of which bears the word.
 OFFERED_TO_ALL = {"api:providers_list", "api:providers_get"}
 NOT_OPERATIONS = {"api:docs", "api:openapi", "api:unknown"}

@@ -1,0 +1,135 @@
+"""`/mailboxes`, `/messages`, `/discovery` and access, in JSON (spec C4, E4 to E12, F1, G1, L1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from accounts.models import Mailbox, MailboxGrant
+from mailservers.models import MailServer
+from mailstore.models import SyncSchedule
+from organizations.models import AuditEntry
+from tests.api.conftest import Api, assert_problem, fields
+from tests.mailstore.panel.conftest import html_mail, mail, mail_with_files
+
+pytestmark = pytest.mark.proves("L1")
+
+
+@pytest.fixture
+def api(api_of, alice, mailbox) -> Api:
+    return api_of(alice)
+
+
+def test_an_administrator_adds_an_account(api_of, administrator, organization):
+    server = MailServer.objects.create(organization=organization, name="Office", host="smtp.example.org")
+    body = {"address": "sales@example.org", "display_name": "Sales", "mail_server": server.pk, "is_default": True}
+    answer = api_of(administrator).post("/mailboxes", body)
+    assert answer.status_code == 201
+    assert (answer.data["owner"], answer.data["is_default"], answer.data["can_send"]) == (None, True, True)
+    assert fields(api_of(administrator).post("/mailboxes", body)) == ["address"]
+
+
+def test_settings_are_changed_together_or_not_at_all(api, mailbox):
+    changed = api.patch(f"/mailboxes/{mailbox.pk}", {"display_name": "Al", "sync_interval": 15, "downloads": False})
+    assert changed.status_code == 200
+    assert changed.data["settings"] | {"sync_interval": 15, "downloads": False} == changed.data["settings"]
+    assert AuditEntry.objects.get(action="mailbox.changed").detail["fields"] == [
+        "display_name",
+        "downloads",
+        "sync_interval",
+    ]
+    wrong = {"display_name": "No", "imap_host": "imap.elsewhere.example", "smtp_port": 70000}
+    assert "smtp_port" in fields(api.patch(f"/mailboxes/{mailbox.pk}", wrong))
+    assert fields(api.patch(f"/mailboxes/{mailbox.pk}", {"display_name": "No", "imap_host": "imap.else.example"})) == [
+        "password"
+    ]
+    mailbox.refresh_from_db()
+    assert (mailbox.display_name, mailbox.imap_host, mailbox.smtp_port) == ("Al", "imap.example.org", 465)
+
+
+def test_an_empty_change_changes_nothing(api, mailbox):
+    before = Mailbox.objects.values().get(pk=mailbox.pk)
+    assert api.patch(f"/mailboxes/{mailbox.pk}", {}).status_code == 200
+    assert Mailbox.objects.values().get(pk=mailbox.pk) == before
+
+
+def test_what_needs_another_right_is_refused_by_field(api, mailbox):
+    assert fields(api.patch(f"/mailboxes/{mailbox.pk}", {"is_default": True, "mail_server": None})) == [
+        "is_default"
+    ] or fields(api.patch(f"/mailboxes/{mailbox.pk}", {"mail_server": None})) == ["mail_server"]
+    mailbox.refresh_from_db()
+    assert not mailbox.is_default
+
+
+@pytest.mark.proves("J1")
+def test_settings_are_shown_to_whom_may_change_them_without_the_password(api, api_of, bob, shared_mailbox):
+    shown = api.get(f"/mailboxes/{shared_mailbox.pk}")
+    assert shown.data["settings"]["has_password"] is True
+    assert b"mailbox-password" not in shown.content
+    reader = api_of(bob).get(f"/mailboxes/{shared_mailbox.pk}").data
+    assert (reader["settings"], reader["rights"]) == (None, ["access"])
+
+
+def test_a_sync_is_asked_for(api, mailbox):
+    answer = api.post(f"/mailboxes/{mailbox.pk}/sync")
+    assert (answer.status_code, answer.data["state"]) == (202, "waiting")
+    assert SyncSchedule.objects.get(mailbox=mailbox).requested_at is not None
+    assert api.get(f"/mailboxes/{mailbox.pk}/sync").status_code == 200
+    Mailbox.objects.update(imap_host="")
+    assert_problem(api.post(f"/mailboxes/{mailbox.pk}/sync"), 409, "only-sends")
+
+
+def test_a_message_is_read_with_its_octets_and_files(api, mailbox, deliver):
+    message = deliver(mailbox, mail_with_files())
+    shown = api.get(f"/messages/{message.pk}").data
+    names = [file["filename"] for file in shown["attachments"]]
+    assert "Rechnung März.pdf" in names
+    raw = api.get(f"/messages/{message.pk}/raw")
+    assert (raw["Content-Type"], raw.content) == ("message/rfc822", mail_with_files_octets(message))
+    file = api.get(f"/messages/{message.pk}/attachments/{names.index('Rechnung März.pdf') + 1}")
+    assert (file.content, file["X-Content-Type-Options"]) == (b"%PDF-1.4 x", "nosniff")
+    assert_problem(api.get(f"/messages/{message.pk}/attachments/99"), 404, "not-found")
+
+
+def mail_with_files_octets(message) -> bytes:
+    from mailstore.packs import read_raw
+
+    return read_raw(message)
+
+
+def test_html_comes_cleaned(api, mailbox, deliver):
+    hostile = '<p onclick="x()">Hi<script>alert(1)</script><img src="https://tracker.example/p.gif"></p>'
+    html = api.get(f"/messages/{deliver(mailbox, html_mail(hostile)).pk}").data["html"]
+    assert "Hi" in html
+    assert not [word for word in ("script", "onclick", "tracker") if word in html]
+
+
+def test_a_search_that_makes_no_sense_says_why(api, mailbox, deliver):
+    deliver(mailbox, mail("Lunch"))
+    assert [one["subject"] for one in api.get("/messages?q=lunch").data["items"]] == ["Lunch"]
+    assert fields(api.get("/messages?q=before:yesterday")) == ["q"]
+    assert fields(api.get("/messages?mailbox=999")) == ["mailbox"]
+
+
+def test_an_address_is_recognised(api):
+    assert api.get("/discovery?address=anna@unknown.example").data["source"] == "unknown"
+    assert fields(api.get("/discovery?address=anna")) == ["address"]
+    assert fields(api.get("/discovery")) == ["address"]
+
+
+@pytest.mark.proves("F1", "F3")
+def test_a_mailbox_is_shared_and_the_right_ends_at_once(api_of, administrator, bob, charlie, shared_mailbox):
+    api, his, path = api_of(administrator), api_of(charlie), f"/mailboxes/{shared_mailbox.pk}/access"
+    given = api.post(path, {"person": charlie.pk, "rights": ["access"]})
+    assert given.status_code == 201
+    grant = next(one for one in given.data["grants"] if one["person"] == charlie.pk)
+    assert his.get(f"/mailboxes/{shared_mailbox.pk}").data["rights"] == ["access"]
+    changed = api.patch(f"{path}/{grant['id']}", {"rights": ["access", "send"]})
+    assert his.get(f"/mailboxes/{shared_mailbox.pk}").data["rights"] == ["access", "send"]
+    assert changed.status_code == 200
+    assert api.delete(f"{path}/{grant['id']}").status_code == 200
+    assert_problem(his.get(f"/mailboxes/{shared_mailbox.pk}"), 404, "not-found")
+    assert_problem(api.delete(f"{path}/{grant['id']}"), 404, "not-found")
+    assert fields(api.post(path, {"rights": ["access"]})) == ["person"]
+    assert api.patch(path, {"is_shared": False}).data["is_shared"] is False
+    assert_problem(api_of(bob).get(f"/mailboxes/{shared_mailbox.pk}"), 404, "not-found")
+    assert MailboxGrant.objects.filter(user=bob).exists()
