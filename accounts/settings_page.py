@@ -68,8 +68,9 @@ def log(request: SignedInRequest, pk: int) -> HttpResponse:
     """What happened: the newest syncs, who changed what, and the way to the outgoing messages."""
     mailbox = changeable_or_404(request, pk)
     schedule = getattr(mailbox, "schedule", None)
-    waits = schedule is not None and mailbox.downloads and mailbox.paused_at is None
-    next_at = schedule.due_at if waits and schedule.due_at > timezone.now() else None
+    next_at = schedule.due_at if schedule is not None and mailbox.downloads and mailbox.paused_at is None else None
+    if next_at is not None and next_at <= timezone.now():
+        next_at = None
     context = {"syncs": sync_lines(mailbox), "changes": audit_lines(mailbox), "next_at": next_at}
     return settings_tab(request, mailbox, "log", context)
 

@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
-from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from kombu import Connection
+
+from emailsettings.celery import app
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _cache() -> str:
 
 
 def _broker() -> str:
-    with Connection(settings.BROKER_URL, connect_timeout=BROKER_PATIENCE) as broker:
+    with app.connection_for_write(connect_timeout=BROKER_PATIENCE) as broker:
         broker.ensure_connection(max_retries=1, timeout=BROKER_PATIENCE)
     return "ok"
 

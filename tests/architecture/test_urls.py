@@ -25,15 +25,18 @@ OPEN = {
 EXAMPLES = {"int": 1, "str": "x", "slug": "x", "path": "x", "uuid": "00000000-0000-0000-0000-000000000000"}
 
 
-def routes(resolver: URLResolver | None = None, namespace: str = "") -> Iterator[tuple[str, URLPattern, dict]]:
-    """Yield (full name, pattern, converters) of every route."""
+def routes(
+    resolver: URLResolver | None = None, namespace: str = "", above: dict | None = None
+) -> Iterator[tuple[str, URLPattern, dict]]:
+    """Yield (full name, pattern, converters) of every route; `above` are those of the paths that include it."""
     resolver = resolver or get_resolver()
     for entry in resolver.url_patterns:
+        converters = {**(above or {}), **entry.pattern.converters}
         if isinstance(entry, URLResolver):
             inner = f"{namespace}{entry.namespace}:" if entry.namespace else namespace
-            yield from routes(entry, inner)
+            yield from routes(entry, inner, converters)
         else:
-            yield f"{namespace}{entry.name}", entry, entry.pattern.converters
+            yield f"{namespace}{entry.name}", entry, converters
 
 
 def address(name: str, converters: dict) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from accounts.models import Mailbox
 from mailservers.models import MailServer
-from mailstore.models import Folder, SyncSchedule
+from mailstore.models import SyncSchedule
 from organizations.models import User
 from tests.sandbox.running import ALICE
 
@@ -193,33 +193,6 @@ def test_the_dialog_as_a_page_leads_back(
     page.goto(live_server.url + reverse("accounts:create"))
     page.get_by_role("button", name="Cancel").click()
     expect(page).to_have_url(live_server.url + reverse("email-settings"))
-
-
-@pytest.mark.proves("E7")
-def test_folders_are_chosen_one_by_one(page: Page, live_server, signed_in, accounts_in_every_state, assert_accessible):
-    mailbox = accounts_in_every_state[1]
-    for name in ("INBOX", "Work", "Work/Clients", "Spam"):
-        use = {"INBOX": "inbox", "Spam": "junk"}.get(name, "")
-        Folder.objects.create(
-            mailbox=mailbox,
-            name=name,
-            raw_name=name.encode(),
-            delimiter="/",
-            special_use=use,
-            is_followed=use != "junk",
-        )
-    page.goto(live_server.url + reverse("accounts:settings", args=[mailbox.pk]))
-    tree = page.get_by_role("group", name="Folders to download")
-    expect(tree).to_be_hidden()
-    page.get_by_text("Selected folders").click()
-    assert_accessible(page)
-    fits(page)
-    for leaf in ("Inbox", "Work", "Clients"):
-        tree.get_by_label(leaf, exact=True).uncheck()
-    tree.get_by_label("Work", exact=True).check()
-    page.get_by_role("button", name="Save changes").click()
-    expect(page.get_by_text("It counts from the next sync on.")).to_be_visible()
-    assert set(mailbox.folders.filter(is_followed=True).values_list("name", flat=True)) == {"Work"}
 
 
 # --- The wizard -------------------------------------------------------------------------------------------------
