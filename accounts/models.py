@@ -126,6 +126,9 @@ class Mailbox(SealedModel):
     login_refusals = models.PositiveSmallIntegerField(default=0, help_text="With the present credentials.")
     attention = models.JSONField(null=True, blank=True, help_text="Diagnosis of what needs attention; null: nothing.")
     attention_since = models.DateTimeField(null=True, blank=True)
+    disconnected_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its people were told that it is; null: they know it as connected."
+    )
 
     objects = MailboxQuerySet.as_manager()
 

@@ -16,7 +16,7 @@ from accounts.rights import Right
 from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
 from delivery.octets import with_new_identity
 from delivery.outbox import check_sender, enqueue
-from delivery.states import SentCopy, State
+from delivery.states import Origin, SentCopy, State
 from delivery.tasks import file_sent_copy, submit_message
 from organizations import audit, live
 from organizations.models import User
@@ -31,7 +31,7 @@ def may_decide(user: User, message: OutboxMessage, now: datetime) -> bool:
     """Whether `user` may decide about it: its author, or whoever may send from its mailbox."""
     if message.author_id == user.pk:
         return True
-    if message.mailbox_id is None:
+    if message.mailbox_id is None or message.origin == Origin.NOTICE:  # a notice finds its way by itself
         return False
     return Mailbox.objects.allowing(Right.SEND, user, now).filter(pk=message.mailbox_id).exists()
 

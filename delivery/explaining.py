@@ -11,7 +11,7 @@ from accounts.models import Mailbox
 from delivery.deciding import may_decide
 from delivery.log import Row, rows
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
-from delivery.states import SentCopy, State
+from delivery.states import Origin, SentCopy, State
 from organizations.models import User
 from protocols.diagnosis import Who
 from protocols.message.content import open_message
@@ -157,6 +157,8 @@ def _may_read(message: OutboxMessage, user: User, now: datetime) -> bool:
     """Who sees that a mail was sent does not see what it says: only its author and readers of the mailbox do (F3)."""
     if message.author_id == user.pk:
         return True
+    if message.origin == Origin.NOTICE:
+        return False
     return Mailbox.objects.readable_by(user, now).filter(pk=message.mailbox_id or 0).exists()
 
 
@@ -168,7 +170,9 @@ def _text(message: OutboxMessage) -> str:
 def reasons(message: OutboxMessage) -> list[str]:
     """Why it was sent from there, and through which server, in sentences."""
     author = str(message.author) if message.author else "Somebody who is no longer here"
-    if message.resend_of_id:
+    if message.origin == Origin.NOTICE:
+        told = ["It tells somebody of you what happened, and was written by the system. It left the default account."]
+    elif message.resend_of_id:
         told = [f"{author} sent an earlier mail once more; it keeps the From address of that one."]
     elif message.answers_id:
         told = [f"{author} answered a message and chose {message.sender} in From."]

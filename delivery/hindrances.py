@@ -10,6 +10,7 @@ from accounts.rights import Right
 from delivery.logins import SECOND_TRY_AFTER, TRIES, Login, may_try
 from delivery.models import OutboxMessage
 from delivery.retrying import LOOK_AGAIN
+from delivery.states import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,14 @@ def hindrance_to(message: OutboxMessage, now: datetime) -> Hindrance | None:
     mailbox, author = message.mailbox, message.author
     if mailbox is None:
         return Hindrance("The email account it was to be sent from has been deleted.")
-    if author is None:
-        return Hindrance("The person who wrote it no longer exists here.")
-    if not Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox.pk).exists():
-        return Hindrance(f"{author} is not permitted to send from {mailbox} any more.")
+    if message.origin == Origin.PERSON:
+        if author is None:
+            return Hindrance("The person who wrote it no longer exists here.")
+        if not Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox.pk).exists():
+            return Hindrance(f"{author} is not permitted to send from {mailbox} any more.")
     if not mailbox.can_send:
         return Hindrance(f"{mailbox} cannot send any more: {why_it_cannot_send(mailbox)}")
-    return _waiting_for_login(mailbox, now)
+    return waiting_for_login(mailbox, now)
 
 
 def why_it_cannot_send(mailbox: Mailbox) -> str:
@@ -45,7 +47,8 @@ def why_it_cannot_send(mailbox: Mailbox) -> str:
     return "it has no outgoing server. Choose one in its settings."
 
 
-def _waiting_for_login(mailbox: Mailbox, now: datetime) -> Hindrance | None:
+def waiting_for_login(mailbox: Mailbox, now: datetime) -> Hindrance | None:
+    """What holds back everything from `mailbox`: a pause, or a login that is refused."""
     login = Login.of(mailbox)
     if login.is_own and mailbox.paused_at is not None:
         return Hindrance(f"{mailbox} is paused; its settings need attention.", now + LOOK_AGAIN)

@@ -13,8 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
+from delivery.news import tell_of_outcome
 from delivery.retrying import next_try
-from delivery.states import State
+from delivery.states import Origin, State
 from protocols.diagnosis import Diagnosis, Retry
 from protocols.errors import MailError
 from protocols.smtp.session import RecipientReply
@@ -59,7 +60,7 @@ class Ledger:
 
     def refused(self, addresses: Sequence[str], diagnosis: Diagnosis, reply: str) -> None:
         """Try again when the rule says so and there is time left; failed for good otherwise."""
-        now = timezone.now()
+        now, failed = timezone.now(), 0
         with transaction.atomic():
             for address in addresses:
                 recipient = self.recipients[address]
@@ -71,21 +72,27 @@ class Ledger:
                     chance=random.random(),  # noqa: S311
                 )
                 if moment is None:
-                    self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
+                    failed += self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
                 else:
                     OutboxRecipient.objects.requeue(
                         self.attempt.claim, [address], now, not_before=moment, reply=_cut(reply), note=diagnosis.title
                     )
+            self._tell(State.FAILED, failed, now)
 
     def wait(self, cause: str, not_before: datetime, reply: str = "") -> None:
         """Give all back without counting a try, since nobody was asked; what has run out of time fails.
 
+        A notice of ours waits for nobody: account mail takes it.
         cause: a sentence that goes on after a colon.
         """
+        if self.message.origin == Origin.NOTICE:
+            self.fail(f"It goes by account mail instead: {cause}", reply)
+            return
         now = timezone.now()
         with transaction.atomic():
             late = [address for address, one in self.recipients.items() if not_before > one.expires_at]
-            self._fail(late, f"Given up after two days: {cause}", now, reply)
+            failed = self._fail(late, f"Given up after two days: {cause}", now, reply)
+            self._tell(State.FAILED, failed, now)
             OutboxRecipient.objects.requeue(
                 self.attempt.claim,
                 set(self.recipients) - set(late),
@@ -98,13 +105,17 @@ class Ledger:
 
     def fail(self, note: str, reply: str = "") -> None:
         with transaction.atomic():
-            self._fail(self.addresses, note, timezone.now(), reply)
+            now = timezone.now()
+            self._tell(State.FAILED, self._fail(self.addresses, note, now, reply), now)
 
     def uncertain(self, reply: str) -> None:
         """Nobody knows: only a person, or the resolver, may decide now."""
-        OutboxRecipient.objects.settle(
-            self.attempt.claim, self.addresses, State.UNCERTAIN, timezone.now(), reply=_cut(reply), note=UNKNOWN_OUTCOME
-        )
+        now = timezone.now()
+        with transaction.atomic():
+            settled = OutboxRecipient.objects.settle(
+                self.attempt.claim, self.addresses, State.UNCERTAIN, now, reply=_cut(reply), note=UNKNOWN_OUTCOME
+            )
+            self._tell(State.UNCERTAIN, settled, now)
 
     def close(
         self,
@@ -136,10 +147,13 @@ class Ledger:
             update_fields=["ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies"]
         )
 
-    def _fail(self, addresses: Sequence[str], note: str, now: datetime, reply: str) -> None:
-        OutboxRecipient.objects.settle(
+    def _fail(self, addresses: Sequence[str], note: str, now: datetime, reply: str) -> int:
+        return OutboxRecipient.objects.settle(
             self.attempt.claim, addresses, State.FAILED, now, reply=_cut(reply), note=note[:LONGEST_NOTE]
         )
+
+    def _tell(self, state: State, settled: int, now: datetime) -> None:
+        tell_of_outcome(self.message, state, settled, claim=self.attempt.claim, now=now)
 
 
 def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> bool:
@@ -156,15 +170,22 @@ def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> 
         if not held.exists():
             return False
         if attempt.final_dot_at is not None:
-            held.move(State.SENDING, State.UNCERTAIN, now, note=UNKNOWN_OUTCOME)
+            settled = held.move(State.SENDING, State.UNCERTAIN, now, note=UNKNOWN_OUTCOME)
+            tell_of_outcome(_message(attempt), State.UNCERTAIN, settled, claim=attempt.claim, now=now)
         elif Attempt.objects.filter(message_id=attempt.message_id, was_lost=True).count() + 1 >= DEATHS:
-            held.move(State.SENDING, State.FAILED, now, note=LOST_AGAIN)
+            settled = held.move(State.SENDING, State.FAILED, now, note=LOST_AGAIN)
+            tell_of_outcome(_message(attempt), State.FAILED, settled, claim=attempt.claim, now=now)
         else:
             held.move(State.SENDING, State.QUEUED, now, not_before=now, note=LOST_ONCE)
         Attempt.objects.filter(pk=attempt_pk, ended_at=None).update(
             ended_at=now, was_lost=True, text="The worker stopped in the middle of it."
         )
     return True
+
+
+def _message(attempt: Attempt) -> OutboxMessage:
+    """Without its octets, which may be many."""
+    return OutboxMessage.objects.defer("raw").select_related("author").get(pk=attempt.message_id)
 
 
 def _held(attempt: Attempt) -> list[OutboxRecipient]:

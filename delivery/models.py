@@ -10,13 +10,14 @@ from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
-from delivery.states import MOVES, IllegalMove, Kind, SentCopy, State
+from delivery.states import MOVES, IllegalMove, Kind, Origin, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.operations import Operation
 
 LEASE = timedelta(minutes=15)  # above the ten minutes a server may take to answer the final dot (RFC 5321, 4.5.3.2.6)
 RETRY_PERIOD = timedelta(hours=48)
+NOTICE_RETRY_PERIOD = timedelta(hours=1)  # then account mail takes it
 
 
 class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
@@ -58,6 +59,7 @@ class OutboxMessage(models.Model):
     author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="outbox_messages")
     answers = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
     resend_of = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="resends")
+    origin = models.CharField(max_length=10, choices=Origin, default=Origin.PERSON)
     submission_key = models.CharField(max_length=64, help_text="One submission per form (spec I4).")
     content_digest = models.CharField(max_length=64)
     sender = models.EmailField(max_length=320, help_text="Envelope sender.")
@@ -86,6 +88,9 @@ class OutboxMessage(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(fields=["author", "submission_key"], name="one_message_per_submission"),
+            models.UniqueConstraint(
+                fields=["submission_key"], condition=Q(origin=Origin.NOTICE), name="one_notice_mail_per_submission"
+            ),
         ]
 
     def __str__(self) -> str:

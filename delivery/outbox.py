@@ -17,9 +17,9 @@ from accounts.models import Mailbox
 from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, checked_address, shown
 from delivery.hindrances import why_it_cannot_send
-from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient
+from delivery.models import NOTICE_RETRY_PERIOD, RETRY_PERIOD, OutboxMessage, OutboxRecipient
 from delivery.sent_copy import wanted_by
-from delivery.states import Kind
+from delivery.states import Kind, Origin
 from delivery.tasks import submit_message
 from mailstore.full_database import is_full
 from mailstore.models import Message
@@ -94,7 +94,7 @@ def queue_message(
         **_identity(author, mailbox, now),
         **_thread(answers),
     )
-    message = _frozen_row(mailbox, draft)
+    message = frozen_row(mailbox, draft)
     message.author, message.answers = author, answers
     message.submission_key, message.content_digest = submission_key, digest
     return enqueue(message, recipients, now)
@@ -108,8 +108,9 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
     message.created_at = now
     mailbox, author = message.mailbox, message.author
     assert mailbox is not None
-    assert author is not None
-    message.sent_copy = wanted_by(mailbox)
+    assert (author is None) == (message.origin == Origin.NOTICE)
+    if message.origin == Origin.PERSON:
+        message.sent_copy = wanted_by(mailbox)
     try:
         with transaction.atomic():
             message.save(force_insert=True)
@@ -120,7 +121,7 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
                     kind=kind,
                     state_at=now,
                     not_before=now,
-                    expires_at=now + RETRY_PERIOD,
+                    expires_at=now + (RETRY_PERIOD if message.origin == Origin.PERSON else NOTICE_RETRY_PERIOD),
                 )
                 for address, kind in recipients
             )
@@ -151,7 +152,7 @@ def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbo
     return current
 
 
-def _frozen_row(mailbox: Mailbox, draft: OutgoingMessage) -> OutboxMessage:
+def frozen_row(mailbox: Mailbox, draft: OutgoingMessage) -> OutboxMessage:
     """A row that is not written yet: the octets, and what lists show of them. Raises CannotBeQueued."""
     raw = _frozen(draft)
     return OutboxMessage(
@@ -225,9 +226,10 @@ def _recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Addr
     return list(found.values())
 
 
-def _earlier(author: User, submission_key: str, digest: str) -> OutboxMessage | None:
+def _earlier(author: User | None, submission_key: str, digest: str) -> OutboxMessage | None:
     """Return the message that this submission has made already. Raises KeyReused where it was another one."""
-    earlier = OutboxMessage.objects.filter(author=author, submission_key=submission_key).first()
+    mine = OutboxMessage.objects.filter(author=author, submission_key=submission_key)
+    earlier = mine.filter(origin=Origin.PERSON if author else Origin.NOTICE).first()
     if earlier is not None and earlier.content_digest != digest:
         raise KeyReused(earlier)
     return earlier

@@ -27,6 +27,13 @@ class State(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+class Origin(models.TextChoices):
+    """Who wanted it sent."""
+
+    PERSON = "person", "A person"
+    NOTICE = "notice", "The system, to tell somebody something"  # written by delivery/notices.py; has no author
+
+
 class SentCopy(models.TextChoices):
     """Where the copy in the Sent folder stands; its own task, once (spec I6)."""
 

@@ -13,6 +13,7 @@ from itertools import groupby
 from django.db import OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
+from accounts.disconnections import tell_connected, tell_disconnected
 from accounts.models import Mailbox
 from accounts.sessions import smtp_session
 from delivery.hindrances import REFUSED_ONCE, hindrance_to
@@ -154,7 +155,9 @@ class _Conversation:
         """Put it on the mailbox's card, where nothing else stands there."""
         attention = diagnosis.as_json() | {"protocol": Protocol.SMTP.value}
         untold = Mailbox.objects.filter(pk=self.mailbox.pk, attention__isnull=True)
-        untold.update(attention=attention, attention_since=now)
+        with transaction.atomic():
+            if untold.update(attention=attention, attention_since=now):
+                tell_disconnected(self.mailbox, diagnosis, now)
         live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
 
     def _hold_back(self, diagnosis: Diagnosis) -> None:
@@ -165,7 +168,9 @@ class _Conversation:
             return
         attention = diagnosis.as_json() | {"protocol": Protocol.SMTP.value}
         active = Mailbox.objects.filter(pk=self.mailbox.pk, paused_at=None)
-        active.update(paused_at=now, attention=attention, attention_since=now)
+        with transaction.atomic():
+            if active.update(paused_at=now, attention=attention, attention_since=now):
+                tell_disconnected(self.mailbox, diagnosis, now)
         live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
 
     def _logged_in(self) -> None:
@@ -174,7 +179,10 @@ class _Conversation:
         if self.mailbox.attention:  # perhaps told through another login, or by the refusal of a shared one
             told = Mailbox.objects.filter(pk=self.mailbox.pk, attention__protocol=Protocol.SMTP.value)
             if told.update(attention=None, attention_since=None):
+                tell_connected(self.mailbox, timezone.now())
                 live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
+        elif self.mailbox.disconnected_at is not None and not self.mailbox.imap_host:
+            tell_connected(self.mailbox, timezone.now())  # new credentials took the trouble off the card before
         faultpoint("logged in")
 
     def _before_final_dot(self) -> None:

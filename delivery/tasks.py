@@ -40,3 +40,13 @@ def sweep_outbox() -> None:
         nudge(submit_message, pk)
     for pk in found.copies:
         nudge(file_sent_copy, pk)
+
+
+@shared_task(name="delivery.mail_notices", ignore_result=True)
+def mail_notices() -> None:
+    """Mail what people are told and want by mail. While account mail is broken, others are left for the next run."""
+    from delivery import notices  # it stands on the outbox, which nudges the tasks of this module
+
+    for user_pk in notices.due(timezone.now()):
+        if not notices.mail(user_pk, timezone.now()):
+            break

@@ -18,6 +18,8 @@ from accounts.models import Mailbox
 from delivery.models import OutboxMessage
 from mailservers.models import MailServer
 from mailstore.models import Folder, SyncSchedule
+from notifications.models import Notification
+from notifications.telling import LIVE_KIND as NOTIFICATIONS
 from organizations import live
 from organizations.models import User
 
@@ -64,10 +66,10 @@ def _news(user: User) -> News:
 
 
 async def _poll(user: User, *, seconds: float) -> News:
-    """News without a broker: look at the schedule rows of the organization each second."""
+    """News without a broker: look at the schedule rows of the organization, and at the person's bell, each second."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    before = await _schedules(user)
+    before, told = await _schedules(user), await _bell(user)
     while loop.time() < end:
         yield None
         await asyncio.sleep(POLL_SECONDS)
@@ -76,6 +78,8 @@ async def _poll(user: User, *, seconds: float) -> News:
             if now[pk] != before.get(pk):
                 yield "mailbox", pk
         before = now
+        if told != (told := await _bell(user)):
+            yield NOTIFICATIONS, user.pk
 
 
 @sync_to_async
@@ -86,8 +90,17 @@ def _schedules(user: User) -> dict[int, tuple[object, ...]]:
 
 
 @sync_to_async
+def _bell(user: User) -> tuple[int, int]:
+    """The newest notification, and how many are unread."""
+    own = Notification.objects.of(user)
+    return own.order_by("-pk").values_list("pk", flat=True).first() or 0, own.unread_count()
+
+
+@sync_to_async
 def _may_know(user: User, kind: str, pk: int) -> bool:
     """Ask anew for each announcement: the user's rights may have changed since the page was opened."""
+    if kind == NOTIFICATIONS and pk != user.pk:
+        return False  # somebody else's; without a query, since many may come at once
     allowed = _KINDS.get(kind)
     present = User.objects.filter(pk=user.pk, is_active=True).first()
     return allowed is not None and present is not None and allowed(present, pk, timezone.now())
@@ -109,9 +122,14 @@ def _outbox(user: User, pk: int, now: datetime) -> bool:
     return OutboxMessage.objects.visible_to(user, now).filter(pk=pk).exists()
 
 
+def _notifications(user: User, pk: int, now: datetime) -> bool:
+    return user.pk == pk
+
+
 _KINDS: dict[str, Callable[[User, int, datetime], bool]] = {
     "mailbox": _mailbox,
     "folder": _folder,
     "mailserver": _mail_server,
     "outbox": _outbox,
+    NOTIFICATIONS: _notifications,
 }

@@ -15,6 +15,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts.models import Mailbox
 from accounts.rights import Right
 from mailstore.models import Folder, Listing
+from notifications.models import Notification
 from organizations.models import User
 from organizations.operations import Operation
 
@@ -39,8 +40,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Navigation:
+    """unread: notifications of the person, up to a hundred."""
+
     sections: list[Section]
     profile_url: str | None
+    unread: int = 0
 
 
 def navigation(request: HttpRequest) -> dict[str, object]:
@@ -55,7 +59,8 @@ def build(request: HttpRequest) -> Navigation:
     communications = Section("Communications", _pages(PAGES, request, request.user))
     administration = Section("Administration", _pages(ADMINISTRATION, request, request.user))
     sections = [section for section in (mail, communications, administration) if section.items]
-    return Navigation(sections, _url("organizations:profile"))
+    unread = Notification.objects.of(request.user).unread_count()
+    return Navigation(sections, _url("organizations:profile"), unread)
 
 
 def _url(name: str, *args: object) -> str | None:

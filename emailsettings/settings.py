@@ -65,6 +65,7 @@ INSTALLED_APPS = [
     "django_prose_editor",
     "lucide",
     "organizations",
+    "notifications",
     "providers",
     "mailservers",
     "accounts",
@@ -163,6 +164,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE = {
     "sync due mailboxes": {"task": "mailstore.sync_due_mailboxes", "schedule": 60.0},
     "sweep the outbox": {"task": "delivery.sweep_outbox", "schedule": 30.0},
+    "mail notices": {"task": "delivery.mail_notices", "schedule": 30.0},
+    "remove outlived notifications": {"task": "notifications.remove_outlived", "schedule": 24 * 60 * 60.0},
     "sweep requests for new passwords": {"task": "organizations.sweep_password_requests", "schedule": 60.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "beat-schedule")
@@ -242,6 +245,19 @@ SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+
+def public_url() -> str:
+    """Where people reach the pages, for links in mail that no request writes; without a slash at the end."""
+    if given := env.str("EMAILSETTINGS_URL", default="") or next(iter(CSRF_TRUSTED_ORIGINS), ""):
+        return str(given).rstrip("/")
+    if not DATABASE_IS_SQLITE:
+        return f"http{'s' if HTTPS else ''}://{ALLOWED_HOSTS[0]}"
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(HOST, HOST)  # noqa: S104  as ./run prints it
+    return f"http://{f'[{near}]' if ':' in near else near}:{env.str('PORT', default='') or 8000}"
+
+
+PUBLIC_URL = public_url()
 
 # --- Outgoing connections (spec J2) -----------------------------------------------------------------------------
 

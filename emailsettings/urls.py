@@ -15,6 +15,7 @@ urlpatterns = [
     path("events", events.events, name="events"),
     path("api/v1/", include("emailsettings.api.urls")),
     path("", include("organizations.urls")),
+    path("", include("notifications.urls")),
     path("", include("providers.urls")),
     path("", include("mailservers.urls")),
     path("", include("accounts.urls")),

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 
+from accounts.disconnections import tell_connected, tell_disconnected
 from accounts.models import Mailbox
 from mailservers.diagnosis import diagnose
 from mailstore.history import note_run
@@ -56,7 +57,10 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
     )
     # What delivery says about sending is not cured by a sync.
     about_reading = Q(attention__protocol__isnull=True) | ~Q(attention__protocol=Protocol.SMTP.value)
-    Mailbox.objects.filter(about_reading, pk=mailbox.pk).update(attention=None, attention_since=None)
+    with transaction.atomic():
+        Mailbox.objects.filter(about_reading, pk=mailbox.pk).update(attention=None, attention_since=None)
+        if mailbox.disconnected_at is not None:
+            tell_connected(mailbox, now)
     _note(mailbox)
 
 
@@ -93,7 +97,7 @@ def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> Non
     once_later_is_over = diagnosis.retry is Retry.ONCE_LATER and failures > 1
     if diagnosis.retry is Retry.STOP or once_later_is_over:
         _end(claim, due_at=now + jittered(DAY), failures=failures, waiting_for="")
-        _note(mailbox, attention=diagnosis.as_json(), attention_since=_since(mailbox, now))
+        _needs_attention(mailbox, diagnosis, now)
         return
     wait = {Retry.NEXT_DAY: DAY, Retry.ONCE_LATER: LOGIN_WAIT}.get(diagnosis.retry) or backed_off(failures)
     _end(claim, due_at=now + jittered(wait), failures=failures, waiting_for=diagnosis.title[:300])
@@ -120,7 +124,7 @@ def pause(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: datetime) -
     """Stop for good and tell the owner; nothing more happens until a person acts."""
     note_run(claim, now, diagnosis.title)
     _end(claim, due_at=now, waiting_for="")
-    _note(mailbox, paused_at=now, attention=diagnosis.as_json(), attention_since=_since(mailbox, now))
+    _needs_attention(mailbox, diagnosis, now, paused_at=now)
 
 
 def interval(mailbox: Mailbox) -> timedelta:
@@ -158,14 +162,17 @@ def _end(claim: Claim, **changes: object) -> None:
     SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence).update(**(ended | changes))
 
 
-def _note(mailbox: Mailbox, **changes: object) -> None:
-    if changes:
-        Mailbox.objects.filter(pk=mailbox.pk).update(**changes)
+def _needs_attention(mailbox: Mailbox, diagnosis: Diagnosis, now: datetime, **changes: object) -> None:
+    with transaction.atomic():
+        Mailbox.objects.filter(pk=mailbox.pk).update(
+            attention=diagnosis.as_json(), attention_since=mailbox.attention_since or now, **changes
+        )
+        tell_disconnected(mailbox, diagnosis, now)
+    _note(mailbox)
+
+
+def _note(mailbox: Mailbox) -> None:
     live.announce(mailbox.organization_id, "mailbox", mailbox.pk)
-
-
-def _since(mailbox: Mailbox, now: datetime) -> datetime:
-    return mailbox.attention_since or now
 
 
 def _failures(claim: Claim) -> int:

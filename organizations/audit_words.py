@@ -10,6 +10,7 @@ ACTIONS: dict[str, dict[str, str]] = {
         "user.password_link_sent": "Link for a new password sent",
         "user.password_reset": "New password set by a link",
         "user.profile_changed": "Own profile changed",
+        "user.notifications_changed": "Own notification mails changed",
     },
     "People": {
         "user.joined": "Invitation accepted",

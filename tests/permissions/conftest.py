@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts import signature
@@ -15,6 +16,9 @@ from delivery.models import OutboxMessage
 from mailservers.models import MailServer
 from mailstore.inline_images import address_of
 from mailstore.models import Message
+from notifications.kinds import Kind
+from notifications.models import Notification
+from notifications.telling import tell
 from organizations.invitations import invite
 from organizations.models import Invitation, Organization, Role, User
 from organizations.roles import add_member, administrators_of
@@ -81,6 +85,14 @@ def _signature(mailbox: Mailbox) -> str:
     return mailbox.signature_images.get().sha256
 
 
+def _told(user: User, sent: OutboxMessage) -> int:
+    """Tell `user` that a message failed; return the key of the row."""
+    text = f"“{sent.subject}” was refused."
+    url = reverse("delivery:message", args=[sent.pk])
+    tell([user], Kind.MESSAGE_FAILED, title="It was not sent", text=text, url=url, key="it", now=timezone.now())
+    return Notification.objects.get(user=user).pk
+
+
 def _share(mailbox: Mailbox, people: dict[str, User]) -> None:
     """Each grantee holds one right. The former one's ended a moment ago; a role holds all three, and has no members."""
     for right in ("access", "send", "setup"):
@@ -112,6 +124,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
     return {
         "invitation": Invitation.objects.get(organization=world.organization).pk,
         "invitation_token": token,
+        "notification": _told(world.people["owner"], sent),
         "mailbox": mailbox.pk,
         "server": server.pk,
         "folder": message.folder_id,

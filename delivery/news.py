@@ -1,0 +1,64 @@
+"""Telling authors what became of their mail (spec A7), in the transaction in which it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.urls import reverse
+
+from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.states import Origin, State
+from notifications.kinds import Kind
+from notifications.models import Notification
+from notifications.telling import tell
+
+KINDS = {State.FAILED: Kind.MESSAGE_FAILED, State.UNCERTAIN: Kind.MESSAGE_UNCERTAIN}
+LONGEST_SUBJECT = 120
+
+
+def tell_of_outcome(message: OutboxMessage, state: State, settled: int, *, claim: int, now: datetime) -> None:
+    """`settled` recipients of `message` have just reached `state`, failed or uncertain, under `claim`.
+
+    The author is told when the first ones do: then the message shows that state, and its page names the others too.
+    A notice of ours that failed goes by account mail instead, and tells nobody.
+    """
+    if not settled:
+        return
+    if message.origin == Origin.NOTICE:
+        if state is State.FAILED:
+            _hand_over_to_account_mail(message, now)
+        return
+    if message.author is None:
+        return
+    reached = list(OutboxRecipient.objects.filter(message=message, state=state).order_by("pk")[: settled + 1])
+    if len(reached) > settled:
+        return
+    kind = KINDS[state]
+    tell(
+        [message.author],
+        kind,
+        title=str(kind.label),
+        text=f"{_name(message)} to {_addresses(reached)}: {reached[0].note}",
+        url=reverse("delivery:message", args=[message.pk]),
+        key=f"message-{message.pk}-{state}-{claim}",
+        now=now,
+    )
+
+
+def _name(message: OutboxMessage) -> str:
+    subject = message.subject.strip()
+    if not subject:
+        return "The message without a subject"
+    return f"“{subject}”" if len(subject) <= LONGEST_SUBJECT else f"“{subject[:LONGEST_SUBJECT].rstrip()} ...”"
+
+
+def _addresses(recipients: Sequence[OutboxRecipient]) -> str:
+    first, *others = recipients
+    return f"{first.address} and {len(others)} more" if others else first.address
+
+
+def _hand_over_to_account_mail(message: OutboxMessage, now: datetime) -> None:
+    """Nothing of it was handed over, so mailing its notifications again mails them once."""
+    mailed = Notification.objects.filter(mail_key=message.submission_key)
+    mailed.update(mailed_at=None, mail_due_at=now, mail_key=Notification.ACCOUNT_MAIL)
