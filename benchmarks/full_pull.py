@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import os
@@ -16,12 +15,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from time import monotonic
 from typing import TypeVar
 
 from benchmarks.mailbox_generator import Generated, mailbox
-from benchmarks.results import Result, show
+from benchmarks.report import Figure, options, ratio, report
 from protocols.credentials import Credentials
 from tests.servers.dovecot import HOST, Dovecot, running_dovecot
 from tests.servers.postgres import Cluster, running_cluster
@@ -76,24 +74,21 @@ class Contest:
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks/sync", description="Full pull, side by side with mbsync.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = options("Full pull, side by side with mbsync.", rounds=5)
     parser.add_argument("--messages", type=int, default=20_000)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--folder", type=Path, default=IN_MEMORY if IN_MEMORY.is_dir() else None, help="write here")
-    options = parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
     with ExitStack() as stack:
         server = stack.enter_context(running_dovecot())
         cluster = stack.enter_context(running_cluster())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-", dir=options.folder)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-", dir=given.folder)))
         contest = Contest(server, server.new_user(), cluster, folder)
-        octets = fill(contest, mailbox(options.messages, options.seed))
-        print(f"{options.messages:,} messages, {octets / 1e6:,.0f} MB, seed {options.seed}, {options.rounds} rounds")
-        show(compare(contest, options.rounds, options.messages), options.json)
+        octets = fill(contest, mailbox(given.messages, given.seed))
+        print(f"{given.messages:,} messages, {octets / 1e6:,.0f} MB, seed {given.seed}, {given.rounds} rounds")
+        report(compare(contest, given.rounds, given.messages), given.json)
 
 
-def compare(contest: Contest, rounds: int, messages: int) -> list[Result]:
+def compare(contest: Contest, rounds: int, messages: int) -> list[Figure]:
     """Run every contender in turn, `rounds` times."""
     engines = {"SQLite": into_sqlite, "PostgreSQL": into_postgresql}
     peers: dict[str, list[float]] = {"mbsync": [], "raw drain": []}
@@ -105,14 +100,14 @@ def compare(contest: Contest, rounds: int, messages: int) -> list[Result]:
         for engine, pull in engines.items():
             figures[engine].append(in_fresh_folder(contest, pull))
             assert figures[engine][-1]["messages"] == messages, figures
-    results = [Result(f"full pull: {peer}", seconds, "s") for peer, seconds in peers.items()]
+    results = [Figure(f"full pull: {peer}", seconds, "s") for peer, seconds in peers.items()]
     for engine, rows in figures.items():
         seconds = [row["seconds"] for row in rows]
-        ratios = {peer: median(seconds) / median(theirs) for peer, theirs in peers.items()}
-        results.append(Result(f"full pull into {engine}, threaded and searchable", seconds, "s", ratios))
+        ratios = {peer: ratio(seconds, theirs) for peer, theirs in peers.items()}
+        results.append(Figure(f"full pull into {engine}, threaded and searchable", seconds, "s", ratios))
     for engine, rows in figures.items():
-        results.append(Result(f"peak resident memory, {engine}", [row["megabytes"] for row in rows], "MB"))
-        results.append(Result(f"newest page stored after, {engine}", [row["first_page"] for row in rows], "s"))
+        results.append(Figure(f"peak resident memory, {engine}", [row["megabytes"] for row in rows], "MB"))
+        results.append(Figure(f"newest page stored after, {engine}", [row["first_page"] for row in rows], "s"))
     return results
 
 
