@@ -51,10 +51,11 @@ def options(description: str, *, rounds: int) -> argparse.ArgumentParser:
 
 
 def report(figures: Sequence[Figure], json_file: Path | None) -> None:
-    print(f"{'':34} {'median':>10} {'min':>10} {'max':>10}  unit  ratios (ours / theirs)")
+    width = max(len(figure.name) for figure in figures)
+    print(f"{'':{width}} {'median':>10} {'min':>10} {'max':>10}  unit  ratios (ours / theirs)")
     for figure in figures:
         ratios = "  ".join(f"{peer} {value:.2f}" for peer, value in figure.ratios.items())
         low, high = min(figure.values), max(figure.values)
-        print(f"{figure.name:34} {figure.median:10.3f} {low:10.3f} {high:10.3f}  {figure.unit:4}  {ratios}")
+        print(f"{figure.name:{width}} {figure.median:10.3f} {low:10.3f} {high:10.3f}  {figure.unit:4}  {ratios}")
     if json_file is not None:
         json_file.write_text(json.dumps([figure.as_json() for figure in figures], indent=1) + "\n")
