@@ -8,7 +8,8 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from asgiref.sync import sync_to_async
+from django.db import connection, connections
 from django.utils import timezone
 
 from organizations import audit, audit_log
@@ -164,7 +165,10 @@ def test_under_asgi_the_file_leaves_piece_by_piece(administrator, log, monkeypat
     found = audit_log.search(administrator.organization, Filters())
 
     async def pieces() -> list[str]:
-        return [piece async for piece in audit_log.as_csv_piece_by_piece(found)]
+        try:
+            return [piece async for piece in audit_log.as_csv_piece_by_piece(found)]
+        finally:
+            await sync_to_async(connections.close_all)()  # of the thread that read
 
     assert len(asyncio.run(pieces())) == 4  # the head, and five entries by two
 
