@@ -100,7 +100,7 @@ def _described(document: Document, root: str, path: str, method: str) -> Describ
         id=operation["operationId"],
         method=method.upper(),
         path=path,
-        about=operation["description"].rpartition("\n\nScope:")[0],
+        about=operation["description"].rpartition("\n\nScope:")[0].replace("`", ""),
         scope=scope,
         parameters=[_parameter(document, one) for one in operation["parameters"]],
         body=list(_members(document, body)),
@@ -116,7 +116,7 @@ def _described(document: Document, root: str, path: str, method: str) -> Describ
 
 
 def _parameter(document: Document, parameter: Document) -> Member:
-    about = parameter.get("description", "")
+    about = parameter.get("description", "").replace("`", "")
     kind = _kind(document, parameter["schema"])
     return Member(parameter["name"], kind, parameter["required"], about, parameter["in"])
 
@@ -125,7 +125,9 @@ def _members(document: Document, schema: Document, above: str = "", depth: int =
     """The members of an object, each with those below it."""
     required = set(schema.get("required", ()))
     for name, value in schema.get("properties", {}).items():
-        yield Member(f"{above}{name}", _kind(document, value), name in required, value.get("description", ""))
+        yield Member(
+            f"{above}{name}", _kind(document, value), name in required, value.get("description", "").replace("`", "")
+        )
         inner, suffix = _inner(document, value)
         if inner and depth < DEEPEST:
             yield from _members(document, inner, f"{above}{name}{suffix}.", depth + 1)

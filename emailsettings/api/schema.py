@@ -67,6 +67,7 @@ def build_schema(api: NinjaAPI) -> Document:
     """Return the document as plain JSON values."""
     document: Document = dict(api.get_openapi_schema(path_prefix="/api/v1/"))
     document.pop("servers", None)
+    document["paths"] = {path.replace("pk}", "id}"): item for path, item in document["paths"].items()}
     scopes = _scopes(api)
     for path, item in document["paths"].items():
         for method in METHODS:
@@ -121,6 +122,7 @@ def _complete(operation: Document, path: str, scope: Scope) -> None:
         operation["responses"].setdefault(status, {"description": description, "content": content})
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
+            parameter["name"] = parameter["name"].replace("pk", "id")
             parameter["schema"] |= {"minimum": 1, "maximum": 2**63 - 1}
 
 
