@@ -15,7 +15,6 @@ class Scope(models.TextChoices):
     MAIL_SERVERS_READ = "mail_servers:read", "See mail servers"
     MAIL_SERVERS_WRITE = "mail_servers:write", "Add, change, check and delete mail servers"
     PROVIDERS_READ = "providers:read", "Look up email providers and their domains"
-    PROVIDERS_WRITE = "providers:write", "Change email providers and their domains"
     MAILBOXES_READ = "mailboxes:read", "See email accounts and how their sync stands"
     MAILBOXES_WRITE = "mailboxes:write", "Add, change, check, sync, share and delete email accounts"
     MESSAGES_READ = "messages:read", "Read and search mail"
@@ -30,7 +29,6 @@ class Scope(models.TextChoices):
 NEEDS: Final[dict[Scope, Operation]] = {
     Scope.MAIL_SERVERS_READ: Operation.MANAGE_MAIL_SERVERS,
     Scope.MAIL_SERVERS_WRITE: Operation.MANAGE_MAIL_SERVERS,
-    Scope.PROVIDERS_WRITE: Operation.MANAGE_EMAIL_PROVIDERS,
     Scope.PEOPLE_READ: Operation.MANAGE_PEOPLE,
 }
 
