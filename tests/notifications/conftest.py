@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import Locator, Page, expect
 
 from accounts.models import Mailbox
 from notifications.kinds import Kind
@@ -47,3 +48,16 @@ def default_account(make_mailbox: Callable[..., Mailbox], sink: Sink) -> Mailbox
         smtp_security="none",
         imap_host="",
     )
+
+
+@pytest.fixture
+def wait_for_bell() -> Callable[[Page, str], Locator]:
+    """`wait_for_bell(page, "Notifications, 3 unread")`: the bell that is seen, once it says so; there is one."""
+
+    def wait(page: Page, words: str) -> Locator:
+        bell = page.get_by_role("link", name=words, exact=True)
+        expect(bell).to_have_count(1)
+        expect(bell).to_be_visible()
+        return bell
+
+    return wait

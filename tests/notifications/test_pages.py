@@ -6,6 +6,8 @@ import asyncio
 import re
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 
@@ -160,16 +162,19 @@ def test_without_a_broker_the_bell_is_looked_at(alice, bob, told, monkeypatch):
                 return news
             if beginning:
                 beginning = False
-                await asyncio.to_thread(_tell_both)
+                await sync_to_async(tell_both)()
         return None
 
-    def _tell_both() -> None:
-        from django.db import connection
-
+    def tell_both() -> None:
         told(bob), told(alice)
-        connection.close()
 
-    assert asyncio.run(listen()) == (LIVE_KIND, alice.pk)
+    async def listen_and_leave() -> tuple[str, int] | None:
+        try:
+            return await listen()
+        finally:
+            await sync_to_async(connections.close_all)()  # of the thread that asked the database
+
+    assert asyncio.run(listen_and_leave()) == (LIVE_KIND, alice.pk)
 
 
 # --- Choosing ---------------------------------------------------------------------------------------------------
