@@ -18,6 +18,14 @@ from organizations.scopes import NEEDS, Scope
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until it is revoked")]
 
 
+class MailboxesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    def clean(self, value: Any) -> Any:
+        """Django speaks of NUL in its own words; it names no mailbox either."""
+        if any("\0" in str(each) for each in value or ()):
+            raise forms.ValidationError(self.error_messages["invalid_choice"], code="invalid_choice")
+        return super().clean(value)
+
+
 class TokenForm(forms.Form):
     """Offers the scopes that open something for this person, and the mailboxes that the person knows."""
 
@@ -28,6 +36,7 @@ class TokenForm(forms.Form):
         error_messages={
             "required": "Type what the token is for, so that you recognise it later.",
             "max_length": "Shorten the name: 100 characters are the limit.",
+            "null_characters_not_allowed": "There is a character in the name that cannot be stored. Type it anew.",
         },
     )
     scopes = forms.TypedMultipleChoiceField(
@@ -49,7 +58,7 @@ class TokenForm(forms.Form):
     only_mailboxes = forms.BooleanField(
         label="Only for certain mailboxes", required=False, help_text="Off: for all that you may use."
     )
-    mailboxes = forms.ModelMultipleChoiceField(
+    mailboxes = MailboxesField(
         Mailbox.objects.none(),
         label="Mailboxes",
         required=False,
