@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,13 +16,14 @@ from mailservers.fields import OneLineField
 from organizations.models import ApiToken, User
 from organizations.scopes import NEEDS, Scope
 
+_KEY = re.compile(r"\d{1,18}", re.ASCII)
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until it is revoked")]
 
 
 class MailboxesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     def clean(self, value: Any) -> Any:
-        """Django speaks of NUL in its own words; it names no mailbox either."""
-        if any("\0" in str(each) for each in value or ()):
+        """What is no key at all, or one that no database has, never comes to a query."""
+        if not all(_KEY.fullmatch(str(each)) for each in value or ()):
             raise forms.ValidationError(self.error_messages["invalid_choice"], code="invalid_choice")
         return super().clean(value)
 
