@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from organizations.calls import ApiRequest, Listing, Text, needs
 from organizations.models import Role, RoleMembership, User
-from organizations.operations import Operation
+from organizations.operations import OFFERED, Operation
 from organizations.paging import in_key_order
 from organizations.scopes import Scope
 
@@ -96,5 +96,5 @@ def _role(role: Role) -> RoleDocument:
         name=role.name,
         is_administrators=role.is_administrators,
         members=sorted(membership.user_id for membership in role.memberships.all()),
-        operations=list(Operation.values) if role.is_administrators else granted,
+        operations=list(OFFERED) if role.is_administrators else granted,
     )

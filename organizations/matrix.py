@@ -9,7 +9,7 @@ from django.db.models import QuerySet, prefetch_related_objects
 
 from organizations import authority
 from organizations.models import Role, User
-from organizations.operations import Operation
+from organizations.operations import OFFERED, Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def _role_row(role: Role, reader: User) -> Row:
     given = {grant.operation for grant in role.operation_grants.all()}
     cells = [
         Cell(operation, operation in given, "", authority.refusal_to_grant(reader, operation, role))
-        for operation in Operation
+        for operation in OFFERED
     ]
     return Row(role, [] if role.is_administrators else cells, role.is_administrators)
 
@@ -72,6 +72,6 @@ def _person_row(person: User, reader: User) -> Row:
             ", ".join(through.get(operation, [])),
             authority.refusal_to_grant(reader, operation, person),
         )
-        for operation in Operation
+        for operation in OFFERED
     ]
     return Row(person, cells, holds_all=False)

@@ -23,15 +23,19 @@ class Operation(models.TextChoices):
         return EXPLANATIONS[self]
 
 
+#: What there is to do so far, in the order of the pages; the other operations open nothing yet and are not shown.
+OFFERED: tuple[Operation, ...] = tuple(
+    operation
+    for operation in Operation
+    if operation not in {Operation.MANAGE_SYSTEM_EMAILS, Operation.MANAGE_TEMPLATES, Operation.MANAGE_AUTOMATION}
+)
+
 EXPLANATIONS: dict[Operation, str] = {
     Operation.MANAGE_MAIL_SERVERS: "Add, test, change and delete the servers that send the organization's mail.",
     Operation.MANAGE_EMAIL_ACCOUNTS: "Add, change and delete every email account's settings; never read its mail.",
     Operation.MANAGE_EMAIL_PROVIDERS: "Change the list of email providers and which domains belong to them.",
-    Operation.MANAGE_SYSTEM_EMAILS: "Decide which mails the system sends by itself, and through which account.",
-    Operation.MANAGE_TEMPLATES: "Write and change the templates that everybody can use.",
-    Operation.MANAGE_AUTOMATION: "Make rules that act on incoming mail by themselves.",
     Operation.SET_UP_SHARED_MAILBOXES: "Share email accounts with colleagues, where one may set those accounts up.",
-    Operation.SYNCHRONISE_SHARED_MAILBOXES: "Fetch the new mail of shared email accounts at once, by the button.",
+    Operation.SYNCHRONISE_SHARED_MAILBOXES: "Switch the automatic download of shared email accounts on.",
     Operation.VIEW_EMAIL_LOGS: "See all outgoing mail of the organization in the email log: to whom, and how it ended.",
     Operation.MANAGE_PEOPLE: "Invite, deactivate and remove people, change roles and operations, read the audit log.",
 }

@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from organizations import granting, matrix, people
 from organizations.models import Role, User
-from organizations.operations import Operation
+from organizations.operations import OFFERED, Operation
 from organizations.paging import by_name
 from organizations.requests import SignedInRequest, key_in
 from organizations.views.people import SearchForm, manages_people
@@ -37,7 +37,7 @@ def operations(request: SignedInRequest) -> HttpResponse:
         "text": text,
         "page": page,
         "older": f"?{query.urlencode()}",
-        "operations": list(Operation),
+        "operations": OFFERED,
     }
     context["people"] = matrix.person_rows(page.rows, request.user)
     if request.htmx and (after or request.GET.get("part") == "people"):
@@ -50,7 +50,7 @@ def operations(request: SignedInRequest) -> HttpResponse:
 def _tick(request: SignedInRequest) -> HttpResponse:
     """Give or take one operation, and answer with the row as it stands now."""
     operation = request.POST.get("operation", "")
-    if operation not in Operation.values:
+    if operation not in OFFERED:
         return HttpResponseBadRequest("There is no such operation.")
     holder = _holder_or_404(request)
     act, verb = (granting.give, "may now") if request.POST.get("granted") else (granting.take, "may no longer")

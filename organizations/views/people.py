@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from organizations import account_mail, authority, departures, notices, people
 from organizations.fields import refuse_control_characters
 from organizations.models import Invitation, OperationGrant, Role, User
-from organizations.operations import Operation
+from organizations.operations import OFFERED, Operation
 from organizations.paging import Page, by_name, newest_first
 from organizations.people_forms import ADDRESS_TAKEN, PersonForm
 from organizations.permissions import operation_required
@@ -110,12 +110,12 @@ def _story(request: SignedInRequest, person: User, form: PersonForm) -> dict[str
 def _operations(person: User, grants: list[OperationGrant]) -> list[tuple[Operation, str]]:
     """What the person may do, and why."""
     if person.is_administrator:
-        return [(operation, "as an administrator") for operation in Operation]
+        return [(operation, "as an administrator") for operation in OFFERED]
     reasons: dict[Operation, list[str]] = {}
     for grant in grants:
         source = f"through {grant.role}" if grant.role else "given to the person"
         reasons.setdefault(Operation(grant.operation), []).append(source)
-    return [(operation, ", ".join(reasons[operation])) for operation in Operation if operation in reasons]
+    return [(operation, ", ".join(reasons[operation])) for operation in OFFERED if operation in reasons]
 
 
 @require_http_methods(["GET", "POST"])

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from organizations import authority, people, role_keeping
 from organizations.models import Role, User
-from organizations.operations import Operation
+from organizations.operations import OFFERED, Operation
 from organizations.paging import by_name
 from organizations.people_forms import RoleForm
 from organizations.requests import SignedInRequest, key_in
@@ -117,9 +117,9 @@ def remove_member(request: SignedInRequest, pk: int, person_pk: int) -> HttpResp
 
 def _operations(role: Role) -> list[Operation]:
     if role.is_administrators:
-        return list(Operation)
+        return list(OFFERED)
     held = {grant.operation for grant in role.operation_grants.all()}
-    return [operation for operation in Operation if operation in held]
+    return [operation for operation in OFFERED if operation in held]
 
 
 def _role_or_404(request: SignedInRequest, pk: int) -> Role:

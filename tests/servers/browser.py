@@ -122,14 +122,20 @@ def browser_watch() -> BrowserWatch:
 
 @pytest.fixture
 def new_context(
-    new_context: Callable[..., BrowserContext], browser_watch: BrowserWatch
+    request: pytest.FixtureRequest, new_context: Callable[..., BrowserContext], browser_watch: BrowserWatch
 ) -> Iterator[Callable[..., BrowserContext]]:
-    """Each call is one more person's browser, under the same watch. `context` and `page` come from here too."""
+    """Each call is one more person's browser, under the same watch. `context` and `page` come from here too.
+
+    Live news need ASGI, which Django's test server is not: there are none, unless a test brings URLs or answers.
+    """
+    is_product = request.node.get_closest_marker("urls") is None
 
     def make(**options: Any) -> BrowserContext:
         context = new_context(**options)
         browser_watch.watch(context)
         context.set_default_timeout(PATIENCE)
+        if is_product:
+            context.route("**/events", lambda route: route.fulfill(status=204))
         return context
 
     yield make

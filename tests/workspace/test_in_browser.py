@@ -24,7 +24,6 @@ LONG = "A-department-with-a-name-that-nobody-would-choose-but-somebody-has@subsi
 @pytest.fixture
 def signed_in(context: BrowserContext, live_server, client_of: Callable, administrator: User) -> User:
     cookie = client_of(administrator).cookies["sessionid"]
-    context.route("**/events", lambda route: route.fulfill(status=204))  # needs ASGI, which the test server is not
     context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
     return administrator
 

@@ -106,18 +106,18 @@ def test_a_tick_is_saved_at_once_and_keeps_the_focus(page: Page, live_server, fi
     page.set_viewport_size({"width": width, "height": 844})
     page.goto(f"{live_server.url}/people/operations")
     expect(page.get_by_text("via Sales")).to_have_count(1)
-    tick = page.get_by_role("checkbox", name="Manage templates: Sales")
+    tick = page.get_by_role("checkbox", name="Manage email providers: Sales")
     tick.focus()
     page.keyboard.press("Space")
-    expect(page.get_by_text("Sales may now manage templates.")).to_be_visible()
+    expect(page.get_by_text("Sales may now manage email providers.")).to_be_visible()
     expect(page.get_by_text("via Sales")).to_have_count(2)  # what Alice has through it came along
     expect(tick).to_be_checked()
     expect(tick).to_be_focused()
-    assert sales.operation_grants.filter(operation=Operation.MANAGE_TEMPLATES).exists()
+    assert sales.operation_grants.filter(operation=Operation.MANAGE_EMAIL_PROVIDERS).exists()
     page.keyboard.press("Space")
-    expect(page.get_by_text("Sales may no longer manage templates.")).to_be_visible()
+    expect(page.get_by_text("Sales may no longer manage email providers.")).to_be_visible()
     expect(page.get_by_text("via Sales")).to_have_count(1)
-    assert not sales.operation_grants.filter(operation=Operation.MANAGE_TEMPLATES).exists()
+    assert not sales.operation_grants.filter(operation=Operation.MANAGE_EMAIL_PROVIDERS).exists()
 
 
 def test_deactivating_says_what_stops_and_asks(page: Page, live_server, filled):
