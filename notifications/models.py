@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Self
 
@@ -85,11 +84,6 @@ class Notification(models.Model):
 
 
 class MailChoiceQuerySet(models.QuerySet["MailChoice"]):
-    def wanting(self, kind: Kind, people: Collection[int]) -> set[int]:
-        """Those of `people` (keys) who want `kind` by mail. One query."""
-        decided = dict(self.filter(user__in=people, kind=kind).values_list("user_id", "by_mail"))
-        return {pk for pk in people if decided.get(pk, kind.manner.by_mail)}
-
     def of(self, user: User) -> dict[Kind, bool]:
         """Every kind, as the person decided or as it is unless decided."""
         decided = dict(self.filter(user=user).values_list("kind", "by_mail"))

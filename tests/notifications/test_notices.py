@@ -5,8 +5,10 @@ from __future__ import annotations
 import email
 import email.policy
 from datetime import timedelta
+from threading import Barrier, Thread
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -100,6 +102,30 @@ def test_a_crash_before_the_commit_leaves_neither_mail_nor_mark(default_account,
     assert list(Notification.objects.awaiting_mail()) == [notification]
     mail_notices()
     assert OutboxMessage.objects.count() == 1
+
+
+@pytest.mark.proves("A7")
+@pytest.mark.django_db(transaction=True)
+def test_workers_that_look_at_once_write_one_mail(default_account, alice, told):
+    told(alice), told(alice)
+    start, now, failures = Barrier(4), timezone.now(), []
+
+    def work() -> None:
+        try:
+            start.wait()
+            notices.mail(alice.pk, now)
+        except Exception as exc:
+            failures.append(exc)
+        finally:
+            connection.close()
+
+    workers = [Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not failures
+    assert OutboxMessage.objects.filter(origin=Origin.NOTICE).count() == 1
 
 
 @pytest.mark.proves("A7")

@@ -15,7 +15,7 @@ from notifications.removal import remove_outlived
 from notifications.tasks import remove_outlived_notifications
 from notifications.telling import tell
 from organizations import live
-from organizations.models import AuditEntry
+from organizations.models import AuditEntry, User
 from tests.conftest import person
 
 pytestmark = pytest.mark.django_db
@@ -39,10 +39,11 @@ def test_what_is_rolled_back_was_never_told(alice):
     assert not Notification.objects.exists()
 
 
-def test_who_was_deactivated_is_told_nothing(alice):
-    alice.is_active = False
-    tell([alice], Kind.MAILBOX_DISCONNECTED, now=timezone.now(), **WORDS)
-    assert not Notification.objects.exists()
+def test_who_was_deactivated_or_removed_meanwhile_is_told_nothing(alice, bob, charlie):
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    User.objects.filter(pk=bob.pk).delete()
+    tell([alice, bob, charlie], Kind.MAILBOX_DISCONNECTED, now=timezone.now(), **WORDS)
+    assert [notification.user for notification in Notification.objects.all()] == [charlie]
 
 
 def test_open_pages_hear_of_it_after_the_commit(alice, bob, monkeypatch, django_capture_on_commit_callbacks):
