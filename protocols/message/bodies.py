@@ -105,15 +105,30 @@ def decode_octets(data: bytes, encoding: str) -> bytes:
 
 
 def decoded_size(raw: bytes, part: Part) -> int:
-    """Return the size in octets of the decoded part; base64 is counted, not decoded, and exact when well formed."""
+    """Return the size in octets of the decoded part; base64 is counted, not decoded.
+
+    Exact where base64 is well formed and all its lines but the last are of one length, as every encoder writes them.
+    """
     start, end = part.body_start, part.body_end
     if part.encoding != "base64":
         return end - start if part.encoding != "quoted-printable" else len(binascii.a2b_qp(raw[start:end]))
-    lines = raw.count(b"\n", start, end)
     first = raw.find(b"\n", start, end)
+    lines = _line_breaks(raw, start, end, first + 1 - start) if first >= 0 else 0
     letters = end - start - lines * (2 if first > start and raw[first - 1] == _CR else 1)
     padding = raw.count(b"=", max(start, end - 6), end)
     return max(0, letters * 3 // 4 - padding)
+
+
+def _line_breaks(raw: bytes, start: int, end: int, length: int) -> int:
+    """Count the line breaks of raw[start:end], whose first line takes `length` octets.
+
+    Where all lines are as long, it is enough to look at their ends: an octet in 78.
+    """
+    ends = raw[start + length - 1 : end : length]
+    last = start + len(ends) * length
+    if ends.count(b"\n") == len(ends):
+        return len(ends) + raw.count(b"\n", last, end)
+    return raw.count(b"\n", start, end)
 
 
 def part_text(raw: bytes, part: Part, most: int) -> str:
