@@ -39,6 +39,7 @@ _SENDER_WORDS = frozenset(
 )
 _RULE = re.compile(r"\s*+[-_=*~]{5,}+\s*+")
 _RULE_MARKS = frozenset("-_=*~")  # what a rule begins with, and the line above an original message
+_MARKED_LINE = re.compile(r"^[^\S\n]*+[-_=*~]", re.MULTILINE)
 _SPACES = re.compile(r"\s+")
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -128,7 +129,29 @@ def is_quoted(line: str) -> bool:
 
 def preview(text: str, length: int = 200, *, window: int = 4096) -> str:
     """Return the beginning of what the author wrote on one line, without quotations and signature."""
-    lines = text[:window].split("\n")
+    line_end = text.find("\n", 2 * length, window)
+    beginning = text[: line_end if line_end >= 0 else window]
+    if _is_all_own(beginning):
+        words = " ".join(beginning.split())
+        if len(words) > length or len(beginning) == len(text):
+            return _cut(words, length)
+    return _cut(_own_words(text[:window], length), length)
+
+
+def _is_all_own(text: str) -> bool:
+    """Tell of most texts that they hold no quotation, rule, signature, attribution or copied header."""
+    if ":" in text or "：" in text or ">" in text:
+        return False
+    return not any(map(text.__contains__, _RULE_MARKS)) or not _MARKED_LINE.search(text)
+
+
+def _cut(words: str, length: int) -> str:
+    return words if len(words) <= length else words[:length].rpartition(" ")[0][:length].rstrip() + "…"
+
+
+def _own_words(text: str, length: int) -> str:
+    """Return what the author wrote in `text`, on one line; at least `length` characters where there are as many."""
+    lines = text.split("\n")
     own: list[str] = []
     size = 0
     for index, line in enumerate(lines):
@@ -148,8 +171,7 @@ def preview(text: str, length: int = 200, *, window: int = 4096) -> str:
         size += len(line)
         if size > 2 * length:
             break
-    words = " ".join(" ".join(own).split()) or " ".join(text[:window].split())
-    return words if len(words) <= length else words[:length].rpartition(" ")[0][:length].rstrip() + "…"
+    return " ".join(" ".join(own).split()) or " ".join(text.split())
 
 
 def quote(text: str) -> str:
