@@ -94,8 +94,9 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     @property
     def service(self) -> Provider | None:
         """The provider that is chosen at the moment, also while the rest of the form is not valid."""
-        value = self["provider"].value()
-        return self.fields["provider"].queryset.filter(pk=value).first() if str(value or "").isdigit() else None  # type: ignore[attr-defined]
+        text = str(self["provider"].value() or "")
+        is_key = len(text) < 19 and text.isascii() and text.isdigit()
+        return self.fields["provider"].queryset.filter(pk=text).first() if is_key else None  # type: ignore[attr-defined]
 
     @property
     def ports(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
 from mailservers import recent_checks
@@ -15,7 +16,11 @@ def save_server(form: MailServerForm, user: User, request: HttpRequest) -> MailS
     """Store what the valid form holds; a check of exactly these values that was made lately counts as its own."""
     is_new, changed = form.instance.pk is None, sorted(form.changed_data)
     found = recent_checks.recall(user, form.endpoint(), form.credentials())
-    server = form.save()
+    try:
+        with transaction.atomic():
+            server = form.save()
+    except IntegrityError:  # another one was made the default at the same moment; now that one gives way
+        server = form.save()
     if found is not None and not form.is_as_stored:
         server.note_check(found[0], max(found[1], server.changed_at or found[1]))
     audit.record(
