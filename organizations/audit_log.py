@@ -13,12 +13,14 @@ from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
 from organizations.audit_words import words_for, words_for_object
-from organizations.models import AuditEntry, Organization
+from organizations.models import AuditEntry, Organization, User
+from organizations.operations import Operation
 from organizations.paging import newest_first
 
 NOBODY = 0  # as actor: the system, and people who were removed since
 BATCH = 1000  # rows of the file that are read at once
 COLUMNS = ("time (UTC)", "person", "action", "code", "kind", "object", "outcome", "address", "details")
+ENDED_EARLY = "The file ends here: whoever asked for it may no longer read the audit log."
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,17 @@ def search(organization: Organization, filters: Filters) -> QuerySet[AuditEntry]
     return found
 
 
-def as_csv(found: QuerySet[AuditEntry]) -> Iterator[str]:
-    """Yield the file in pieces, newest entry first; memory does not grow with the log."""
+def as_csv(found: QuerySet[AuditEntry], reader: User) -> Iterator[str]:
+    """Yield the file in pieces, newest entry first; memory does not grow with the log.
+
+    It ends, and says so, once `reader` may no longer read the log: asked anew for each piece.
+    """
     yield _lines([COLUMNS])
     after = ""
     while True:
+        if not _may_still_read(reader):
+            yield _lines([(ENDED_EARLY,)])
+            return
         page = newest_first(found, "at", after, size=BATCH)
         if page.rows:
             yield _lines([_row(entry) for entry in page.rows])
@@ -75,9 +83,14 @@ def as_csv(found: QuerySet[AuditEntry]) -> Iterator[str]:
             return
 
 
-async def as_csv_piece_by_piece(found: QuerySet[AuditEntry]) -> AsyncIterator[str]:
+def _may_still_read(reader: User) -> bool:
+    present = User.objects.filter(pk=reader.pk).first()
+    return present is not None and present.may(Operation.MANAGE_PEOPLE)
+
+
+async def as_csv_piece_by_piece(found: QuerySet[AuditEntry], reader: User) -> AsyncIterator[str]:
     """The same under ASGI, where Django would collect a plain iterator before the first octet leaves."""
-    pieces = as_csv(found)
+    pieces = as_csv(found, reader)
     take = sync_to_async(lambda: next(pieces, None))
     while (piece := await take()) is not None:
         yield piece

@@ -52,7 +52,7 @@ def audit_log_export(request: SignedInRequest) -> HttpResponseBase:
         pk__lte=entry.pk
     )  # what comes meanwhile is left
     streamed = isinstance(request, ASGIRequest)
-    pieces = audit_log.as_csv_piece_by_piece(found) if streamed else audit_log.as_csv(found)
+    pieces = (audit_log.as_csv_piece_by_piece if streamed else audit_log.as_csv)(found, request.user)
     name = f"audit-log-{timezone.localdate():%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8", headers=headers)

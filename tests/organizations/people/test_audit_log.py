@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections
 from django.utils import timezone
 
-from organizations import audit, audit_log
+from organizations import audit, audit_log, people
 from organizations.audit_log import NOBODY, Filters
 from organizations.audit_words import ACTIONS, words_for
 from organizations.models import AuditEntry
@@ -150,6 +150,16 @@ def test_the_file_holds_what_the_filters_leave_and_that_it_was_taken_is_recorded
     assert (entry.actor_label, entry.detail) == ("Ada", {"action": "user.sign_in"})
 
 
+@pytest.mark.proves("A8", "F3")
+def test_a_file_that_is_under_way_ends_with_the_right_to_it(as_mona, mona, administrator, log, monkeypatch):
+    monkeypatch.setattr(audit_log, "BATCH", 1)
+    pieces = iter(as_mona.get(f"{LOG}/export").streaming_content)
+    began = [next(pieces), next(pieces)]
+    people.deactivate(mona, by=administrator, now=timezone.now())
+    assert len(began) == 2
+    assert [piece.decode().strip() for piece in pieces] == [audit_log.ENDED_EARLY]
+
+
 def test_a_cell_that_a_spreadsheet_would_run_is_disarmed(as_administrator, administrator, sales):
     for name in ("=1+1", "@SUM(A1)", "+1", "-1"):
         type(sales).objects.filter(pk=sales.pk).update(name=name)
@@ -166,7 +176,7 @@ def test_under_asgi_the_file_leaves_piece_by_piece(administrator, log, monkeypat
 
     async def pieces() -> list[str]:
         try:
-            return [piece async for piece in audit_log.as_csv_piece_by_piece(found)]
+            return [piece async for piece in audit_log.as_csv_piece_by_piece(found, administrator)]
         finally:
             await sync_to_async(connections.close_all)()  # of the thread that read
 
