@@ -70,6 +70,13 @@ class NewPasswordForm(PlainWords, allauth_forms.ResetPasswordKeyForm):  # type: 
             field.widget.attrs.pop("placeholder", None)
         self.fields["password1"].help_text = RULE_FOR_PASSWORDS
 
+    def clean(self) -> dict[str, Any]:
+        """A link from before the person was deactivated must not set what will count after."""
+        if not self.user.is_active:
+            raise ValidationError("This account is switched off. An administrator can switch it on again.")
+        values: dict[str, Any] = super().clean()
+        return values
+
 
 def _refuse_weak_password(form: forms.Form, person: User) -> None:
     """Judge the typed password, also by its likeness to what is known of the person."""

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from organizations import password_recovery, people
 from organizations.models import AuditEntry, PasswordRequest
+from organizations.password_recovery import link_path
 from organizations.tasks import sweep_password_requests
 from tests.conftest import PASSWORD
 
@@ -87,6 +88,17 @@ def test_an_old_address_opens_nothing_any_more(ask, as_administrator, alice, acc
     count = len(account_server.taken)
     ask("alice@example.org")
     assert len(account_server.taken) == count
+
+
+def test_a_link_from_before_somebody_was_deactivated_sets_no_password(administrator, alice):
+    link = link_path(alice)
+    people.deactivate(alice, by=administrator, now=timezone.now())
+    client = Client()
+    form = client.get(link)["Location"]
+    answer = client.post(form, NEW)
+    assert "This account is switched off." in answer.content.decode()
+    alice.refresh_from_db()
+    assert alice.check_password(PASSWORD)
 
 
 def test_a_failure_is_written_where_administrators_look(ask, alice, settings):
