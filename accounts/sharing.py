@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from django.core.exceptions import PermissionDenied
@@ -29,6 +29,7 @@ SWITCHED_OFF: Final = "mailbox.unshared"
 GIVEN: Final = "mailbox.access_given"
 CHANGED: Final = "mailbox.access_changed"
 TAKEN: Final = "mailbox.access_taken"
+LATEST_END: Final = datetime(2200, 1, 3, tzinfo=UTC)  # pages take the first of January as last day, in any time zone
 
 WHO_SHARES: Final = (
     f"Its owner and people with “{Right.SETUP.label}” can share a mailbox if they also hold the operation "
@@ -252,6 +253,8 @@ class Sharing:
     def _check_end(self, ends_at: datetime | None) -> None:
         if ends_at is not None and ends_at <= self.now:
             raise CannotShare("ends_on", "This day is over already. Choose a later one, or leave it empty for no end.")
+        if ends_at is not None and ends_at > LATEST_END:
+            raise CannotShare("ends_on", "Choose a day up to the year 2200, or leave it empty for no end.")
 
     def _grant(self, mailbox: Mailbox, pk: int) -> MailboxGrant:
         return mailbox.grants.select_related("user", "role").get(pk=pk)

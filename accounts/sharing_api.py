@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -83,14 +83,10 @@ def access_switch(request: ApiRequest, pk: int, body: Switch) -> AccessDocument:
 @router.post("/mailboxes/{int:pk}/access", auth=writes, operation_id="access_give", response={201: AccessDocument})
 def access_give(request: ApiRequest, pk: int, body: NewGrant) -> Status[AccessDocument]:
     """Let a person or a role use the mailbox."""
-    organization_pk = request.user.organization_id
-    receivers: list[User | Role] = []
-    if body.person is not None:
-        receivers += User.objects.filter(organization_id=organization_pk, pk=body.person)
-    if body.role is not None:
-        receivers += Role.objects.filter(organization_id=organization_pk, pk=body.role)
     rights = [Right(right) for right in body.rights]
-    return Status(201, _changed(request, pk, lambda sharing: sharing.give(receivers, rights, body.ends_at)))
+    return Status(
+        201, _changed(request, pk, lambda sharing: sharing.give(_receivers(request, body), rights, body.ends_at))
+    )
 
 
 @router.patch(
@@ -114,6 +110,20 @@ def access_change(request: ApiRequest, pk: int, grant_pk: int, body: GrantChange
 def access_take(request: ApiRequest, pk: int, grant_pk: int) -> AccessDocument:
     """End a grant at once."""
     return _changed(request, pk, lambda sharing: sharing.take_away(grant_pk))
+
+
+def _receivers(request: ApiRequest, body: NewGrant) -> Iterator[User | Role]:
+    """Whom the call names, all of them or none. Raises Invalid."""
+    kinds: tuple[tuple[str, type[User | Role], int | None], ...] = (
+        ("person", User, body.person),
+        ("role", Role, body.role),
+    )
+    for field, kind, pk in kinds:
+        found = kind._default_manager.filter(organization_id=request.user.organization_id, pk=pk).first()
+        if pk is not None and found is None:
+            raise invalid(field, f"There is no such {field} here.")
+        if found is not None:
+            yield found
 
 
 def _changed(request: ApiRequest, pk: int, change: Callable[[Sharing], object]) -> AccessDocument:

@@ -7,7 +7,7 @@ import pytest
 from accounts.models import Mailbox, MailboxGrant
 from mailservers.models import MailServer
 from mailstore.models import SyncSchedule
-from organizations.models import AuditEntry
+from organizations.models import AuditEntry, Role
 from tests.api.conftest import Api, assert_problem, fields
 from tests.mailstore.panel.conftest import html_mail, mail, mail_with_files
 
@@ -116,6 +116,18 @@ def test_an_address_is_recognised(api):
     assert fields(api.get("/discovery")) == ["address"]
 
 
+def test_of_two_receivers_one_of_whom_is_not_of_the_organization_neither_gets_anything(
+    api_of, administrator, dana, organization, shared_mailbox
+):
+    ours = Role.objects.create(organization=organization, name="Sales")
+    theirs = dana.roles.get()
+    api, path = api_of(administrator), f"/mailboxes/{shared_mailbox.pk}/access"
+    assert fields(api.post(path, {"person": dana.pk, "role": ours.pk, "rights": ["access"]})) == ["person"]
+    assert fields(api.post(path, {"person": administrator.pk, "role": theirs.pk, "rights": ["access"]})) == ["role"]
+    assert not MailboxGrant.objects.filter(role=ours).exists()
+    assert not MailboxGrant.objects.filter(user=administrator).exists()
+
+
 @pytest.mark.proves("F1", "F3")
 def test_a_mailbox_is_shared_and_the_right_ends_at_once(api_of, administrator, bob, charlie, shared_mailbox):
     api, his, path = api_of(administrator), api_of(charlie), f"/mailboxes/{shared_mailbox.pk}/access"
@@ -130,6 +142,8 @@ def test_a_mailbox_is_shared_and_the_right_ends_at_once(api_of, administrator, b
     assert_problem(his.get(f"/mailboxes/{shared_mailbox.pk}"), 404, "not-found")
     assert_problem(api.delete(f"{path}/{grant['id']}"), 404, "not-found")
     assert fields(api.post(path, {"rights": ["access"]})) == ["person"]
+    for end in ("9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59Z"):  # no calendar reaches these in every time zone
+        assert fields(api.post(path, {"person": charlie.pk, "rights": ["access"], "ends_at": end})) == ["ends_at"]
     assert api.patch(path, {"is_shared": False}).data["is_shared"] is False
     assert_problem(api_of(bob).get(f"/mailboxes/{shared_mailbox.pk}"), 404, "not-found")
     assert MailboxGrant.objects.filter(user=bob).exists()
