@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 
-from organizations import password_recovery, timezones
+from organizations import links, password_recovery, timezones
 from organizations.fields import NameField
 from organizations.invitations import Newcomer
 from organizations.models import User
@@ -55,8 +55,7 @@ class ForgottenPasswordForm(PlainWords, allauth_forms.ResetPasswordForm):  # typ
     def save(self, request: HttpRequest, **kwargs: Any) -> str:
         """The same work whether anybody has the address or not."""
         user = next((each for each in self.users if each.is_active), None)
-        origin = request.build_absolute_uri("/").rstrip("/")
-        wanted = password_recovery.request_link(user, origin, timezone.now())
+        wanted = password_recovery.request_link(user, links.origin(request), timezone.now())
         nudge(send_password_link, wanted.pk)
         return str(self.cleaned_data["email"])
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from organizations import authority, invitations
+from organizations import authority, invitations, links
 from organizations.invitations import CannotInvite, UnusableInvitation
 from organizations.models import Invitation
 from organizations.people_forms import InviteForm
@@ -73,7 +73,7 @@ def withdraw(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 def _show_link(request: SignedInRequest, invitation: Invitation, token: str, *, by_mail: bool) -> HttpResponse:
-    link = request.build_absolute_uri(reverse("organizations:invitation", args=[token]))
+    link = links.origin(request) + reverse("organizations:invitation", args=[token])
     failure = invitations.mail(invitation, link, now=timezone.now()) if by_mail else ""
     context = {"invitation": invitation, "link": link, "failure": failure, "by_mail": by_mail}
     return render(request, _template(request, "link"), context)
