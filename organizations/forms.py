@@ -71,7 +71,7 @@ class NewPasswordForm(PlainWords, allauth_forms.ResetPasswordKeyForm):  # type: 
 
     def clean(self) -> dict[str, Any]:
         """A link from before the person was deactivated must not set what will count after."""
-        if not self.user.is_active:
+        if self.user is not None and not self.user.is_active:
             raise ValidationError("This account is switched off. An administrator can switch it on again.")
         values: dict[str, Any] = super().clean()
         return values

@@ -1,4 +1,4 @@
-"""What every request goes through: its true address, the reader's own time zone, and a way back once a session ended."""
+"""What every request goes through: its true address, the reader's time zone, and a way back once a session ended."""
 
 from __future__ import annotations
 
