@@ -46,6 +46,14 @@ def test_after_a_crash_the_next_start_finds_nothing_in_its_way(state):
         assert answers(product.url)
 
 
+def test_what_the_parts_write_is_for_their_user_only(state):
+    with running_product(state):
+        written = {path.name for path in state.rglob("*") if path.lstat().st_mode & 0o077 == 0}
+        open_to_others = {path.name for path in state.rglob("*")} - written
+    assert {"emailsettings.sqlite3", "logs", "web.log", "valkey.sock"} <= written
+    assert open_to_others <= {"output"}  # what the test itself writes there
+
+
 def test_a_second_start_in_the_same_folder_says_that_one_is_running(live_product):
     environment = {name: value for name, value in os.environ.items() if name not in NOT_HANDED_ON}
     second = subprocess.run(
