@@ -31,7 +31,8 @@ class ReceiveForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         labels = {"download_period": "Download mail for period"}
         help_texts = {
             "downloads": "Off: new mail comes only when somebody presses Sync.",
-            "download_period": "How far back the first download reaches.",
+            "download_period": "How far back the first download reaches. To get older mail later: choose a longer "
+            "period, then “Download again” under Advanced.",
         }
         error_messages = {"download_period": {"invalid_choice": "Choose one of the periods of the list."}}
 
@@ -53,6 +54,13 @@ class ReceiveForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     def asks_for_folders(self) -> bool:
         """Whether this change leaves a choice to be made: which folders."""
         return "all_folders" in self.changed_data and self.cleaned_data["all_folders"] is False
+
+    @property
+    def comes_after_the_download(self) -> bool:
+        """Whether a new period was chosen when the first download, for which it counts, had been made."""
+        if "download_period" not in self.changed_data:
+            return False
+        return bool(self.instance.folders.filter(synced_at__isnull=False).exists())
 
     def save(self, commit: bool = True) -> Mailbox:
         """Store it in one transaction; there is nothing to save later. A worker may write other columns meanwhile."""

@@ -86,6 +86,17 @@ def test_the_period_and_the_switch_are_kept_and_recorded(receive, organization):
     assert entry.detail == {"fields": ["download_period", "downloads"]}
 
 
+def test_a_period_chosen_after_the_first_download_says_how_older_mail_comes(receive, folders):
+    def said() -> list[str]:
+        return [str(message) for message in receive.client.get(receive.url).context["messages"]]
+
+    receive(download_period="month")
+    assert said() == ["Saved. It counts from the next sync on."]
+    Folder.objects.filter(name="INBOX").update(synced_at=timezone.now())
+    receive(download_period="everything")
+    assert said() == ["Saved. Older mail comes when you press “Download again” under Advanced."]
+
+
 def test_saving_what_was_not_changed_records_nothing(receive, organization):
     receive()
     assert not organization.audit_entries.filter(action="mailbox.changed").exists()
