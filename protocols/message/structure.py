@@ -19,6 +19,7 @@ CONTENT_FIELDS = frozenset(
 )
 _ENCODING = b"content-transfer-encoding"
 _LONGEST_ENCODING = 80
+_SHORT_HEAD = 200  # octets
 _HYPHEN_LINES = 8  # a head rarely holds one line that begins with two hyphens
 _NOTHING: Mapping[str, str] = {}
 
@@ -135,19 +136,42 @@ class _Scan:
 
     def _begin_part(self, parent: Part, start: int) -> int:
         """Read the head of the part at `start`; return where its body begins."""
-        end = min(len(self.raw), start + self.limits.header_bytes)
-        delimiter = self._delimiter_within(start, end)  # the head ends there, should there be no empty line
-        end = end if delimiter is None else delimiter
-        head = read_head(self.raw, start, end, wanted=CONTENT_FIELDS, limits=self.limits)
-        self.defects += head.defects
         number = str(len(parent.children) + 1)
+        path = f"{parent.path}.{number}" if parent.path else number
         default = "message/rfc822" if parent.content_type == "multipart/digest" else "text/plain"
-        part = _part(head, f"{parent.path}.{number}" if parent.path else number, start, default)
+        part = self._known_part(path, start, default) or self._read_part(path, start, default)
         part.body_end = len(self.raw)
         parent.children.append(part)
         if not (part.content_type.startswith("multipart/") and self._enter(part)):
             self.current = part
         return part.body_start
+
+    def _known_part(self, path: str, start: int, default: str) -> Part | None:
+        """Take a part with a short head from the cache: few heads of text parts differ, and they are most parts."""
+        blank = self.raw.find(b"\n\r\n", start, start + min(_SHORT_HEAD, self.limits.header_bytes))
+        known = _short_head(self.raw[start : blank + 3], default) if blank >= 0 else None
+        if known is None:
+            return None
+        return Part(
+            path,
+            known.content_type,
+            known.parameters,
+            known.encoding,
+            known.disposition,
+            known.filename,
+            known.cid,
+            start,
+            start + known.body_start,
+            start + known.body_start,
+        )
+
+    def _read_part(self, path: str, start: int, default: str) -> Part:
+        end = min(len(self.raw), start + self.limits.header_bytes)
+        delimiter = self._delimiter_within(start, end)  # the head ends there, should there be no empty line
+        end = end if delimiter is None else delimiter
+        head = read_head(self.raw, start, end, wanted=CONTENT_FIELDS, limits=self.limits)
+        self.defects += head.defects
+        return _part(head, path, start, default)
 
     def _delimiter_within(self, start: int, end: int) -> int | None:
         """Return where the first delimiter line in raw[start:end] begins."""
@@ -233,6 +257,15 @@ def _part(head: Head, path: str, start: int, default: str) -> Part:
         body_start=head.body_start,
         body_end=head.body_start,
     )
+
+
+@lru_cache(maxsize=512)
+def _short_head(octets: bytes, default: str) -> Part | None:
+    """Read a head with its empty line; None where it has defects, or a line that may be a delimiter."""
+    if octets.startswith(b"--") or b"\n--" in octets:
+        return None
+    head = read_head(octets, 0, len(octets), wanted=CONTENT_FIELDS)
+    return None if head.defects else _part(head, "", 0, default)
 
 
 @lru_cache(maxsize=64)
