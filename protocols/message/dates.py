@@ -27,8 +27,10 @@ def parse_date(text: str) -> datetime | None:
         day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
         number = _MONTHS.get(month.lower())
         if number is not None:
-            offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
             local = _moment(int(year), number, int(day), int(hour), int(minute), int(second or 0))
+            if zone_hours == zone_minutes == "00":
+                return local
+            offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
             return _shifted(local, -offset if sign == "+" else offset)
     return _odd_date(text[:_LONGEST])
 

@@ -64,7 +64,9 @@ def parse_parameters(text: str) -> Mapping[str, str]:
         if number >= _MOST_PARAMETERS:
             break
         name, quoted, bare = found.groups()
-        value = _ESCAPED_QUOTE.sub(r"\1", quoted) if quoted is not None else bare.strip()
+        value = quoted if quoted is not None else bare.strip()
+        if quoted is not None and "\\" in quoted:
+            value = _ESCAPED_QUOTE.sub(r"\1", quoted)
         name = name.lower()
         extended = _CONTINUATION.fullmatch(name) if "*" in name else None
         if extended is None:
@@ -74,7 +76,8 @@ def parse_parameters(text: str) -> Mapping[str, str]:
             is_encoded = bool(encoded) or section is None
             sections.setdefault(base, {}).setdefault(int(section or 0), (value, is_encoded))
     values = {name: clean(decode_words(value)) if "=?" in value else _cleaned(value) for name, value in plain.items()}
-    values.update((name, _join(parts)) for name, parts in sections.items())
+    if sections:
+        values.update((name, _join(parts)) for name, parts in sections.items())
     return MappingProxyType(values)
 
 

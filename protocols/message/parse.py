@@ -162,7 +162,7 @@ def message_ids_in(value: bytes, most: int) -> tuple[str, ...]:
         found = [token for token in text.split() if "@" in token] or text.split()[:1]  # written without brackets
     if len(found) > most:
         found = [found[0], *found[1 - most :]] if most > 1 else found[:1]
-    return tuple(dict.fromkeys(identifier for each in found if (identifier := _SPACE.sub("", each))))
+    return tuple(dict.fromkeys(filter(None, ["".join(each.split()) for each in found])))
 
 
 def _bodies(raw: bytes, root: Part, limits: Limits) -> tuple[str, tuple[PartInfo, ...]]:
