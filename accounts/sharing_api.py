@@ -119,11 +119,12 @@ def _receivers(request: ApiRequest, body: NewGrant) -> Iterator[User | Role]:
         ("role", Role, body.role),
     )
     for field, kind, pk in kinds:
+        if pk is None:
+            continue
         found = kind._default_manager.filter(organization_id=request.user.organization_id, pk=pk).first()
-        if pk is not None and found is None:
+        if found is None:
             raise invalid(field, f"There is no such {field} here.")
-        if found is not None:
-            yield found
+        yield found
 
 
 def _changed(request: ApiRequest, pk: int, change: Callable[[Sharing], object]) -> AccessDocument:

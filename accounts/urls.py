@@ -28,7 +28,7 @@ urlpatterns = [
     path("mailboxes/<int:pk>/settings/advanced/check", advanced_page.check, name="settings-check"),
     path("mailboxes/<int:pk>/settings/advanced/pause", advanced_page.pause, name="settings-pause"),
     path("mailboxes/<int:pk>/settings/advanced/resume", advanced_page.resume, name="settings-resume"),
-    path("mailboxes/<int:pk>/settings/access", include("accounts.sharing_urls")),
+    path("mailboxes/<int:pk>/settings/", include("accounts.sharing_urls")),
     path("", include("accounts.token_urls")),
     path("mailboxes/new", dialogs.create, name="create"),
     path("mailboxes/<int:pk>/edit", dialogs.edit, name="edit"),

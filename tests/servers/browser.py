@@ -43,6 +43,8 @@ RUN_AXE = """async (options) => {
         if (!changed || tries === 10) return result;
     }
 }"""
+#: Forms answer 422 with what to correct; and htmx calls it an error when a page is left while it waits for an answer.
+NO_COMPLAINT = ("status of 422", "htmx:sendAbort", "htmx:afterRequest")
 PATIENCE = 20_000  # milliseconds, for whatever should be there at once: a busy machine takes its time
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -92,8 +94,7 @@ class BrowserWatch:
         context.on("request", self._request)
 
     def _console(self, message: ConsoleMessage) -> None:
-        refused_form = "status of 422" in message.text  # forms answer 422 with what to correct
-        if message.type in ("error", "warning") and not refused_form:
+        if message.type in ("error", "warning") and not any(each in message.text for each in NO_COMPLAINT):
             place = message.location.get("url", "")
             self.complaints.append(f"console {message.type}: {message.text} ({place})")
 
