@@ -73,8 +73,8 @@ class NewPasswordForm(PlainWords, allauth_forms.ResetPasswordKeyForm):  # type: 
         """A link from before the person was deactivated must not set what will count after."""
         if self.user is not None and not self.user.is_active:
             raise ValidationError("This account is switched off. An administrator can switch it on again.")
-        values: dict[str, Any] = super().clean()
-        return values
+        super().clean()
+        return self.cleaned_data
 
 
 def _refuse_weak_password(form: forms.Form, person: User) -> None:

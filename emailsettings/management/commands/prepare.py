@@ -24,12 +24,5 @@ class Command(BaseCommand):
         load_data()
         if not setup.is_set_up():
             token = setup.make_setup_link(timezone.now())
-            self.stdout.write(f"Make the first administrator: {_address()}/setup/{token}")
+            self.stdout.write(f"Make the first administrator: {settings.PUBLIC_URL}/setup/{token}")
         self.stdout.write("The database is ready.")
-
-
-def _address() -> str:
-    """Where people reach the pages, as far as the settings tell."""
-    if settings.CSRF_TRUSTED_ORIGINS:
-        return str(settings.CSRF_TRUSTED_ORIGINS[0])
-    return f"http{'s' if settings.HTTPS else ''}://{settings.ALLOWED_HOSTS[0]}"
