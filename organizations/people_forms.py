@@ -14,6 +14,7 @@ from organizations.models import Organization, Role, User
 from organizations.plain_words import PlainWords
 
 ADDRESS_TAKEN = "Somebody has this address already. Use another one."
+NAME_TAKEN = "A role has this name already. Choose another one."
 
 
 class InviteForm(PlainWords, forms.Form):
@@ -85,5 +86,5 @@ class RoleForm(PlainWords, forms.Form):
         if self.role is not None:
             others = others.exclude(pk=self.role.pk)
         if others.exists():
-            raise ValidationError("A role has this name already. Choose another one.")
+            raise ValidationError(NAME_TAKEN)
         return name

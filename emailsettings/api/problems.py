@@ -36,6 +36,7 @@ KINDS = {
     "key-reused": "The Idempotency-Key stands for another mail; the document names it in earlier.",
     "nothing-changed": "The message is in no state in which this decision means anything.",
     "changed-meanwhile": "Somebody else was quicker. Read the present state and try again.",
+    "last-administrator": "Nobody would be left who administers the organization.",
     "password-unreadable": "The key that sealed a stored password is gone. Store the password again.",
     "only-sends": "The mailbox has no IMAP server.",
     "too-large": "The request is larger than the operation takes.",

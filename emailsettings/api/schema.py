@@ -56,7 +56,7 @@ TAGS = {
     "Messages": "Stored mail.",
     "Outbox": "Mail on its way out.",
     "Email log": "Everything that was sent.",
-    "People": "People and roles.",
+    "People": "People, their invitations, and roles.",
     "Tokens": "Your own API tokens.",
 }
 
@@ -123,14 +123,22 @@ def _complete(operation: Document, path: str, scope: Scope) -> None:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "path":
             parameter["name"] = parameter["name"].replace("pk", "id")
-            parameter["schema"] |= {"minimum": 1, "maximum": 2**63 - 1}
+            if parameter["schema"].get("type") == "integer":
+                parameter["schema"] |= {"minimum": 1, "maximum": 2**63 - 1}
 
 
+LAST_ADMINISTRATOR = "It would leave nobody who administers the organization."
 CONFLICTS = {
+    "providers_update": "Somebody else was quicker.",
     "outbox_send": "The Idempotency-Key stands for another mail.",
     "outbox_resend": "The Idempotency-Key stands for another mail.",
     "outbox_cancel": "Nothing waits any more.",
     "outbox_decide": "It is in no state in which this means anything.",
+    "people_remove": LAST_ADMINISTRATOR,
+    "people_deactivate": LAST_ADMINISTRATOR,
+    "roles_remove_member": LAST_ADMINISTRATOR,
+    "invitations_renew": "It was accepted or withdrawn meanwhile.",
+    "invitations_withdraw": "It was accepted or withdrawn meanwhile.",
     "mailboxes_sync": "The mailbox only sends.",
     "mailboxes_check": "A stored password can no longer be opened.",
     "mailboxes_update": "Somebody else was quicker.",

@@ -17,6 +17,7 @@ import delivery.api
 import mailservers.api
 import mailstore.api
 import organizations.api
+import organizations.role_api
 import providers.api
 from emailsettings.api.docs import docs
 from emailsettings.api.gate import Address, JsonParser, guarded, unknown_address
@@ -31,6 +32,7 @@ ROUTERS = (
     mailstore.api.router,
     delivery.api.router,
     organizations.api.router,
+    organizations.role_api.router,
     accounts.token_api.router,
 )
 

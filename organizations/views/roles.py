@@ -12,7 +12,7 @@ from organizations import authority, people, role_keeping
 from organizations.models import Role, User
 from organizations.operations import OFFERED, Operation
 from organizations.paging import by_name
-from organizations.people_forms import RoleForm
+from organizations.people_forms import NAME_TAKEN, RoleForm
 from organizations.requests import SignedInRequest, key_in
 from organizations.role_keeping import NameTaken
 from organizations.roles import LastAdministrator
@@ -20,7 +20,6 @@ from organizations.views.answers import done, not_done
 from organizations.views.people import manages_people
 
 MOST_CANDIDATES = 500  # people offered in the menu; beyond that the person's own page is the way
-NAME_TAKEN = "A role has this name already. Choose another one."
 
 
 @require_GET
