@@ -281,3 +281,11 @@ def test_a_subject_holds_no_control_characters():
 
 def test_a_character_split_between_two_encoded_words_is_joined():
     assert parse_summary(b"Subject: =?utf-8?q?J=C3?=\r\n =?utf-8?q?=B6rg?=\r\n\r\n").subject == "Jörg"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("lengths", [[76, 76, 76, 40], [76, 76], [76, 40, 76], [8, 76, 76], [16]])
+def test_the_size_of_an_attachment_is_exact_also_where_a_line_is_shorter(end, lengths):
+    head = b"Content-Type: application/pdf" + end + b"Content-Transfer-Encoding: base64" + end + end
+    raw = head + b"".join(b"A" * length + end for length in lengths)
+    assert [part.size for part in parse_summary(raw).attachments] == [sum(lengths) * 3 // 4]
