@@ -88,6 +88,13 @@ class Story:
         return self.row.message
 
     @property
+    def copy_in_sent(self) -> str:
+        """Where the copy stands; of mail that never left there is none to wait for."""
+        if self.message.sent_copy == SentCopy.WAITING and self.row.state in (State.FAILED, State.CANCELLED):
+            return "None, since nothing was sent"
+        return self.message.get_sent_copy_display()
+
+    @property
     def next_try(self) -> datetime | None:
         """When the next try is due; None where none is, or where it is due already."""
         waiting = min((one.not_before for one in self.recipients if one.state == State.QUEUED), default=None)

@@ -19,11 +19,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
+from django.contrib import messages
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.encoding import iri_to_uri
 
 from mailservers.checking import CheckReport
 from mailservers.words import fix_of, shown_detail, step_label
@@ -94,8 +99,14 @@ def stream_check(
 def stream_lines(request: HttpRequest, work: Callable[[Emit], None]) -> StreamingHttpResponse:
     """Send each line that `work` emits as soon as the server kind allows.
 
-    A person whose checks hold all places gets one "end" line that says so, and `work` is not called.
+    A person whose checks hold all places gets one "end" line that says so, and `work` is not called. A browser that
+    sends the form by itself, since static/check.js was not there yet, is led back to the page.
     """
+    if "text/html" in request.headers.get("Accept", "") and "application/x-ndjson" not in request.headers["Accept"]:
+        messages.warning(request, "That was quicker than the page. Please press it once more.")
+        place = urlsplit(request.headers.get("Referer", "")).path.lstrip("/")
+        location = iri_to_uri(f"/{place}") if place else reverse("home")
+        return StreamingHttpResponse(status=HTTPStatus.SEE_OTHER, headers={"Location": location})
     if isinstance(request, ASGIRequest):
         user = getattr(request, "user", None)
         content: object = _live(work, user.pk if user is not None else None)

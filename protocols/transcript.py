@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections import deque
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from protocols.wire import readable
 
 LINES_KEPT = 200
 MASK = "***"
+SHORT = 4  # letters; shorter ones are parts of ordinary words
 
 
 class Transcript:
@@ -33,8 +35,12 @@ class Transcript:
         self._lines.append(mark + self.mask(readable(line, limit=500)))
 
     def mask(self, text: str) -> str:
+        """Hide every spelling of the password; one of a few letters only where it stands alone, not inside of words."""
         for secret in self._secrets:
-            text = text.replace(secret, MASK)
+            if len(secret) >= SHORT:
+                text = text.replace(secret, MASK)
+            else:
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
         return text
 
 

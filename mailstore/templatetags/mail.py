@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from mailstore.fulltext import folded_words
 from mailstore.models import Attachment
+from protocols.message.filenames import safe_filename
 
 register = template.Library()
 
@@ -45,6 +46,12 @@ def marked(text: str, words: Sequence[str]) -> SafeString:
             end = match.end()
     pieces.append(escape(text[end:]))
     return mark_safe("".join(pieces))  # noqa: S308  every piece was escaped above
+
+
+@register.filter
+def file_name(attachment: Attachment) -> str:
+    """The name under which the browser saves it: no folders, nothing that turns the direction of writing."""
+    return safe_filename(attachment.filename, attachment.content_type)
 
 
 @register.filter

@@ -266,3 +266,12 @@ def test_who_sees_the_log_does_not_see_what_was_written(client_of, message, alic
     url = reverse("delivery:message", args=[message.pk])
     assert client_of(alice).get(url).context["story"].text == "Hello\n"
     assert client_of(administrator).get(url).context["story"].text is None
+
+
+@pytest.mark.proves("I6")
+def test_mail_that_failed_waits_for_no_copy_in_sent(client_of, message, alice):
+    OutboxMessage.objects.filter(pk=message.pk).update(sent_copy=SentCopy.WAITING)
+    url = reverse("delivery:message", args=[message.pk])
+    assert "None, since nothing was sent" not in client_of(alice).get(url).content.decode()
+    OutboxRecipient.objects.filter(message=message).update(state=State.FAILED)
+    assert "None, since nothing was sent" in client_of(alice).get(url).content.decode()

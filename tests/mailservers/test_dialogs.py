@@ -350,3 +350,10 @@ def test_a_password_whose_key_is_gone_is_asked_for_again_in_the_dialog(ada, serv
         assert "can no longer be opened" in answer.content.decode()
     assert post(ada, "edit", server.pk, **stored_as(server) | {"password": "typed again"}).status_code == 204
     assert MailServer.objects.get().password.reveal() == "typed again"
+
+
+def test_a_form_sent_before_the_page_was_ready_leads_back_to_it(ada: Client, db):
+    headers = {"Accept": "text/html,*/*;q=0.8", "Referer": "http://testserver//evil.example/page"}
+    answer = ada.post(reverse("mailservers:check-new"), VALUES, headers=headers)
+    assert (answer.status_code, answer["Location"]) == (303, "/evil.example/page")
+    assert "Please press it once more." in ada.get(reverse("email-settings")).content.decode()

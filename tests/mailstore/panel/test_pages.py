@@ -287,6 +287,14 @@ def test_files_are_listed_but_not_images_that_stand_in_the_text(client, mailbox,
     assert re.findall(r'<span class="name">([^<]*)</span>', page) == ["Rechnung März.pdf", "page.html"]
 
 
+@pytest.mark.proves("T15")
+def test_a_file_is_listed_by_the_name_that_it_will_be_saved_under(client, mailbox, deliver):
+    letter = mail("Hello")
+    letter.add_attachment(b"x", maintype="text", subtype="csv", filename="../../etc/passwd\u202efdp.csv")
+    page = open_conversation(client, deliver(mailbox, letter), **READING_PANE)
+    assert re.findall(r'<span class="name">([^<]*)</span>', page) == ["passwdfdp.csv"]
+
+
 @pytest.mark.proves("T9")
 def test_nothing_that_a_sender_wrote_is_markup_on_our_pages(client, mailbox, deliver):
     hostile = "<img src=x onerror=alert(1)>\"'"

@@ -24,6 +24,7 @@ from protocols.imap import connection, fetching
 from protocols.imap.session import ImapSession, open_session
 from protocols.network import Dialer, DialPolicy
 from protocols.steps import StepName, StepStatus
+from protocols.transcript import Transcript
 from tests.servers import certificates
 from tests.servers.scripted import Peer, ScriptedServer, scripted
 
@@ -385,6 +386,11 @@ def test_a_missing_uidnext_is_found_by_the_last_message() -> None:
     with scripted(script) as server, session_with(server, timeout=0.3) as session:
         state = session.examine(b"INBOX")
     assert (state.uidvalidity, state.uidnext, state.exists) == (7, 4294967295, 3)
+
+
+def test_a_short_password_is_masked_where_it_stands_alone_and_not_inside_of_words() -> None:
+    transcript = Transcript(Credentials("alice", Secret("p")))
+    assert transcript.mask("port 993: p is wrong") == "port 993: *** is wrong"
 
 
 def test_a_password_is_masked_even_when_the_server_repeats_it() -> None:
