@@ -12,9 +12,9 @@ from accounts.sessions import imap_session
 from delivery.models import OutboxMessage
 from delivery.states import SentCopy
 from mailservers.passwords import PasswordUnreadable
-from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder
 from organizations import live
+from organizations.faultpoints import faultpoint
 from protocols.errors import Deferred, MailError, Unreachable
 from protocols.imap.folders import SpecialUse
 from protocols.imap.responses import response_code

@@ -23,8 +23,8 @@ from delivery.models import Attempt, OutboxMessage
 from delivery.retrying import LOOK_AGAIN
 from mailservers.diagnosis import diagnose
 from mailservers.passwords import PasswordUnreadable
-from mailstore.faultpoints import faultpoint
 from organizations import live
+from organizations.faultpoints import faultpoint
 from protocols.diagnosis import Diagnosis, Retry
 from protocols.endpoint import Protocol
 from protocols.errors import Deferred, LoginRefused, MailError, OutcomeUnknown, Refused, Unreachable

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from mailstore import pulling, reconciling, remapping
-from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder
 from mailstore.run import Run, first_day
+from organizations.faultpoints import faultpoint
 from protocols.errors import Refused
 from protocols.imap import plan
 from protocols.imap.plan import FolderState, UidSet

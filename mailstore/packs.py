@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 
-from mailstore.faultpoints import faultpoint
+from organizations.faultpoints import faultpoint
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder
 from mailstore.packs import Location, StorageFull
 from mailstore.reading import Entry, Envelope
 from mailstore.run import OutOfTime, Run
 from mailstore.writers import Batch
 from mailstore.writing import Placed
+from organizations.faultpoints import faultpoint
 from protocols.errors import MailError, Refused
 from protocols.imap.fetching import FetchedMessage
 from protocols.imap.plan import UidSet

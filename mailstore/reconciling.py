@@ -11,11 +11,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from mailstore import bulk, listings, removal
-from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder, Message, MessageQuerySet
 from mailstore.pulling import newest_first
 from mailstore.reading import Flags
 from mailstore.run import Run
+from organizations.faultpoints import faultpoint
 from protocols.imap.plan import FolderState, UidSet
 
 FLAGS_AT_ONCE = 5_000  # messages per command and transaction

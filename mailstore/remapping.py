@@ -16,11 +16,11 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.utils import timezone
 
-from mailstore.faultpoints import faultpoint
 from mailstore.models import Folder, Message
 from mailstore.pulling import newest_first
 from mailstore.run import Run, first_day
 from mailstore.texts import storable
+from organizations.faultpoints import faultpoint
 from protocols.imap.fetching import Outline
 from protocols.imap.plan import FolderState, UidSet
 from protocols.message.parse import parse_summary

@@ -15,12 +15,12 @@ from django.db.models import F
 from django.utils import timezone
 
 from mailstore import bulk, fulltext, listings, signals, threads
-from mailstore.faultpoints import faultpoint
 from mailstore.full_database import is_full
 from mailstore.models import LEASE, Arrival, Attachment, Folder, Message, SyncSchedule
 from mailstore.packs import Location, PackWriter
 from mailstore.reading import ReadMessage, bare_message, is_inline
 from mailstore.texts import storable
+from organizations.faultpoints import faultpoint
 from protocols.imap.plan import UidSet
 
 _MESSAGE_COLUMNS = (
