@@ -8,13 +8,14 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts import pausing
 from accounts.advanced_form import IntervalForm, MailboxServersForm
 from accounts.checks import checks_of
 from accounts.dialogs import changeable_or_404
 from accounts.models import Mailbox
+from accounts.pausing import CannotResume
 from accounts.settings_page import posted, record_change, settings_tab
 from mailservers.streaming import stream_check
-from organizations import audit, live
 from organizations.requests import SignedInRequest
 from organizations.sealing import Unopenable
 
@@ -68,9 +69,7 @@ def check(request: SignedInRequest, pk: int) -> HttpResponse | StreamingHttpResp
 def pause(request: SignedInRequest, pk: int) -> HttpResponse:
     """Download nothing until somebody resumes it. A sync that runs already comes to its end."""
     mailbox = changeable_or_404(request, pk)
-    paused = Mailbox.objects.filter(pk=pk, paused_at=None).update(paused_at=timezone.now())
-    if paused:
-        _tell(request, mailbox, "mailbox.paused")
+    pausing.pause(mailbox, by=request.user, now=timezone.now(), request=request)
     messages.success(request, f"{mailbox.address} is paused.")
     return redirect("accounts:settings-advanced", pk)
 
@@ -79,13 +78,11 @@ def pause(request: SignedInRequest, pk: int) -> HttpResponse:
 def resume(request: SignedInRequest, pk: int) -> HttpResponse:
     """End a pause. One for refused credentials ends with new ones, or the account would be locked."""
     mailbox = changeable_or_404(request, pk)
-    if mailbox.login_refusals:
+    try:
+        if pausing.resume(mailbox, by=request.user, request=request):
+            messages.success(request, f"{mailbox.address} goes on.")
+    except CannotResume:
         messages.error(request, "The server refused the password. Type the right one under Servers; that resumes it.")
-    elif mailbox.paused_at is not None:
-        mailbox.paused_at, mailbox.attention, mailbox.attention_since = None, None, None
-        mailbox.save(update_fields=["paused_at", "attention", "attention_since"])
-        _tell(request, mailbox, "mailbox.resumed")
-        messages.success(request, f"{mailbox.address} goes on.")
     return redirect("accounts:settings-advanced", pk)
 
 
@@ -99,8 +96,3 @@ def _page(
 def _stored(mailbox: Mailbox) -> Mailbox:
     """The row as it is: a form that did not validate has put what was typed into its own copy."""
     return Mailbox.objects.select_related("organization", "provider", "mail_server").get(pk=mailbox.pk)
-
-
-def _tell(request: SignedInRequest, mailbox: Mailbox, action: str) -> None:
-    audit.record(action, organization=request.user.organization, actor=request.user, target=mailbox, request=request)
-    live.announce(mailbox.organization_id, "mailbox", mailbox.pk)

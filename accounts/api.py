@@ -10,10 +10,12 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Query, Router, Status
 
+from accounts import pausing
 from accounts.changing import change_mailbox
 from accounts.checks import checks_of
 from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
+from accounts.pausing import CannotResume
 from accounts.resources import (
     MailboxChanges,
     MailboxCheck,
@@ -93,6 +95,23 @@ def mailboxes_check(request: ApiRequest, pk: int) -> MailboxCheck:
     mailbox = changeable_or_404(request, pk)
     with opening_passwords():
         return _check(request, mailbox, mailbox.password)
+
+
+@router.post("/mailboxes/{int:pk}/pause", auth=writes, operation_id="mailboxes_pause", response=MailboxDocument)
+def mailboxes_pause(request: ApiRequest, pk: int) -> MailboxDocument:
+    """Download nothing until somebody resumes it. A sync that runs already comes to its end."""
+    pausing.pause(changeable_or_404(request, pk), by=request.user, now=timezone.now(), request=request)
+    return _document(request, pk)
+
+
+@router.post("/mailboxes/{int:pk}/resume", auth=writes, operation_id="mailboxes_resume", response=MailboxDocument)
+def mailboxes_resume(request: ApiRequest, pk: int) -> MailboxDocument:
+    """End a pause. Where the server refused the password, storing the right one ends it."""
+    try:
+        pausing.resume(changeable_or_404(request, pk), by=request.user, request=request)
+    except CannotResume as exc:
+        raise Problem(409, "password-refused", "This mailbox cannot be resumed.", str(exc)) from exc
+    return _document(request, pk)
 
 
 def visible_or_404(request: ApiRequest, pk: int) -> Mailbox:

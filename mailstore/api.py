@@ -8,15 +8,19 @@ from django.utils import timezone
 from ninja import Query, Router, Status
 from pydantic import Field
 
+from accounts.api import changeable_or_404, visible_or_404
 from accounts.api import reads as reads_mailboxes
-from accounts.api import visible_or_404
 from accounts.api import writes as writes_mailboxes
+from accounts.folders_form import FoldersForm
 from accounts.models import Mailbox
+from accounts.settings_page import record_change
 from mailstore.downloads import attachment_file, message_file
 from mailstore.models import Folder, Message, MessageQuerySet
 from mailstore.packs import RawUnavailable
 from mailstore.resources import (
+    FolderChoice,
     FolderList,
+    FollowedFolders,
     MessageDocument,
     MessageList,
     SyncDocument,
@@ -29,7 +33,18 @@ from mailstore.resources import (
 from mailstore.schedule import progress, request_sync, resume
 from mailstore.search_words import LONGEST_QUERY
 from mailstore.searching import parse, search_messages
-from organizations.calls import LARGEST_KEY, ApiRequest, FieldError, Invalid, Listing, Problem, Text, invalid, needs
+from organizations.calls import (
+    LARGEST_KEY,
+    ApiRequest,
+    FieldError,
+    Invalid,
+    Listing,
+    Problem,
+    Text,
+    invalid,
+    invalid_form,
+    needs,
+)
 from organizations.paging import in_key_order, newest_first
 from organizations.scopes import Scope
 
@@ -128,6 +143,25 @@ def mailboxes_folders(request: ApiRequest, pk: int, listing: Query[Listing]) -> 
     return FolderList(items=[folder_document(folder) for folder in page.rows], next=page.next or None)
 
 
+@router.patch(
+    "/mailboxes/{int:pk}/folders",
+    auth=writes_mailboxes,
+    operation_id="mailboxes_choose_folders",
+    response=FollowedFolders,
+    tags=["Mailboxes"],
+)
+def mailboxes_choose_folders(request: ApiRequest, pk: int, body: FolderChoice) -> FollowedFolders:
+    """Choose which folders are downloaded. It counts from the next sync on."""
+    mailbox = changeable_or_404(request, pk)
+    if body.sent:
+        form = FoldersForm(_ticks(mailbox, body), mailbox=mailbox)
+        if not form.is_valid():
+            raise invalid_form(form)
+        record_change(request, mailbox, form.save())
+    followed = Folder.objects.filter(mailbox=mailbox, vanished_at=None, is_followed=True).order_by("pk")
+    return FollowedFolders(all_folders=mailbox.all_folders, folders=list(followed.values_list("pk", flat=True)))
+
+
 @router.get(
     "/mailboxes/{int:pk}/sync",
     auth=reads_mailboxes,
@@ -155,6 +189,19 @@ def mailboxes_sync(request: ApiRequest, pk: int) -> Status[SyncDocument]:
     resume(mailbox.pk)
     request_sync(mailbox.pk)
     return Status(202, _sync(request, pk))
+
+
+def _ticks(mailbox: Mailbox, body: FolderChoice) -> dict[str, object]:
+    """What the page's form would post: as it stands, with what was sent in its place."""
+    before = FoldersForm(mailbox=mailbox)
+    everything = mailbox.all_folders if body.all_folders is None else body.all_folders
+    chosen = before.ticked if body.folders is None else {str(folder) for folder in body.folders}
+    left_out = {branch.value for branch in before.left_out}
+    return {
+        "all_folders": "all" if everything else "selected",
+        "folders": sorted(chosen),
+        "also": sorted(chosen & left_out),
+    }
 
 
 def _sync(request: ApiRequest, pk: int) -> SyncDocument:

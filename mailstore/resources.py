@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from mailstore.models import Attachment, Folder, Message
 from mailstore.packs import RawUnavailable, read_raw
 from mailstore.rendering import clean
 from mailstore.schedule import Progress
 from mailstore.texts import storable
+from organizations.calls import Asked, Key
 from protocols.message.content import open_message
 
 
@@ -80,6 +82,24 @@ class FolderDocument(BaseModel):
 class FolderList(BaseModel):
     items: list[FolderDocument]
     next: str | None = Field(description="The `cursor` of the next page; null on the last.")
+
+
+class FolderChoice(Asked):
+    """Which folders are downloaded; what is missing or null stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"all_folders": False, "folders": [1]}]})
+
+    all_folders: bool | None = Field(None, description="All but junk, trash and views of other folders, new ones too.")
+    folders: Annotated[list[Key], Field(max_length=5000)] | None = Field(
+        None, description="These; with `all_folders`, those of junk, trash and views that are downloaded besides."
+    )
+
+
+class FollowedFolders(BaseModel):
+    """The choice, and the folders that are downloaded by it."""
+
+    all_folders: bool
+    folders: list[int]
 
 
 class SyncDocument(BaseModel):

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 
 from emailsettings.api.problems import KINDS
 from emailsettings.api.schema import METHODS, Document
+from organizations.operations import Operation
 from organizations.requests import SignedInRequest
 from organizations.scopes import Scope
 
@@ -168,7 +169,7 @@ def _resolved(document: Document, schema: Document) -> Document:
 def _curl(document: Document, root: str, path: str, method: str) -> str:
     """A command that works once the token and the numbers in it are one's own."""
     operation = document["paths"][path][method]
-    address = re.sub(r"{\w+}", "1", path)
+    address = re.sub(r"{\w+}", "1", path.replace("{operation}", Operation.VIEW_EMAIL_LOGS.value))
     lines = ["curl" if method == "get" else f"curl -X {method.upper()}", '-H "Authorization: Bearer $TOKEN"']
     query = [one for one in operation["parameters"] if one["in"] == "query" and one["required"]]
     lines += [f'-H "{one["name"]}: $(uuidgen)"' for one in operation["parameters"] if one["in"] == "header"]

@@ -37,6 +37,7 @@ KINDS = {
     "nothing-changed": "The message is in no state in which this decision means anything.",
     "changed-meanwhile": "Somebody else was quicker. Read the present state and try again.",
     "last-administrator": "Nobody would be left who administers the organization.",
+    "password-refused": "The mail server refused the stored password. Store the right one.",
     "password-unreadable": "The key that sealed a stored password is gone. Store the password again.",
     "only-sends": "The mailbox has no IMAP server.",
     "too-large": "The request is larger than the operation takes.",

@@ -139,6 +139,7 @@ CONFLICTS = {
     "roles_remove_member": LAST_ADMINISTRATOR,
     "invitations_renew": "It was accepted or withdrawn meanwhile.",
     "invitations_withdraw": "It was accepted or withdrawn meanwhile.",
+    "mailboxes_resume": "The server refused the password.",
     "mailboxes_sync": "The mailbox only sends.",
     "mailboxes_check": "A stored password can no longer be opened.",
     "mailboxes_update": "Somebody else was quicker.",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import Mailbox, MailboxGrant
 from mailservers.models import MailServer
-from mailstore.models import SyncSchedule
+from mailstore.models import Folder, SyncSchedule
 from organizations.models import AuditEntry, Role
 from tests.api.conftest import Api, assert_problem, fields
 from tests.mailstore.panel.conftest import html_mail, mail, mail_with_files
@@ -76,6 +77,41 @@ def test_a_sync_is_asked_for(api, mailbox):
     assert api.get(f"/mailboxes/{mailbox.pk}/sync").status_code == 200
     Mailbox.objects.update(imap_host="")
     assert_problem(api.post(f"/mailboxes/{mailbox.pk}/sync"), 409, "only-sends")
+
+
+@pytest.mark.proves("E10")
+def test_a_mailbox_is_paused_and_resumed(api, mailbox):
+    path = f"/mailboxes/{mailbox.pk}"
+    for _ in range(2):  # harmless when repeated
+        assert api.post(f"{path}/pause").data["state"] == "paused"
+    assert api.post(f"{path}/resume").data["state"] == "connected"
+    actions = AuditEntry.objects.filter(action__startswith="mailbox.").order_by("pk").values_list("action", flat=True)
+    assert list(actions) == ["mailbox.paused", "mailbox.resumed"]
+    Mailbox.objects.update(login_refusals=1, paused_at=timezone.now())
+    assert_problem(api.post(f"{path}/resume"), 409, "password-refused")
+    assert Mailbox.objects.get().paused_at is not None
+
+
+@pytest.mark.proves("E7")
+def test_folders_are_chosen(api, bob, mailbox, make_mailbox):
+    inbox, projects, junk = (
+        make_folder(mailbox, name, special_use=use, is_followed=use != "junk").pk
+        for name, use in {"INBOX": "inbox", "Projects": "", "Junk": "junk"}.items()
+    )
+    path, only_inbox = f"/mailboxes/{mailbox.pk}/folders", {"all_folders": False, "folders": [inbox]}
+    assert api.patch(path, {}).data == {"all_folders": True, "folders": [inbox, projects]}
+    assert not AuditEntry.objects.filter(action="mailbox.changed").exists()
+    assert api.patch(path, {"folders": [junk]}).data == {"all_folders": True, "folders": [inbox, projects, junk]}
+    assert api.patch(path, only_inbox).data == only_inbox
+    assert [one["is_followed"] for one in api.get(path).data["items"]] == [True, False, False]
+    assert fields(api.patch(path, {"folders": []})) == ["folders"]
+    foreign = make_folder(make_mailbox("bob@example.org", bob), "INBOX")
+    assert fields(api.patch(path, {"folders": [foreign.pk]})) == ["folders"]
+    assert AuditEntry.objects.filter(action="mailbox.changed").count() == 2
+
+
+def make_folder(mailbox: Mailbox, name: str, **values: object) -> Folder:
+    return Folder.objects.create(mailbox=mailbox, name=name, raw_name=name.encode(), delimiter="/", **values)
 
 
 def test_a_message_is_read_with_its_octets_and_files(api, mailbox, deliver):
