@@ -23,7 +23,7 @@ from mailstore.packs import PackWriter
 from mailstore.reading import Envelope, read_message
 from mailstore.writing import Claim, store_batch
 from organizations.models import Organization, Role, User
-from organizations.roles import add_member, administrators_of
+from organizations.roles import add_member
 
 BATCH = 1_000
 LARGEST = 0.1  # of all messages lie in the reader's own mailbox
@@ -60,7 +60,6 @@ class World:
         self.reader = self._person("reader")
         self.role = Role.objects.create(organization=self.organization, name="Desk")
         add_member(self.role, self.reader, added_by=None)
-        add_member(administrators_of(self.organization), self.reader, added_by=None)
         self.owner = self._person("owner")
         self.mailboxes: list[Mailbox] = []
         self.client = Client()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from django.core.management import call_command
+from environ import FileAwareEnv
 
 from organizations import setup
 
@@ -13,6 +12,7 @@ def load_data(*, sandbox: bool = False) -> None:
     """Load what the product ships with. `EMAILSETTINGS_ADMIN_EMAIL` and `_PASSWORD` make the first administrator."""
     call_command("load_catalog", verbosity=0, sandbox=sandbox)
     call_command("load_rules", verbosity=0)
-    email, password = (os.environ.get(f"EMAILSETTINGS_ADMIN_{name}", "") for name in ("EMAIL", "PASSWORD"))
+    env = FileAwareEnv()
+    email, password = (env.str(f"EMAILSETTINGS_ADMIN_{name}", default="").strip() for name in ("EMAIL", "PASSWORD"))
     if email and password and not setup.is_set_up():
         setup.create_first_administrator(email, password)

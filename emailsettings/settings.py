@@ -148,7 +148,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ALWAYS_EAGER = env.bool("CELERY_TASK_ALWAYS_EAGER", default=False)
-CELERY_TASK_ROUTES = {"delivery.*": {"queue": "send"}, "organizations.*": {"queue": "send"}, "*": {"queue": "sync"}}
+# Both kinds of workers look after people: a mail server that holds all senders keeps nobody from a new password.
+CELERY_TASK_ROUTES = {"delivery.*": {"queue": "send"}, "organizations.*": {"queue": "people"}, "*": {"queue": "sync"}}
 CELERY_TASK_DEFAULT_QUEUE = "sync"
 CELERY_TASK_SOFT_TIME_LIMIT = 50 * 60
 CELERY_TASK_TIME_LIMIT = 55 * 60

@@ -189,8 +189,14 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         elif self.cleaned_data["password"]:
             server.password = Secret(self.cleaned_data["password"])
         if commit:
-            server.save()
+            server.save(update_fields=self._written(server))
         return server
+
+    def _written(self, server: MailServer) -> set[str] | None:
+        """All columns but the password where that stays: rotating keys may have sealed it anew meanwhile."""
+        if server._state.adding or self.cleaned_data["password"] or not server.username:
+            return None
+        return {field.name for field in server._meta.concrete_fields if not field.primary_key} - {"password"}
 
 
 def service_values(provider: Provider, typed: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ UNREADABLE = (
     "console:, with %40 for an @ in user or password."
 )
 ADDRESS = re.compile(r"[^@\s]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
-PRINTED = "No server is set for account mail, so it was only printed in the log of web."
+PRINTED = "No server is set for account mail, so it was only printed in the log of the program."
 SANDBOX_DOMAIN = "sandbox.test"
 SANDBOX_SENDER = "support@sandbox.test"
 
@@ -85,14 +85,14 @@ def describe() -> str:
     """One sentence about where account mail goes, for those who manage people; no secret in it."""
     if not settings.ACCOUNT_MAIL_URL:
         if settings.SANDBOX_SMTP_PORT:
-            return f"Mail to {SANDBOX_DOMAIN} addresses arrives in the sandbox; all other is printed in the log of web."
-        return "Nothing leaves: ACCOUNT_MAIL_URL is not set, so account mail is printed in the log of web."
+            return f"Mail to {SANDBOX_DOMAIN} arrives in the sandbox; other mail is printed in the program's log."
+        return "Nothing leaves: ACCOUNT_MAIL_URL is not set, so account mail is printed in the log of the program."
     try:
         transport = transport_to("")
     except Misconfigured as exc:
         return str(exc)
     if transport.endpoint is None:
-        return "Nothing leaves: ACCOUNT_MAIL_URL is “console:”, so account mail is printed in the log of web."
+        return "Nothing leaves: ACCOUNT_MAIL_URL is “console:”, so account mail is printed in the log of the program."
     kind = {Security.TLS: "TLS", Security.STARTTLS: "STARTTLS", Security.NONE: "not encrypted"}
     login = f"as {transport.credentials.username}" if transport.credentials else "without a login"
     return f"Through {transport.endpoint} ({kind[transport.endpoint.security]}), {login}, from {transport.sender}."

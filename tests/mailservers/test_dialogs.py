@@ -8,9 +8,11 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Mailbox
+from mailservers.forms import MailServerForm
 from mailservers.models import MailServer
 from organizations.models import AuditEntry, OperationGrant, Organization, User
 from organizations.operations import Operation
+from protocols.credentials import Secret
 from providers.models import Provider
 from tests.mailservers.conftest import STORED
 
@@ -357,3 +359,15 @@ def test_a_form_sent_before_the_page_was_ready_leads_back_to_it(ada: Client, db)
     answer = ada.post(reverse("mailservers:check-new"), VALUES, headers=headers)
     assert (answer.status_code, answer["Location"]) == (303, "/evil.example/page")
     assert "Please press it once more." in ada.get(reverse("email-settings")).content.decode()
+
+
+@pytest.mark.proves("J1")
+def test_saving_other_values_writes_back_no_password_that_was_sealed_anew_meanwhile(ada: Client, server: MailServer):
+    form = MailServerForm({**stored_as(server), "name": "Renamed"}, instance=server, organization=server.organization)
+    assert form.is_valid()
+    fresh = MailServer.objects.get(pk=server.pk)
+    fresh.password = Secret("sealed anew")
+    fresh.save(update_fields=["password"])
+    form.save()
+    server = MailServer.objects.get(pk=server.pk)
+    assert (server.name, server.password.reveal()) == ("Renamed", "sealed anew")

@@ -138,6 +138,14 @@ def test_a_typed_password_survives_a_refused_form(page: Page, live_server, signe
         expect(dialog.get_by_label("Email address")).to_be_focused()
 
 
+def test_a_press_before_the_page_listens_is_not_lost(page: Page, live_server, signed_in, accounts_in_every_state):
+    page.route("**/htmx-2.min.js", lambda route: (page.wait_for_timeout(1500), route.continue_()))
+    page.goto(live_server.url + reverse("email-settings"), wait_until="commit")
+    page.get_by_role("button", name="Add account").click()
+    assert page.evaluate("typeof window.htmx") == "undefined"
+    expect(page.get_by_role("dialog").get_by_label("Email address")).to_be_visible()
+
+
 def test_a_form_can_be_sent_the_moment_it_is_seen(page: Page, live_server, signed_in, accounts_in_every_state):
     """No pause between drawing a form and listening to it, in which a press would go past the dialog."""
     open_settings(page, live_server)

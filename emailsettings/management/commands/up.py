@@ -75,12 +75,12 @@ class Command(BaseCommand):
             ),
             Part(
                 "worker-sync",
-                celery("worker", "-n", "sync@%h", "-Q", "sync", "--concurrency", "2", *worker),
+                celery("worker", "-n", "sync@%h", "-Q", "people,sync", "--concurrency", "2", *worker),
                 logs / "worker-sync.log",
             ),
             Part(
                 "worker-send",
-                celery("worker", "-n", "send@%h", "-Q", "send", "--concurrency", "1", *worker),
+                celery("worker", "-n", "send@%h", "-Q", "people,send", "--concurrency", "1", *worker),
                 logs / "worker-send.log",
             ),
             Part("beat", celery("beat"), logs / "beat.log", grace=3),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import ArgumentParser
 from typing import Any
 
@@ -26,7 +25,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", metavar="NAME", help="of the organization")
         parser.add_argument("--admin", metavar="EMAIL", required=True, help="address of its first administrator")
-        parser.add_argument("--url", help="where people reach this installation; default: http://HOST:PORT")
+        parser.add_argument("--url", help="where people reach this installation; default: EMAILSETTINGS_URL")
         parser.add_argument("--mail", action="store_true", help="also send the link by account mail")
 
     def handle(self, *args: Any, name: str, admin: str, url: str | None, mail: bool, **options: Any) -> None:
@@ -41,7 +40,7 @@ class Command(BaseCommand):
                 organization, name=person, email=admin, roles=[role], by=None, now=now
             )
             audit.record("organization.set_up", organization=organization, actor=None, target=organization)
-        origin = (url or f"http://{settings.HOST}:{os.environ.get('PORT') or '8000'}").rstrip("/")
+        origin = (url or settings.PUBLIC_URL).rstrip("/")
         link = origin + reverse("organizations:invitation", args=[token])
         if mail and (failure := invitations.mail(invitation, link, now=now)):
             self.stderr.write(f"The organization is made, but the mail did not leave. {failure}")

@@ -47,7 +47,7 @@ def test_a_failure_is_explained_with_the_servers_words(as_administrator, account
 
 def test_without_a_transport_it_is_printed_and_the_page_says_so(as_administrator, capsys):
     page = as_administrator.post(TEST, follow=True).content.decode()
-    assert "only printed in the log of web" in page
+    assert "only printed in the log of the program" in page
     assert "Subject: Account mail works" in capsys.readouterr().out
 
 
