@@ -14,6 +14,7 @@ from accounts.checks import checks_of
 from accounts.dialogs import changeable_or_404
 from accounts.models import Mailbox
 from accounts.pausing import CannotResume
+from accounts.settings_audit import noting_check
 from accounts.settings_page import posted, record_change, settings_tab
 from mailservers.streaming import stream_check
 from organizations.requests import SignedInRequest
@@ -57,7 +58,7 @@ def check(request: SignedInRequest, pk: int) -> HttpResponse | StreamingHttpResp
     if form.is_valid():
         try:
             if parts := checks_of(form.save(commit=False), form.secret()):
-                return stream_check(request, parts)
+                return stream_check(request, parts, noting_check(request, mailbox, request.user))
             form.add_error("imap_host", "There is nothing to test: type an IMAP or an SMTP host.")
         except Unopenable:  # the account's own was asked for by the form
             form.add_error(None, "The stored password of the mail server can no longer be opened. Type it again there.")

@@ -19,6 +19,7 @@ from accounts.checks import checks_of
 from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
 from accounts.saving import delete_mailbox, save_mailbox
+from accounts.settings_audit import note_reading, noting_check
 from mailservers.models import MailServer
 from mailservers.streaming import stream_check
 from organizations.operations import Operation
@@ -42,6 +43,7 @@ def edit(request: SignedInRequest, pk: int) -> HttpResponse:
     form = MailboxForm(request.POST or None, instance=mailbox, user=request.user)
     if request.method == "POST" and form.is_valid() and save_mailbox(form, request.user, request):
         return _done(request, f"{mailbox.address} was saved.")
+    note_reading(request, mailbox, request.user)
     return _dialog(request, form, mailbox)
 
 
@@ -77,7 +79,7 @@ def check(request: SignedInRequest, pk: int | None = None) -> HttpResponse | Str
     if not parts:
         form.add_error("imap_host", "There is nothing to test: type an IMAP host, or choose a mail server.")
         return _dialog(request, form, mailbox)
-    return stream_check(request, parts)
+    return stream_check(request, parts, noting_check(request, mailbox, request.user))
 
 
 def changeable_or_404(request: SignedInRequest, pk: int) -> Mailbox:

@@ -21,6 +21,8 @@ _ACTIONS: Final = {
     "mailbox.emptied": "removed the stored mail, to download it again",
     "mailbox.folders_refreshed": "refreshed the list of folders",
     "mailbox.signature_changed": "changed the signature",
+    "mailbox.checked": "tested the connections",
+    "mailbox.settings_read": "opened the settings",
 }
 _FIELDS: Final = {
     "accepts_clear_text": "the consent to an unprotected connection",

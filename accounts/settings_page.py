@@ -18,6 +18,7 @@ from accounts.models import Mailbox
 from accounts.receive_form import ReceiveForm
 from accounts.rights import Right
 from accounts.send_form import SendForm
+from accounts.settings_audit import note_reading
 from organizations import audit
 from organizations.requests import SignedInRequest
 
@@ -87,6 +88,7 @@ def settings_tab(
     request: SignedInRequest, mailbox: Mailbox, tab: str, context: dict[str, object], *, status: int = 200
 ) -> HttpResponse:
     """Draw one tab of the page with its frame."""
+    note_reading(request, mailbox, request.user)
     context = {**context, "mailbox": mailbox, "tab": tab}
     return render(request, f"accounts/settings_{tab}.html", context, status=status)
 

@@ -17,6 +17,7 @@ from accounts import sharing_people
 from accounts.dialogs import changeable_or_404
 from accounts.models import Mailbox, MailboxGrant
 from accounts.rights import Right
+from accounts.settings_audit import note_reading
 from accounts.sharing import WHO_SHARES, CannotShare, Giver, MayNotShare, Sharing
 from accounts.sharing_form import EndForm, GiveForm, find_candidates
 from accounts.sharing_words import last_day
@@ -29,6 +30,8 @@ def access(request: SignedInRequest, pk: int) -> HttpResponse:
     """Whoever may change its settings sees who may use the mailbox; to change that needs more (`Giver`)."""
     mailbox = changeable_or_404(request, pk)
     fragment = request.htmx and request.htmx.target == "access"
+    if not fragment:
+        note_reading(request, mailbox, request.user)
     template = "accounts/_access.html" if fragment else "accounts/access.html"
     return render(request, template, _context(request, mailbox))
 

@@ -41,6 +41,8 @@ ACTIONS: dict[str, dict[str, str]] = {
         "mailbox.created": "Email account added",
         "mailbox.connected": "Email account connected",
         "mailbox.changed": "Email account changed",
+        "mailbox.checked": "Email account tested",
+        "mailbox.settings_read": "Settings of another person’s email account opened",
         "mailbox.deleted": "Email account deleted",
         "mailbox.paused": "Email account paused",
         "mailbox.resumed": "Email account resumed",
