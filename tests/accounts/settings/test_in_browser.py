@@ -89,9 +89,8 @@ def test_a_signature_pasted_from_word_keeps_its_looks_and_both_images(editor, ma
     assert "mso-" not in html
     assert {bytes(image.content) for image in SignatureImage.objects.all()} == {RED, BLUE}
     expect(images_of(editor)).to_have_count(2)
-    editor.wait_for_function(
-        "[...document.querySelectorAll('.ProseMirror img[src]')].every((each) => each.naturalWidth === 120)"
-    )
+    for number in range(2):
+        expect(images_of(editor).nth(number)).to_have_js_property("naturalWidth", 120)
 
 
 @pytest.mark.proves("E9")
