@@ -12,7 +12,6 @@ import json
 import os
 import re
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -50,17 +49,12 @@ class Composed:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, service: str) -> None:
-        with (self.folder / f"{service}.log").open("ab") as log:
-            self.running[service] = subprocess.Popen(
-                self.command(service),
-                cwd=ROOT,
-                env=self.environment(service),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=lambda: processes.LIBC.prctl(processes.PR_SET_PDEATHSIG, signal.SIGTERM),
-            )
+        self.running[service] = processes.start(
+            self.command(service),
+            log=self.folder / f"{service}.log",
+            folder=ROOT,
+            environment=self.environment(service),
+        )
         if service == "broker":
             processes.wait_until(lambda: processes.accepts(self.ports["broker"]), "broker")
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -84,14 +84,24 @@ def unprivileged_user(*names: str) -> str | None:
 
 
 def start(
-    command: Sequence[str | Path], *, log: Path, folder: Path, user: str | None = None, on_orphan: int = signal.SIGTERM
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    folder: Path,
+    user: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    on_orphan: int = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in `folder`, as `user` if given; it gets `on_orphan` should this process die before it."""
+    """Start `command` in `folder`, as `user` if given; it gets `on_orphan` should this process die before it.
+
+    environment: all that the command sees; None: what this process sees.
+    """
     group = pwd.getpwnam(user).pw_gid if user else None
     with log.open("ab") as output:
         return subprocess.Popen(
             [str(word) for word in command],
             cwd=folder,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
