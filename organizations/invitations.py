@@ -6,7 +6,6 @@ its roles opens nothing.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from organizations.account_mail import AccountMailFailed
 from organizations.models import AuditEntry, Invitation, Organization, Role, User
 from organizations.operations import Operation
 from organizations.roles import add_member
+from organizations.token_hash import hash_of
 
 VALID_FOR = timedelta(days=7)
 SIGNER = Signer(salt="organizations.invitation", sep=".")
@@ -79,7 +79,7 @@ def invite(
                 organization=organization,
                 email=email,
                 name=name,
-                token_hash=_hash(token),
+                token_hash=hash_of(token),
                 invited_by=by,
                 created_at=now,
                 expires_at=now + VALID_FOR,
@@ -99,7 +99,7 @@ def renew(invitation: Invitation, *, by: User, now: datetime, request: HttpReque
     """
     _require_roles(by, list(invitation.roles.all()))
     token = _new_token()
-    values = {"token_hash": _hash(token), "expires_at": now + VALID_FOR, "invited_by": by}
+    values = {"token_hash": hash_of(token), "expires_at": now + VALID_FOR, "invited_by": by}
     with transaction.atomic():
         if not Invitation.objects.open().filter(pk=invitation.pk).update(**values):
             raise UnusableInvitation(Reason.USED)
@@ -145,7 +145,7 @@ def find(token: str, now: datetime) -> Invitation:
     except BadSignature as exc:
         raise UnusableInvitation(Reason.UNKNOWN) from exc
     related = Invitation.objects.select_related("organization", "invited_by")
-    invitation = related.filter(token_hash=_hash(token)).first()
+    invitation = related.filter(token_hash=hash_of(token)).first()
     if invitation is None:
         raise UnusableInvitation(Reason.UNKNOWN)
     if invitation.accepted_at is not None:
@@ -162,7 +162,7 @@ def accept(token: str, newcomer: Newcomer, *, now: datetime, request: HttpReques
     invitation = find(token, now)
     try:
         with transaction.atomic():
-            mine = Invitation.objects.open().filter(pk=invitation.pk, token_hash=_hash(token))
+            mine = Invitation.objects.open().filter(pk=invitation.pk, token_hash=hash_of(token))
             if not mine.update(accepted_at=now):
                 raise UnusableInvitation(Reason.USED)
             user = User.objects.create_user(
@@ -195,10 +195,6 @@ def _require_roles(actor: User, roles: Sequence[Role]) -> None:
 
 def _new_token() -> str:
     return SIGNER.sign(secrets.token_urlsafe(24))
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _record(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from django.http import HttpRequest
 from organizations import audit
 from organizations.models import Organization, SetupLink, User
 from organizations.roles import add_member, administrators_of
+from organizations.token_hash import hash_of
 
 
 class UnusableSetupLink(Exception):
@@ -43,13 +43,13 @@ def make_setup_link(now: datetime) -> str:
     token = secrets.token_urlsafe(24)
     with transaction.atomic():
         SetupLink.objects.filter(used_at=None).delete()
-        SetupLink.objects.create(token_hash=_hash(token), created_at=now)
+        SetupLink.objects.create(token_hash=hash_of(token), created_at=now)
     return token
 
 
 def check_setup_link(token: str) -> None:
     """Raises UnusableSetupLink."""
-    link = SetupLink.objects.filter(token_hash=_hash(token)).first()
+    link = SetupLink.objects.filter(token_hash=hash_of(token)).first()
     if link is None:
         raise UnusableSetupLink(was_used=False)
     if link.used_at is not None or is_set_up():
@@ -59,7 +59,7 @@ def check_setup_link(token: str) -> None:
 def use_setup_link(token: str, first: FirstAdministrator, *, now: datetime, request: HttpRequest | None = None) -> User:
     """Make the organization and its administrator. Of two uses at the same moment one raises UnusableSetupLink."""
     with transaction.atomic():
-        if not SetupLink.objects.filter(token_hash=_hash(token), used_at=None).update(used_at=now):
+        if not SetupLink.objects.filter(token_hash=hash_of(token), used_at=None).update(used_at=now):
             check_setup_link(token)
             raise UnusableSetupLink(was_used=True)
         if is_set_up():
@@ -91,7 +91,3 @@ def _found(first: FirstAdministrator, request: HttpRequest | None) -> User:
     add_member(administrators_of(organization), user, added_by=None)
     audit.record("organization.set_up", organization=organization, actor=user, target=organization, request=request)
     return user
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -7,7 +7,6 @@ is switched off.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -21,6 +20,7 @@ from django.http import HttpRequest
 from organizations import audit
 from organizations.models import ApiToken, User
 from organizations.scopes import Scope
+from organizations.token_hash import hash_of
 
 PREFIX: Final = "ems_"
 SHOWN: Final = 8  # characters that people still see later
@@ -44,7 +44,7 @@ def make_token(
         user=user,
         name=name,
         scopes=sorted(scopes),
-        token_hash=_hash(text),
+        token_hash=hash_of(text),
         prefix=text[:SHOWN],
         only_mailboxes=only_mailboxes,
         created_at=now,
@@ -68,7 +68,7 @@ def open_token(text: str, now: datetime) -> ApiToken | None:
     """
     if not LOOKS_LIKE_ONE.fullmatch(text):
         return None
-    digest = _hash(text)
+    digest = hash_of(text)
     found = ApiToken.objects.usable_at(now).filter(token_hash=digest).select_related("user__organization").first()
     return found if found is not None and hmac.compare_digest(found.token_hash, digest) else None
 
@@ -86,7 +86,3 @@ def revoke(token: ApiToken, actor: User, now: datetime, request: HttpRequest | N
         return False
     audit.record("token.revoked", organization=actor.organization, actor=actor, target=token, request=request)
     return True
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
