@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import threading
 
 import pytest
-from django.db import connections
 
 from accounts.models import Mailbox
 from delivery.forms import MAX_ATTACHMENTS_SIZE
@@ -16,6 +14,7 @@ from emailsettings.api.gate import LARGEST_BODY, LARGEST_MAIL
 from organizations.scopes import Scope
 from protocols.message.content import open_message
 from tests.api.conftest import Api, assert_problem, fields
+from tests.simultaneously import simultaneously
 
 pytestmark = pytest.mark.proves("L1")
 
@@ -84,18 +83,7 @@ def test_a_key_is_needed(api, mailbox, key):
 @pytest.mark.django_db(transaction=True)
 def test_two_requests_at_the_same_moment_queue_once(api, mailbox, monkeypatch):
     monkeypatch.setattr("delivery.outbox.nudge", lambda task, pk: None)
-    together, answers = threading.Barrier(2), []
-
-    def ask() -> None:
-        together.wait()
-        answers.append(api.post("/outbox", mail(mailbox), **KEY))
-        connections.close_all()
-
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = simultaneously(*[lambda: api.post("/outbox", mail(mailbox), **KEY)] * 2)
     assert [answer.status_code for answer in answers] == [201, 201]
     assert len({answer.data["id"] for answer in answers}) == 1
     assert OutboxMessage.objects.count() == 1

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from email import message_from_bytes
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -22,6 +20,7 @@ from organizations.nudging import nudge
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from tests.delivery.conftest import states
+from tests.simultaneously import simultaneously
 
 pytestmark = pytest.mark.django_db
 
@@ -302,20 +301,7 @@ def test_a_message_shows_what_needs_a_person_first():
 @pytest.mark.django_db(transaction=True)
 def test_many_workers_at_once_claim_a_message_once(queue, sink):
     message = queue()
-    start = threading.Barrier(8)
-
-    def work() -> None:
-        start.wait()
-        try:
-            submit_message(message.pk)
-        finally:
-            connection.close()
-
-    workers = [threading.Thread(target=work) for _ in range(8)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    simultaneously(*[lambda: submit_message(message.pk)] * 8)
     assert len(sink.taken) == sink.connections == 1
     assert Attempt.objects.count() == 1
 
@@ -324,24 +310,8 @@ def test_many_workers_at_once_claim_a_message_once(queue, sink):
 @pytest.mark.django_db(transaction=True)
 def test_many_clicks_at_once_make_one_message(queue, monkeypatch):
     monkeypatch.setattr(submit_message, "apply_async", lambda *_, **__: None)
-    start, made, failures = threading.Barrier(8), set(), []
-
-    def click() -> None:
-        start.wait()
-        try:
-            made.add(queue().pk)
-        except Exception as exc:
-            failures.append(exc)
-        finally:
-            connection.close()
-
-    clicks = [threading.Thread(target=click) for _ in range(8)]
-    for one in clicks:
-        one.start()
-    for one in clicks:
-        one.join()
-    assert failures == []
-    assert len(made) == OutboxMessage.objects.count() == OutboxRecipient.objects.count() == 1
+    made = simultaneously(*[lambda: queue().pk] * 8)
+    assert len(set(made)) == OutboxMessage.objects.count() == OutboxRecipient.objects.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import email
 import email.policy
 from datetime import timedelta
-from threading import Barrier, Thread
 
 import pytest
-from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -25,6 +23,7 @@ from notifications.models import Notification
 from organizations import account_mail
 from organizations.account_mail import AccountMailFailed
 from protocols.errors import OutcomeUnknown, Refused
+from tests.simultaneously import simultaneously
 
 pytestmark = pytest.mark.django_db
 
@@ -108,23 +107,9 @@ def test_a_crash_before_the_commit_leaves_neither_mail_nor_mark(default_account,
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_look_at_once_write_one_mail(default_account, alice, told):
     told(alice), told(alice)
-    start, now, failures = Barrier(4), timezone.now(), []
-
-    def work() -> None:
-        try:
-            start.wait()
-            notices.mail(alice.pk, now)
-        except Exception as exc:
-            failures.append(exc)
-        finally:
-            connection.close()
-
-    workers = [Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not failures
+    now = timezone.now()
+    outcomes = simultaneously(*[lambda: notices.mail(alice.pk, now)] * 4)
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert OutboxMessage.objects.filter(origin=Origin.NOTICE).count() == 1
 
 

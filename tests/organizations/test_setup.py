@@ -1,10 +1,8 @@
 """The first administrator: by link, by two variables, never twice."""
 
-import threading
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from organizations.models import AuditEntry, Organization, SetupLink, User
@@ -16,6 +14,7 @@ from organizations.setup import (
     make_setup_link,
     use_setup_link,
 )
+from tests.simultaneously import simultaneously
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADA = FirstAdministrator(
@@ -85,22 +84,8 @@ def test_the_variables_change_nothing_once_somebody_exists(alice):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_uses_at_the_same_moment_make_one_administrator():
-    token, outcomes, together = make_setup_link(NOW), [], threading.Barrier(2)
-
-    def use() -> None:
-        together.wait()
-        try:
-            outcomes.append(use_setup_link(token, ADA, now=NOW))
-        except UnusableSetupLink as refusal:
-            outcomes.append(refusal)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=use) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    token = make_setup_link(NOW)
+    outcomes = simultaneously(*[lambda: use_setup_link(token, ADA, now=NOW)] * 2)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["UnusableSetupLink", "User"]
     assert (User.objects.count(), Organization.objects.count()) == (1, 1)
 

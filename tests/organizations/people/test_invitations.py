@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -16,6 +14,7 @@ from organizations.invitations import Newcomer, Reason, UnusableInvitation
 from organizations.models import AuditEntry, Invitation, OperationGrant, Role, User
 from organizations.operations import Operation
 from organizations.roles import administrators_of
+from tests.simultaneously import simultaneously
 
 NEWCOMER = {"name": "Nora Neumann", "password": "a long enough word", "time_zone": "Europe/Vienna"}
 
@@ -235,23 +234,7 @@ def test_a_failed_mail_is_said_in_words_and_the_link_is_shown_all_the_same(as_ad
 @pytest.mark.django_db(transaction=True)
 def test_two_uses_at_the_same_moment_make_one_user(invited):
     _, token = invited
-    outcomes, together = [], threading.Barrier(2)
-
-    def use() -> None:
-        together.wait()
-        try:
-            outcomes.append(
-                invitations.accept(token, Newcomer(name="Nora", password="a long enough word"), now=timezone.now())
-            )
-        except UnusableInvitation as refusal:
-            outcomes.append(refusal)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=use) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    nora = Newcomer(name="Nora", password="a long enough word")
+    outcomes = simultaneously(*[lambda: invitations.accept(token, nora, now=timezone.now())] * 2)
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["UnusableInvitation", "User"]
     assert User.objects.filter(email="nora@example.org").count() == 1
