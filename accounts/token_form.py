@@ -14,7 +14,7 @@ from accounts.models import Mailbox
 from accounts.tokens import CannotIssue, issue_token
 from mailservers.fields import OneLineField
 from organizations.models import ApiToken, User
-from organizations.scopes import NEEDS, Scope
+from organizations.scopes import Scope, opening_something
 
 _KEY = re.compile(r"\d{1,18}", re.ASCII)
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until it is revoked")]
@@ -74,11 +74,10 @@ class TokenForm(forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
-        offered = [scope for scope in Scope if scope not in NEEDS or user.may(NEEDS[scope])]
         scopes, mailboxes = self.fields["scopes"], self.fields["mailboxes"]
         assert isinstance(scopes, forms.TypedMultipleChoiceField)
         assert isinstance(mailboxes, forms.ModelMultipleChoiceField)
-        scopes.choices = [(scope.value, scope.label) for scope in offered]
+        scopes.choices = [(scope.value, scope.label) for scope in opening_something(user)]
         mailboxes.queryset = Mailbox.objects.visible_to(user, timezone.now())
 
     @property

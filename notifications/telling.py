@@ -52,8 +52,3 @@ def _mail_choices(people: Collection[int], kind: Kind) -> dict[int, bool]:
         pk: kind.manner.by_mail if choice is None else choice
         for pk, choice in present.values_list("pk", "own__by_mail").order_by("pk")
     }
-
-
-def announce_read(user: User) -> None:
-    """Other open pages of the person count anew."""
-    live.announce(user.organization_id, LIVE_KIND, user.pk)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from notifications import choosing, telling
+from notifications import choosing, reading
 from notifications.forms import MailChoicesForm
 from notifications.kinds import Kind
 from notifications.models import Notification
@@ -51,15 +51,13 @@ def bell(request: SignedInRequest) -> HttpResponse:
 def open_notification(request: SignedInRequest, pk: int) -> HttpResponse:
     """Mark it as read and lead to what it is about. GET, so that links in mail and new windows work."""
     notification = get_object_or_404(Notification.objects.of(request.user), pk=pk)
-    if Notification.objects.filter(pk=notification.pk).mark_read(timezone.now()):
-        telling.announce_read(request.user)
+    reading.read_one(notification, timezone.now())
     return redirect(notification.url)
 
 
 @require_POST
 def read_all(request: SignedInRequest) -> HttpResponse:
-    if Notification.objects.of(request.user).mark_read(timezone.now()):
-        telling.announce_read(request.user)
+    reading.read_all(request.user, timezone.now())
     return redirect("notifications:list")
 
 

@@ -33,7 +33,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     },
     "Organization": {
         "organization.set_up": "Organization set up",
-        "organization.changed": "Settings of the organization changed",
+        "organization.options_changed": "Email options changed",
         "account_mail.tested": "Account mail tested",
         "audit.exported": "Audit log exported",
     },

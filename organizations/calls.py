@@ -137,9 +137,9 @@ class BearerToken(HttpBearer):
 
     openapi_description = "An API token. Make one on the page “API tokens” of your profile."
 
-    def __init__(self, scope: Scope, operation: Operation | None = None) -> None:
+    def __init__(self, scope: Scope, *operations: Operation) -> None:
         super().__init__()
-        self.scope, self.operation = scope, operation
+        self.scope, self.operations = scope, operations
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiToken:
         now = timezone.now()
@@ -149,8 +149,8 @@ class BearerToken(HttpBearer):
         if self.scope not in found.scopes:
             raise _narrow(self.scope)
         user = found.user
-        if self.operation is not None and not user.may(self.operation):
-            raise _without(self.operation)
+        if self.operations and not any(map(user.may, self.operations)):
+            raise without(*self.operations)
         tokens.note_use(found, now)
         user.token = found
         request.user = user
@@ -158,9 +158,9 @@ class BearerToken(HttpBearer):
         return found
 
 
-def needs(scope: Scope, operation: Operation | None = None) -> BearerToken:
-    """For `auth=` of a call: a token with `scope`, of a person with `operation`."""
-    return BearerToken(scope, operation)
+def needs(scope: Scope, *operations: Operation) -> BearerToken:
+    """For `auth=` of a call: a token with `scope`, of a person with one of `operations` where any are named."""
+    return BearerToken(scope, *operations)
 
 
 def _refused(request: HttpRequest) -> Problem:
@@ -203,12 +203,14 @@ def _narrow(scope: Scope) -> Problem:
     )
 
 
-def _without(operation: Operation) -> Problem:
+def without(*operations: Operation, what: str = "This") -> Problem:
+    """403: the person holds none of the operations that would allow `what`."""
+    names = " or ".join(f"“{operation.label}”" for operation in operations)
     return Problem(
         403,
         "operation-missing",
         "You may not do this.",
-        f"This needs the operation “{operation.label}”. An administrator can grant it to you.",
+        f"{what} needs the operation {names}. An administrator can grant it to you.",
     )
 
 

@@ -57,6 +57,8 @@ TAGS = {
     "Outbox": "Mail on its way out.",
     "Email log": "Everything that was sent.",
     "People": "People, their invitations, and roles.",
+    "Organization": "Its email options, and its audit log.",
+    "Profile": "Your own profile, and what you are told.",
     "Tokens": "Your own API tokens.",
 }
 

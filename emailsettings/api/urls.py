@@ -16,9 +16,13 @@ import accounts.token_api
 import delivery.api
 import mailservers.api
 import mailstore.api
+import notifications.api
 import organizations.api
+import organizations.audit_api
+import organizations.profile_api
 import organizations.role_api
 import providers.api
+from emailsettings import options_api
 from emailsettings.api.docs import docs
 from emailsettings.api.gate import Address, JsonParser, guarded, unknown_address
 from emailsettings.api.problems import answer_problems
@@ -33,6 +37,10 @@ ROUTERS = (
     delivery.api.router,
     organizations.api.router,
     organizations.role_api.router,
+    options_api.router,
+    organizations.audit_api.router,
+    organizations.profile_api.router,
+    notifications.api.router,
     accounts.token_api.router,
 )
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Mailbox
 from accounts.tokens import CannotIssue, issue_token
 from organizations.models import User
-from organizations.scopes import ABOUT_MAILBOXES, NEEDS, Scope
+from organizations.scopes import ABOUT_MAILBOXES, Scope, opening_something
 
 LONGEST = 3650  # days
 
@@ -66,5 +66,5 @@ def _mailboxes(user: User, addresses: list[str] | None) -> list[Mailbox] | None:
 
 def _all_useful(user: User, *, bound: bool) -> list[Scope]:
     """Every scope that opens something for the person, and for a token that is bound to mailboxes."""
-    useful = [scope for scope in Scope if scope not in NEEDS or user.may(NEEDS[scope])]
+    useful = opening_something(user)
     return [scope for scope in useful if scope in ABOUT_MAILBOXES] if bound else useful
