@@ -12,6 +12,7 @@ from io import BytesIO
 from time import monotonic
 from typing import Final
 
+from protocols.compression import DeflatedLine
 from protocols.errors import ProtocolViolation, Unreachable
 
 SMALL_BUFFER: Final = 8 * 1024  # octets; what an idle connection keeps
@@ -28,6 +29,7 @@ class Wire:
 
     def __init__(self, sock: socket.socket, *, timeout: float) -> None:
         self._sock = sock
+        self._line: socket.socket | DeflatedLine = sock  # what octets pass through
         self._allocate(SMALL_BUFFER)
         self._start = self._end = 0
         self.timeout = timeout
@@ -64,12 +66,17 @@ class Wire:
 
     def protect(self, protected: ssl.SSLSocket) -> None:
         """Go on over TLS, on the same line."""
-        self._sock = protected
+        self._sock = self._line = protected
         self.be_patient(self.timeout)
+
+    def compress(self) -> None:
+        """Go on compressed, on the same line; what was read ahead is compressed already."""
+        self._line = DeflatedLine(self._sock, bytes(self._view[self._start : self._end]))
+        self._start = self._end = 0
 
     def send(self, data: bytes | memoryview) -> None:
         try:
-            self._sock.sendall(data)
+            self._line.sendall(data)
         except OSError as exc:
             raise self._broken(exc) from exc
 
@@ -121,7 +128,7 @@ class Wire:
         elif len(self._buffer) - self._end < len(self._buffer) // 4:
             self._move_to(len(self._buffer))
         try:
-            count = self._sock.recv_into(self._view[self._end :])
+            count = self._line.recv_into(self._view[self._end :])
         except OSError as exc:
             raise self._broken(exc) from exc
         if not count:

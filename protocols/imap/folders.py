@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ from imapclient import imap_utf7
 
 from protocols.errors import ProtocolViolation, UnsafeArgument
 from protocols.imap import wellknown
+from protocols.imap.plan import FolderState
 from protocols.imap.responses import Untagged, Value, tokens
 from protocols.wire import readable
 
@@ -37,6 +38,7 @@ class FolderEntry:
     delimiter:   between the levels of `name`; None when the server has no levels.
     flags:       lower-case, with backslash.
     special_use: from the server, else guessed by name; None for ordinary folders and INBOX.
+    state:       where the server told it along with the list (LIST-STATUS, RFC 5819); None otherwise.
     """
 
     name: str
@@ -44,6 +46,7 @@ class FolderEntry:
     delimiter: str | None
     flags: frozenset[str]
     special_use: SpecialUse | None = None
+    state: FolderState | None = None
 
     @property
     def selectable(self) -> bool:
@@ -70,6 +73,40 @@ def encode_name(name: str) -> bytes:
     if any(character in name for character in "\r\n\0"):
         raise UnsafeArgument("A folder name cannot contain a line break or a NUL character; choose another name.")
     return bytes(imap_utf7.encode(name.encode("utf-8", "replace").decode()))
+
+
+@dataclass(frozen=True, slots=True)
+class Namespaces:
+    """Where folders lie (RFC 2342): name prefixes and delimiters, in the order the server gives them.
+
+    personal: of this user; the first is where new folders go.
+    foreign:  other users' folders and shared ones.
+    """
+
+    personal: tuple[tuple[str, str | None], ...] = ()
+    foreign: tuple[tuple[str, str | None], ...] = ()
+
+    def is_foreign(self, entry: FolderEntry) -> bool:
+        """Tell whether a folder belongs to others: the longest prefix that fits decides."""
+        own = max((len(prefix) for prefix, _ in self.personal if entry.name.startswith(prefix)), default=-1)
+        others = max((len(prefix) for prefix, _ in self.foreign if entry.name.startswith(prefix)), default=-1)
+        return others > own
+
+
+def read_namespaces(response: Untagged) -> Namespaces:
+    """Read the answer to NAMESPACE: three lists, or NIL. Raises ProtocolViolation when it is none."""
+    values = tokens(response.parts)
+    if len(values) < 3:
+        raise ProtocolViolation("The server's answer on namespaces cannot be read.", reply=response.text[:200])
+    personal, others, shared = (tuple(_prefixes(value)) for value in values[:3])
+    return Namespaces(personal, others + shared)
+
+
+def _prefixes(value: Value) -> Iterator[tuple[str, str | None]]:
+    for item in value if isinstance(value, list) else ():
+        match item:
+            case [bytes() as prefix, (bytes() | None) as delimiter, *_]:
+                yield decode_name(prefix), readable(delimiter) or None if delimiter else None
 
 
 _WELL_KNOWN = {

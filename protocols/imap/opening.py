@@ -46,7 +46,9 @@ def connect(
                 # Before anything is answered: octets that came along with the go-ahead must not be read as TLS.
                 step.detail = _protect(connection, endpoint, trust)
         with watched(StepName.CAPABILITIES, observe) as step:
-            ask_capabilities(connection)
+            # What came in the clear before STARTTLS does not count, whatever it says.
+            if endpoint.security is Security.STARTTLS or not _told(connection, greeting.text):
+                ask_capabilities(connection)
             step.detail = " ".join(sorted(connection.capabilities))
     except BaseException:
         sock.close()
@@ -57,6 +59,7 @@ def connect(
 def log_in(connection: Connection, credentials: Credentials) -> None:
     """Offer the credentials. Raises LoginRefused, Deferred, or Refused where the server takes none on this line."""
     username, password = credentials.username, credentials.password.reveal()
+    takes_names = "ID" in connection.capabilities
     plain = f"{username}{password}".isascii() and "LOGINDISABLED" not in connection.capabilities
     try:
         if plain or "AUTH=PLAIN" not in connection.capabilities:
@@ -72,9 +75,21 @@ def log_in(connection: Connection, credentials: Credentials) -> None:
         if refused_by_server and (connection.status == "NO" or "AUTH" in response_code(exc.reply)[0]):
             raise LoginRefused("The server refused the user name or password.", reply=exc.reply) from exc
         raise
-    ask_capabilities(connection)
-    if "ID" in connection.capabilities:
+    if not _told(connection, connection.answer):
+        ask_capabilities(connection)
+    if takes_names or "ID" in connection.capabilities:
         introduce(connection)
+
+
+def compress(connection: Connection) -> None:
+    """Compress both directions from here on where the server offers it (RFC 4978); without it nothing changes."""
+    if "COMPRESS=DEFLATE" not in connection.capabilities:
+        return
+    try:
+        connection.command(b"COMPRESS", b"DEFLATE")
+    except Refused:
+        return
+    connection.wire.compress()
 
 
 def introduce(connection: Connection) -> None:
@@ -92,6 +107,15 @@ def ask_capabilities(connection: Connection) -> None:
     connection.capabilities = frozenset(
         word.decode("ascii", "replace").upper() for answer in answers for word in answer.parts[0].split()
     )
+
+
+def _told(connection: Connection, text: str) -> bool:
+    """Take the capabilities out of a greeting or of the answer to the login (RFC 9051, 7.1); False: none are there."""
+    code, argument = response_code(text)
+    if code != "CAPABILITY":
+        return False
+    connection.capabilities = frozenset(argument.upper().split())
+    return True
 
 
 def line_before_tls(endpoint: Endpoint, dialer: Dialer) -> socket.socket:

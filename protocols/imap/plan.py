@@ -25,12 +25,14 @@ class FolderState:
     uidnext:       the UID that the next message will get, or a higher one.
     exists:        messages in the folder.
     highestmodseq: change counter (RFC 7162); None without CONDSTORE.
+    mailboxid:     the folder's lasting identity, whatever its name (RFC 8474); empty without OBJECTID.
     """
 
     uidvalidity: int
     uidnext: int = 1
     exists: int = 0
     highestmodseq: int | None = None
+    mailboxid: str = ""
 
 
 class UidSet:

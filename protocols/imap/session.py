@@ -6,15 +6,18 @@ import logging
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from protocols.credentials import Credentials
 from protocols.endpoint import Endpoint
-from protocols.errors import MailError, ProtocolViolation, UnsafeArgument
+from protocols.errors import MailError, ProtocolViolation, Refused, UnsafeArgument
 from protocols.imap import fetching, folders, opening
+from protocols.imap.changing import ChangeableFolder, flag_list
 from protocols.imap.connection import Argument, Connection, Literal, astring
 from protocols.imap.fetching import FetchedMessage, Outline
-from protocols.imap.folders import FolderEntry
+from protocols.imap.folders import FolderEntry, Namespaces
+from protocols.imap.opened import Opened, counts_changes, read_opened, read_status, status_items
 from protocols.imap.plan import FolderState, UidSet
 from protocols.imap.responses import HIGHEST_MODSEQ, Untagged, Value, response_code, tokens, whole_number
 from protocols.network import Dialer
@@ -28,7 +31,6 @@ logger = logging.getLogger(__name__)
 MOST_FOLDERS = 50_000
 LOGOUT_TIMEOUT = 3.0  # seconds
 
-_FLAG = re.compile(r"\\?[^\x00-\x20\x7f-\uffff(){%*\"\\\]]+", re.ASCII)
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -42,9 +44,11 @@ def open_session(
     observe: Observer = ignore,
     trust: TlsTrust = SYSTEM_TRUST,
     transcript: Transcript | None = None,
+    compress: bool = True,
 ) -> Iterator[ImapSession]:
     """Log in to `endpoint`, yield the session, log out and close on every path.
 
+    compress: where the server offers it; costs about 70 KB of memory for as long as the session lasts.
     Without credentials nobody is logged in: the session knows the capabilities and little else.
     Raises Unreachable (no connection, or it broke), SecurityRefused, LoginRefused (bad credentials), Deferred (too
     busy), Refused (the server answered NO or BAD) or ProtocolViolation, also for commands issued inside the block.
@@ -55,6 +59,8 @@ def open_session(
         if not logged_in and credentials is not None:
             with watched(StepName.LOGIN, observe) as step:
                 opening.log_in(connection, credentials)
+                if compress:
+                    opening.compress(connection)
                 step.detail = connection.alerts[-1] if connection.alerts else ""
         yield ImapSession(connection)
     finally:
@@ -70,6 +76,7 @@ class ImapSession:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._resync_enabled = False
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -81,46 +88,78 @@ class ImapSession:
         """False after a break or an abandoned fetch: only closing is left."""
         return not self._connection.broken
 
-    def folders(self) -> list[FolderEntry]:
-        """List every folder with its use: from the server where it tells (RFC 6154), else guessed by name."""
-        extended = {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
-        options: tuple[Argument, ...] = (b"RETURN", b"(SPECIAL-USE)") if extended else ()
-        listed = self._command(b"LIST", b'""', b'"*"', *options, wanted={b"LIST"})
-        if len(listed) > MOST_FOLDERS:
-            raise ProtocolViolation(f"The server lists {len(listed)} folders; at most {MOST_FOLDERS} are taken.")
-        entries = {entry.raw_name: entry for entry in map(folders.read_entry, listed)}
-        return folders.with_guesses(entries.values())
+    def folders(self, *, with_states: bool = False) -> list[FolderEntry]:
+        """List every folder with its use: from the server where it tells (RFC 6154), else guessed by name.
+
+        with_states: with their states too, where the server tells them in the same answer (LIST-STATUS, RFC 5819).
+        """
+        options: list[bytes] = []
+        if {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities:
+            options.append(b"SPECIAL-USE")
+        if with_states and "LIST-STATUS" in self.capabilities:
+            options.append(b"STATUS " + status_items(self.capabilities))
+        arguments = (b"RETURN", b"(" + b" ".join(options) + b")") if options else ()
+        entries: dict[bytes, FolderEntry] = {}
+        states: dict[bytes, FolderState] = {}
+        for response in self._connection.converse(b"LIST", b'""', b'"*"', *arguments):
+            if response.kind == b"LIST":
+                entry = folders.read_entry(response)
+                entries[entry.raw_name] = entry
+            elif response.kind == b"STATUS" and (told := read_status(response)) is not None:
+                states[told[0]] = told[1]
+            if len(entries) > MOST_FOLDERS or len(states) > MOST_FOLDERS:
+                raise ProtocolViolation(f"The server lists more than {MOST_FOLDERS} folders, which is too many.")
+        inbox = next((state for name, state in states.items() if name.upper() == b"INBOX"), None)
+        states |= {b"INBOX": inbox} if inbox is not None else {}
+        return [replace(entry, state=states.get(entry.raw_name)) for entry in folders.with_guesses(entries.values())]
+
+    def namespaces(self) -> Namespaces:
+        """Where this user's own folders lie and where those of others do (RFC 2342); empty where it is not told."""
+        if "NAMESPACE" not in self.capabilities:
+            return Namespaces()
+        answers = self._command(b"NAMESPACE", wanted={b"NAMESPACE"})
+        return folders.read_namespaces(answers[-1]) if answers else Namespaces()
 
     def examine(self, raw_name: bytes) -> FolderState:
         """Open a folder for reading only (EXAMINE): nothing we do changes it."""
-        options = (b"(CONDSTORE)",) if self._counts_changes else ()
-        responses = self._command(b"EXAMINE", astring(raw_name), *options, wanted={b"EXISTS", b"OK"})
-        numbers = {"EXISTS": "0"}
-        for response in responses:
-            if response.kind == b"EXISTS":
-                numbers["EXISTS"] = str(response.number)
-            else:
-                code, argument = response_code(response.text)
-                numbers[code] = argument
-        exists = _number(numbers["EXISTS"])
-        if "UIDVALIDITY" not in numbers:
-            raise ProtocolViolation("The server gives its messages no lasting numbers (UIDVALIDITY).")
-        uidnext = _number(numbers["UIDNEXT"]) if "UIDNEXT" in numbers else self._last_uid(exists) + 1
-        return FolderState(_number(numbers["UIDVALIDITY"]), uidnext, exists, _modseq(numbers.get("HIGHESTMODSEQ")))
+        options = (b"(CONDSTORE)",) if counts_changes(self.capabilities) else ()
+        return self._open(b"EXAMINE", raw_name, options).state
+
+    def resync(self, raw_name: bytes, known: FolderState) -> Opened:
+        """Open a folder like `examine`; with QRESYNC hear what left and what changed since `known` (RFC 7162, 3.2.5).
+
+        Without QRESYNC, or where `known` is of another epoch, `vanished` and `flags` are empty: the caller compares.
+        """
+        if not self.resyncs or known.highestmodseq is None:
+            return Opened(self.examine(raw_name))
+        if not self._resync_enabled:
+            self._command(b"ENABLE", b"QRESYNC")
+            self._resync_enabled = True
+        option = b"(QRESYNC (%d %d))" % (known.uidvalidity, known.highestmodseq)
+        return self._open(b"EXAMINE", raw_name, (option,))
+
+    @property
+    def resyncs(self) -> bool:
+        """Whether `resync` is told what left (QRESYNC, which needs ENABLE; RFC 5161)."""
+        return {"QRESYNC", "ENABLE"} <= self.capabilities
+
+    def select(self, raw_name: bytes) -> ChangeableFolder:
+        """Open a folder for changes (SELECT), for somebody who asked for one.
+
+        Raises Refused also where the server lets this user only read.
+        """
+        options = (b"(CONDSTORE)",) if counts_changes(self.capabilities) else ()
+        opened = self._open(b"SELECT", raw_name, options)
+        if response_code(self._connection.answer)[0] == "READ-ONLY":
+            raise Refused("The server lets us only read this folder.", reply=self._connection.answer)
+        return ChangeableFolder(self._connection, opened.state)
 
     def status(self, raw_name: bytes) -> FolderState:
         """Ask for the state of a folder without opening it (STATUS): the cheap poll. Not for the open folder."""
-        items = b"(MESSAGES UIDNEXT UIDVALIDITY%s)" % (b" HIGHESTMODSEQ" if self._counts_changes else b"")
+        items = status_items(self.capabilities)
         for response in self._command(b"STATUS", astring(raw_name), items, wanted={b"STATUS"}):
-            values = tokens(response.parts)
-            if len(values) >= 2 and isinstance(values[-1], list):
-                numbers = dict(zip(map(_word, values[-1][::2]), map(_word, values[-1][1::2]), strict=False))
-                return FolderState(
-                    _number(numbers.get("UIDVALIDITY", "")),
-                    _number(numbers.get("UIDNEXT", "1")),
-                    _number(numbers.get("MESSAGES", "0")),
-                    _modseq(numbers.get("HIGHESTMODSEQ")),
-                )
+            if (told := read_status(response)) is not None:
+                return told[1]
         raise ProtocolViolation("The server did not tell the state of the folder.")
 
     def fetch(self, uids: UidSet | range | Iterable[int]) -> Iterator[FetchedMessage]:
@@ -204,9 +243,7 @@ class ImapSession:
         """
         if b"\0" in raw:
             raise UnsafeArgument("The message contains a NUL character, which mail servers do not take.")
-        if not all(_FLAG.fullmatch(flag) for flag in flags):
-            raise UnsafeArgument("A flag is one word without brackets, quotes or spaces.")
-        options = [b"(" + " ".join(flags).encode("ascii") + b")"] if flags else []
+        options = [flag_list(flags)] if flags else []
         if when is not None:
             options.append(_written_date(when))
         octets = _LINE_END.sub(b"\r\n", raw) if raw.count(b"\r\n") != raw.count(b"\n") or b"\r" in raw else raw
@@ -218,11 +255,6 @@ class ImapSession:
     def noop(self) -> None:
         """Keep the connection alive and let the server tell its news."""
         self._command(b"NOOP")
-
-    @property
-    def _counts_changes(self) -> bool:
-        """Whether the server keeps MODSEQ; it may begin only when asked (RFC 7162, 3.1)."""
-        return bool({"CONDSTORE", "QRESYNC"} & self.capabilities)
 
     def _command(self, name: bytes, *arguments: Argument, wanted: Collection[bytes] = ()) -> list[Untagged]:
         return self._connection.command(name, *arguments, wanted=wanted)
@@ -250,6 +282,12 @@ class ImapSession:
             else:
                 words = [_word(value) for value in values]
                 yield from UidSet.parse(words[words.index("ALL") + 1]) if "ALL" in words[:-1] else ()
+
+    def _open(self, command: bytes, raw_name: bytes, options: tuple[bytes, ...]) -> Opened:
+        opened = read_opened(self._connection.converse(command, astring(raw_name), *options))
+        if opened.state.uidnext:
+            return opened
+        return replace(opened, state=replace(opened.state, uidnext=self._last_uid(opened.state.exists) + 1))
 
     def _last_uid(self, exists: int) -> int:
         return max(self.uids_of_numbers(range(exists, exists + 1)), default=0) if exists else 0
@@ -281,14 +319,6 @@ def _word(value: Value) -> str:
     if isinstance(value, list):
         value = value[0] if len(value) == 1 else b""
     return value.decode("ascii", "replace").upper() if isinstance(value, bytes) else ""
-
-
-def _number(text: str) -> int:
-    return whole_number(text.encode())
-
-
-def _modseq(text: str | None) -> int | None:
-    return whole_number(text.encode(), highest=HIGHEST_MODSEQ) if text else None
 
 
 def _written_date(when: datetime) -> bytes:

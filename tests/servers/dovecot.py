@@ -140,8 +140,8 @@ class Dovecot:
 
 
 @contextmanager
-def running_dovecot() -> Iterator[Dovecot]:
-    """Start Dovecot, wait until it answers, and stop it with everything it left behind."""
+def running_dovecot(*, more: str = "") -> Iterator[Dovecot]:
+    """Start Dovecot with `more` configuration, wait until it answers, and stop it with everything it left behind."""
     home = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
     home.chmod(0o755)
     try:
@@ -152,7 +152,7 @@ def running_dovecot() -> Iterator[Dovecot]:
             blob.write_to_path(home / "server.pem", append=True)
         ports = _free_ports()
         configuration = home / "dovecot.conf"
-        configuration.write_text(_configuration(home, *ports))
+        configuration.write_text(_configuration(home, *ports) + more)
         with (home / "stderr").open("wb") as stderr:
             process = subprocess.Popen([BINARY, "-F", "-c", str(configuration)], stderr=stderr)
         try:
