@@ -19,6 +19,8 @@ from organizations.sealing import SealedField, SealedModel
 from protocols.credentials import Credentials
 from protocols.diagnosis import Diagnosis
 from protocols.endpoint import Endpoint, Protocol, Security
+from protocols.message import languages
+from protocols.message.languages import Language
 from providers.models import Provider, SecurityChoice
 
 
@@ -119,6 +121,7 @@ class Mailbox(SealedModel):
     sync_interval = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Minutes; empty: as set for all.")
     sends = models.BooleanField("Send emails using this mailbox", default=True)
     appends_sent = models.BooleanField("Append sent copy", default=True)
+    language = models.CharField("Message language", max_length=10, blank=True, help_text="Empty: as its owner's.")
 
     created_at = models.DateTimeField(auto_now_add=True)
     connected_at = models.DateTimeField(null=True, blank=True, help_text="Last successful login.")
@@ -202,6 +205,11 @@ class Mailbox(SealedModel):
         """Keep on the card what one side of the connection ran into; the other side goes on."""
         self.attention, self.attention_since = diagnosis.as_json() | {"protocol": protocol.value}, now
         self.save(update_fields=["attention", "attention_since"])
+
+    @property
+    def writes_in(self) -> Language:
+        """The language of its mail: the chosen one, else that of its owner's profile; English for the organization."""
+        return languages.language(self.language or (self.owner.language if self.owner is not None else ""))
 
     @property
     def can_send(self) -> bool:

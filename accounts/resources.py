@@ -12,11 +12,15 @@ from accounts.models import Mailbox, State
 from accounts.rights import Right
 from mailservers.resources import Check, CheckDiagnosis, CheckStep, OneLine, Password, Port, SecurityName
 from organizations.calls import Asked, Key, Text
+from protocols.message.languages import LANGUAGES
 
 RightName = Literal["access", "send", "setup"]
 Period = Literal["day", "week", "month", "quarter", "year", "everything"]
 OptionalHost = Annotated[Text, Field(max_length=253)]
 DisplayName = Annotated[Text, Field(min_length=1, max_length=150)]
+LanguageTag = Annotated[
+    Text, Field(max_length=10, description=f"One of {', '.join(LANGUAGES)}; empty: that of its owner's profile.")
+]
 MailAddress = Annotated[Text, Field(min_length=1, max_length=320)]
 
 
@@ -47,6 +51,9 @@ class MailboxSettings(BaseModel):
     all_folders: bool
     sync_interval: int | None = Field(description="Minutes; null: as set for all.")
     appends_sent: bool
+    language: str = Field(
+        description="Of what is written into its mail; empty: that of its owner's profile, English without owner."
+    )
 
 
 class MailboxDocument(BaseModel):
@@ -113,6 +120,7 @@ class MailboxChanges(Asked):
     is_default: bool = False
     sends: bool = True
     appends_sent: bool = True
+    language: LanguageTag = ""
     mail_server: Key | None = None
     imap_host: OptionalHost = ""
     imap_port: Port = 993
@@ -199,4 +207,5 @@ def _settings(mailbox: Mailbox) -> MailboxSettings:
         all_folders=mailbox.all_folders,
         sync_interval=mailbox.sync_interval,
         appends_sent=mailbox.appends_sent,
+        language=mailbox.language,
     )

@@ -15,6 +15,7 @@ from organizations.models import User
 from organizations.operations import Operation
 from organizations.plain_words import PlainWords
 from protocols.endpoint import Protocol
+from protocols.message import languages
 
 
 class SendForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
@@ -35,9 +36,16 @@ class SendForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         help_text="Stands in From when you begin a new message. Everybody chooses this for themselves.",
     )
 
+    language = forms.ChoiceField(
+        label="Message language",
+        required=False,
+        help_text="Of what is written into its mail above quotations and forwarded messages, and of spell checking. "
+        "Readers’ mail programs are told, too.",
+    )
+
     class Meta:
         model = Mailbox
-        fields = ["sends", "display_name", "mail_server", "appends_sent"]
+        fields = ["sends", "display_name", "mail_server", "language", "appends_sent"]
         help_texts = {
             "sends": "Off: nobody can choose it as sender, here or through the API. Queued messages fail.",
         }
@@ -49,11 +57,21 @@ class SendForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         self.initial["is_my_default"] = self.was_my_default
         if not may_send:
             del self.fields["is_my_default"]
+        self._offer_languages()
         self._explain_sent_copies()
         if user.may(Operation.MANAGE_EMAIL_ACCOUNTS):
             self._offer_servers()
         else:
             del self.fields["mail_server"]
+
+    def _offer_languages(self) -> None:
+        field, owner = self.fields["language"], self.instance.owner
+        assert isinstance(field, forms.ChoiceField)
+        unchosen = "Default (English)"
+        if owner is not None:
+            profile = "my profile" if owner == self.user else f"the profile of {owner}"
+            unchosen = f"As in {profile} ({languages.language(owner.language).name})"
+        field.choices = [("", unchosen), *languages.choices()]
 
     def _explain_sent_copies(self) -> None:
         field, provider = self.fields["appends_sent"], self.instance.provider

@@ -15,6 +15,7 @@ from protocols.message.build import Attachment
 from protocols.message.content import ContentPart, open_message, part_bytes
 from protocols.message.filenames import safe_filename
 from protocols.message.identity import forward_subject, reply_recipients, reply_subject
+from protocols.message.languages import Language
 from protocols.message.parse import MessageSummary, parse_summary
 from protocols.message.quoting import reply_quotation
 
@@ -56,21 +57,24 @@ class Original:
         raw = read_raw(message)
         return cls(message, parse_summary(raw), raw)
 
-    def reply(self, *, everyone: bool) -> Draft:
+    def reply(self, words: Language, *, everyone: bool) -> Draft:
         recipients = reply_recipients(self.summary, [self.message.mailbox.address], everyone=everyone)
         date = self.summary.date
-        quotation = reply_quotation(self._text(), self.summary.from_, timezone.localtime(date) if date else None)
+        sent_at = timezone.localtime(date) if date else None
+        quotation = reply_quotation(self._text(), self.summary.from_, sent_at, words)
         return Draft(recipients.to, recipients.cc, reply_subject(self.summary.subject), quotation)
 
-    def forward(self) -> Draft:
-        summary = self.summary
-        head = [("From", shown(summary.from_) if summary.from_ else ""), ("Subject", summary.subject)]
-        if summary.date:
-            head.insert(1, ("Date", f"{timezone.localtime(summary.date):%Y-%m-%d %H:%M}"))
-        head += [("To", ", ".join(map(shown, summary.to))), ("Cc", ", ".join(map(shown, summary.cc)))]
-        lines = ["-------- Forwarded message --------"]
-        lines += [f"{name}: {value}" for name, value in head if value]
-        quote = "\n".join([*lines, "", self._text()])
+    def forward(self, words: Language) -> Draft:
+        summary, names = self.summary, words.fields
+        head = {
+            names.from_: shown(summary.from_) if summary.from_ else "",
+            names.date: words.moment(timezone.localtime(summary.date)) if summary.date else "",
+            names.subject: summary.subject,
+            names.to: ", ".join(map(shown, summary.to)),
+            names.cc: ", ".join(map(shown, summary.cc)),
+        }
+        lines = [f"{name}: {value}" for name, value in head.items() if value]
+        quote = "\n".join([words.forwarded, *lines, "", self._text()])
         files = open_message(self.raw).attachments
         return Draft(subject=forward_subject(summary.subject), quote=quote, files=files)
 
@@ -99,10 +103,10 @@ def draft_without_original(message: Message, *, forward: bool) -> Draft:
     return Draft(to=() if forward else (sender,), subject=subject, notice=notice)
 
 
-def draft_for(message: Message, *, forward: bool, everyone: bool) -> Draft:
-    """The draft that answers or forwards a stored message."""
+def draft_for(message: Message, words: Language, *, forward: bool, everyone: bool) -> Draft:
+    """The draft that answers or forwards a stored message; the lines of ours in it are in the language of `words`."""
     try:
         original = Original.read(message)
     except RawUnavailable:
         return draft_without_original(message, forward=forward)
-    return original.forward() if forward else original.reply(everyone=everyone)
+    return original.forward(words) if forward else original.reply(words, everyone=everyone)

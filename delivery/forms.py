@@ -121,6 +121,9 @@ class ComposeForm(PlainWords, forms.Form):
         field = self.fields["mailbox"]
         assert isinstance(field, forms.ModelChoiceField)
         field.queryset = Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in mailboxes])
+        self.mailboxes = mailboxes
+        for name in ("text", "quote"):
+            self.fields[name].widget.attrs["lang"] = self._language()
         on = Signature.objects.filter(mailbox__in=mailboxes, is_on=True).exclude(html="")
         self.signed_mailboxes = set(on.values_list("pk", flat=True))
 
@@ -153,6 +156,16 @@ class ComposeForm(PlainWords, forms.Form):
                 "Choose fewer or smaller files, or send a link instead.",
             )
 
+    def _language(self) -> str:
+        """In which the chosen mailbox writes, for the spell checking of the browser."""
+        chosen = str(self["mailbox"].value() or "")
+        return next((mailbox.writes_in.tag for mailbox in self.mailboxes if str(mailbox.pk) == chosen), "")
+
+    @property
+    def languages(self) -> str:
+        """The language of each mailbox by its key, as JSON for the page."""
+        return json.dumps({str(mailbox.pk): mailbox.writes_in.tag for mailbox in self.mailboxes})
+
     @property
     def kept_sizes(self) -> str:
         """Octets of the files of the original by their path, as JSON for the page."""
@@ -179,7 +192,7 @@ class ComposeForm(PlainWords, forms.Form):
 def sendable_by(user: User, now: datetime) -> list[Mailbox]:
     """The mailboxes that may stand in From: one's default sender, then one's own, the default account, the others."""
     preferred = DefaultSender.objects.filter(user=user, mailbox=OuterRef("pk"))
-    allowed = Mailbox.objects.allowing(Right.SEND, user, now).filter(sends=True).select_related("mail_server")
+    allowed = Mailbox.objects.allowing(Right.SEND, user, now).filter(sends=True).select_related("mail_server", "owner")
     able = [mailbox for mailbox in allowed.annotate(is_preferred=Exists(preferred)) if mailbox.can_send]
 
     def rank(mailbox: Mailbox) -> tuple[bool, bool, bool, str]:

@@ -143,6 +143,7 @@ def _queue(person: User, told: Sequence[Notification], now: datetime) -> str:
         message_id=new_message_id(account.address.rpartition("@")[2]),
         date=now.astimezone(ZoneInfo(person.time_zone)),
         headers=AUTOMATIC,
+        language="en",
     )
     try:
         message = frozen_row(account, draft)

@@ -91,6 +91,7 @@ def queue_message(
         text=text,
         html=html,
         attachments=tuple(attachments),
+        language=mailbox.writes_in.tag,
         **_identity(author, mailbox, now),
         **_thread(answers),
     )
@@ -143,7 +144,9 @@ def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbo
     """Return the mailbox as it is now. Raises MayNotSend, or CannotBeQueued where it cannot send."""
     if mailbox is None:
         raise CannotBeQueued("mailbox", "The email account it was sent from has been deleted.")
-    allowed = Mailbox.objects.allowing(Right.SEND, author, now).select_related("mail_server__provider", "provider")
+    allowed = Mailbox.objects.allowing(Right.SEND, author, now).select_related(
+        "mail_server__provider", "provider", "owner"
+    )
     current = allowed.filter(pk=mailbox.pk).first()
     if current is None:
         raise MayNotSend(f"{author} may not send from {mailbox}.")

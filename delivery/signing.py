@@ -28,14 +28,17 @@ class Bodies:
     images: tuple[Attachment, ...] = ()
 
 
-def bodies(text: str, quote: str, signature: SignatureParts | None) -> Bodies:
-    """Join what was written, the signature and the quotation. Without a signature the mail stays plain text."""
+def bodies(text: str, quote: str, signature: SignatureParts | None, *, language: str) -> Bodies:
+    """Join what was written, the signature and the quotation. Without a signature the mail stays plain text.
+
+    language: the tag of the one it is written in (RFC 5646); what is quoted may be in any.
+    """
     if signature is None:
         return Bodies(_joined(text, quote))
     plain = signature.text
     if plain and not quote.strip():
         plain = f"-- \n{plain}"  # readers take everything below that line for the signature (RFC 3676, 4.3)
-    html = f"<div>{_written(text)}</div><br><div>{signature.html}</div>"
+    html = f'<div lang="{escape(language)}">{_written(text)}</div><br><div>{signature.html}</div>'
     if quote.strip():
         html += f"<br><div>{''.join(_quoted(quote))}</div>"
     return Bodies(_joined(text, plain, quote), html, signature.images)

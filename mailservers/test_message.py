@@ -95,6 +95,7 @@ def compose(server: MailServer, user: User) -> OutgoingMessage:
         message_id=new_message_id(sender.rpartition("@")[2]),
         date=timezone.localtime(),
         headers=(("Auto-Submitted", "auto-generated"),),
+        language="en",
     )
 
 

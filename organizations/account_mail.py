@@ -119,6 +119,7 @@ def send(template: str, *, to: tuple[str, str], organization: Organization, cont
         message_id=new_message_id(transport.sender.rpartition("@")[2]),
         date=timezone.localtime(),
         headers=(("Auto-Submitted", "auto-generated"),),
+        language="en",
     )
     try:
         raw = build_message(draft)

@@ -19,6 +19,7 @@ from organizations.nudging import nudge
 from organizations.plain_words import PlainWords
 from organizations.setup import FirstAdministrator
 from organizations.tasks import send_password_link
+from protocols.message import languages
 
 RULE_FOR_PASSWORDS = "At least 10 characters; not one of the well-known ones."
 
@@ -154,10 +155,16 @@ class JoinForm(PlainWords, forms.Form):
 
 class ProfileForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     name = NameField(label="Name", max_length=150, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    language = forms.ChoiceField(
+        label="Language",
+        choices=languages.choices,
+        help_text="Of what is written into the mail you send, such as “On 3 March 2026, Carol wrote:”. Each email "
+        "account can have another one. The pages are in English.",
+    )
     time_zone = forms.ChoiceField(
         label="Time zone", choices=timezones.choices, help_text="Every time you see is shown in it."
     )
 
     class Meta:
         model = User
-        fields = ("name", "time_zone")
+        fields = ("name", "language", "time_zone")

@@ -43,7 +43,7 @@ class User(AbstractBaseUser):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="users")
     email = models.EmailField("Email address", max_length=254, unique=True)
     name = models.CharField(max_length=150)
-    language = models.CharField(max_length=10, default="en")
+    language = models.CharField(max_length=10, default="en")  # of the mail; the pages are in English
     time_zone = models.CharField(max_length=63, default="UTC")
     is_active = models.BooleanField(default=True)
     session_epoch = models.PositiveIntegerField(default=0, help_text="Sessions from before the last increase are void.")

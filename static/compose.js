@@ -53,10 +53,12 @@ document.addEventListener("input", (event) => {
   if (event.target.closest("[data-composer]")) typed = true;
 });
 
-// The signature follows the chosen account.
+// Signature and language of the spell checking follow the chosen account.
 document.addEventListener("change", (event) => {
   if (!event.target.matches("[data-composer] [name=mailbox]")) return;
   const form = composer();
+  const language = JSON.parse(form.dataset.languages || "{}")[event.target.value];
+  if (language) for (const editor of form.querySelectorAll("textarea")) editor.lang = language;
   const part = form.querySelector("[data-signed]");
   const preview = JSON.parse(form.dataset.signatures || "{}")[event.target.value];
   part.hidden = !preview;

@@ -26,38 +26,38 @@ from mailstore.models import Message
 from mailstore.packs import RawUnavailable
 from organizations.models import User
 from organizations.requests import SignedInRequest
+from protocols.message import languages
 
 TITLES = {"compose": "New message", "reply": "Reply", "forward": "Forward"}
 
 
 @require_http_methods(["GET", "POST"])
 def compose(request: SignedInRequest) -> HttpResponse:
-    draft = Draft(subject=request.GET.get("subject", "")[:900])
-    return _composer(request, "compose", draft, None)
+    return _composer(request, "compose", None)
 
 
 @require_http_methods(["GET", "POST"])
 def reply(request: SignedInRequest, pk: int) -> HttpResponse:
     """`?all=1` addresses everybody who got the original."""
-    original = _readable_or_404(request.user, pk)
-    return _composer(request, "reply", draft_for(original, forward=False, everyone="all" in request.GET), original)
+    return _composer(request, "reply", _readable_or_404(request.user, pk))
 
 
 @require_http_methods(["GET", "POST"])
 def forward(request: SignedInRequest, pk: int) -> HttpResponse:
-    original = _readable_or_404(request.user, pk)
-    return _composer(request, "forward", draft_for(original, forward=True, everyone=False), original)
+    return _composer(request, "forward", _readable_or_404(request.user, pk))
 
 
-def _composer(request: SignedInRequest, kind: str, draft: Draft, original: Message | None) -> HttpResponse:
+def _composer(request: SignedInRequest, kind: str, original: Message | None) -> HttpResponse:
     mailboxes = sendable_by(request.user, timezone.now())
+    chosen = _chosen(request, mailboxes, original)
+    draft = _draft(request, kind, original, chosen)
     if request.method == "POST":
         form = ComposeForm(request.POST, request.FILES, mailboxes=mailboxes, files=draft.files)
         if form.is_valid() and (queued := _queue(request, form, original, kind)):
             return _leave(request, form, queued)
     else:
         form = ComposeForm(
-            initial=draft.initial() | _beginning(request, mailboxes, original, draft),
+            initial=draft.initial() | _beginning(request, chosen, original, draft),
             mailboxes=mailboxes,
             files=draft.files,
         )
@@ -67,12 +67,24 @@ def _composer(request: SignedInRequest, kind: str, draft: Draft, original: Messa
     return render(request, template, context, status=422 if form.is_bound else 200)
 
 
-def _beginning(
-    request: SignedInRequest, mailboxes: list[Mailbox], original: Message | None, draft: Draft
-) -> dict[str, object]:
-    """Key, way back and From of an empty form: the mailbox of the message, or the asked one, or the first."""
+def _chosen(request: SignedInRequest, mailboxes: list[Mailbox], original: Message | None) -> Mailbox | None:
+    """What stands in From at first: the mailbox of the message, or the asked one, or the first."""
     wanted = str(original.mailbox_id) if original else request.GET.get("mailbox", "")
-    chosen = next((mailbox for mailbox in mailboxes if str(mailbox.pk) == wanted), None) or next(iter(mailboxes), None)
+    return next((mailbox for mailbox in mailboxes if str(mailbox.pk) == wanted), None) or next(iter(mailboxes), None)
+
+
+def _draft(request: SignedInRequest, kind: str, original: Message | None, chosen: Mailbox | None) -> Draft:
+    """What is written for the person, in the language of the mailbox that stands in From."""
+    if original is None:
+        return Draft(subject=request.GET.get("subject", "")[:900])
+    words = chosen.writes_in if chosen else languages.language(request.user.language)
+    return draft_for(original, words, forward=kind == "forward", everyone="all" in request.GET)
+
+
+def _beginning(
+    request: SignedInRequest, chosen: Mailbox | None, original: Message | None, draft: Draft
+) -> dict[str, object]:
+    """The values that an empty form begins with beside those of the draft."""
     beginning: dict[str, object] = {
         "submission_key": uuid.uuid4().hex,
         "next": _way_back(request),
@@ -93,7 +105,8 @@ def _queue(request: SignedInRequest, form: ComposeForm, original: Message | None
             files += Original.read(original).files(form.cleaned_data["keep"])
         mailbox: Mailbox = form.cleaned_data["mailbox"]
         signature = parts_of(mailbox) if form.cleaned_data["signed"] else None
-        written = bodies(form.cleaned_data["text"], form.cleaned_data["quote"], signature)
+        language = mailbox.writes_in.tag
+        written = bodies(form.cleaned_data["text"], form.cleaned_data["quote"], signature, language=language)
         return queue_message(
             author=request.user,
             mailbox=mailbox,

@@ -1,7 +1,8 @@
-"""Messages written from a draft: octets that every server accepts unchanged (RFC 5322, RFC 2045 to 2049, RFC 2387).
+"""Messages written from a draft: octets that every server accepts unchanged.
 
-Lines end with CRLF only and stay below 78 octets where that is possible, all octets are ASCII, Bcc is never written.
-The same draft gives other octets each time only in its multipart boundaries, so build once and keep what was built.
+By RFC 5322, RFC 2045 to 2049, RFC 2387, and RFC 3282 for the language. Lines end with CRLF only and stay below 78
+octets where that is possible, all octets are ASCII, Bcc is never written. The same draft gives other octets each time
+only in its multipart boundaries, so build once and keep what was built.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ __all__ = [
 
 _FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+_LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,8}")
 _CID = re.compile(r"[A-Za-z0-9._@+=-]{1,200}")
 # Written by us alone: a second one would contradict the first, and Bcc must never be written.
 _OWN_FIELDS = frozenset(
@@ -78,6 +80,7 @@ class OutgoingMessage:
     date:        aware; its own offset from UTC is written.
     text, html:  at least text is written; where only html is given, the text is made from it.
     headers:     further fields, such as ("Auto-Submitted", "auto-generated").
+    language:    the tag of the language it is written in (RFC 5646), for Content-Language; "" leaves it open.
     """
 
     from_: Address
@@ -95,6 +98,7 @@ class OutgoingMessage:
     references: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     headers: tuple[tuple[str, str], ...] = field(default=())
+    language: str = ""
 
 
 def build_message(draft: OutgoingMessage) -> bytes:
@@ -130,6 +134,10 @@ def _header(draft: OutgoingMessage) -> str:
         lines.append(identifier_field("In-Reply-To", (draft.in_reply_to,)))
     lines.append(identifier_field("References", shortened_references(draft.references)))
     lines += [_further_field(name, value) for name, value in draft.headers]
+    if draft.language:
+        if not _LANGUAGE.fullmatch(draft.language):
+            raise UnwritableField("Content-Language", f"{draft.language!r} is not the tag of a language")
+        lines.append(text_field("Content-Language", draft.language))
     return "".join(lines)
 
 

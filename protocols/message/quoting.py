@@ -7,27 +7,32 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from protocols.message.addresses import Address
+from protocols.message.languages import DEFAULT, LANGUAGES, Language
 
 _LONGEST_LINE = 400
 _HEADER_LINES = 8
 _WROTE = re.compile(
     r"\b(?:wrote|writes|schrieb|a écrit|escribió|ha scritto|scrisse|schreef|escreveu|skrev|napisał\(?a?\)?|kirjoitti"
-    r"|пишет|написала?|написав|napsala?|napísala?|írta|a scris|yazdı|έγραψε|je napisala?o?)\b[^:]{0,80}:\s*$"
+    r"|пишет|пише|написала?|написав|napsala?|napísala?|írta|a scris|yazdı|έγραψε|je napisala?o?)\b[^:]{0,80}:\s*$"
     r"|写道\s*[:：]\s*$|のメール\s*[:：]\s*$|님이 작성\s*[:：]\s*$",
     re.IGNORECASE,
 )
+# Those that we write ourselves, whatever the name in them looks like.
+_OUR_ATTRIBUTION = re.compile("|".join(each.attribution_pattern() for each in LANGUAGES.values()))
 _ATTRIBUTION_START = re.compile(
     r"(?:on|am|le|el|il|op|em|a|den|dnia|w dniu|dne|dňa|în|в|на|στις|pe)\s|\d{1,4}[-/.年]", re.IGNORECASE
 )
+_FORWARDED = "|".join(re.escape(each.forwarded.strip("- ")) for each in LANGUAGES.values())
 _ORIGINAL = re.compile(
-    r"\s*[-_]{3,40}\s*(?:original message|ursprüngliche nachricht|message d'origine|message original"
+    rf"\s*[-_]{{3,40}}\s*(?:{_FORWARDED}|original message|ursprüngliche nachricht|message d'origine|message original"
     r"|mensaje original|messaggio originale|oorspronkelijk bericht|mensagem original|oprindelig meddelelse"
     r"|ursprungligt meddelande|opprinnelig melding|wiadomość oryginalna|исходное сообщение|původní zpráva"
     r"|原始邮件|원본 메시지|元のメッセージ)\s*[-_]{0,40}\s*$",
     re.IGNORECASE,
 )
+_OUR_FIELDS = "|".join(sorted({re.escape(name) for each in LANGUAGES.values() for name in each.fields}))
 _HEADER_LINE = re.compile(
-    r"\s{0,8}\*{0,2}(from|von|de|da|van|fra|från|od|от|发件人|寄件者|差出人|보낸 사람"
+    rf"\s{{0,8}}\*{{0,2}}({_OUR_FIELDS}|from|von|de|da|van|fra|från|od|от|发件人|寄件者|差出人|보낸 사람"
     r"|sent|date|gesendet|datum|envoyé|enviado|fecha|data|inviato|verzonden|dato|sendt|skickat|wysłano|отправлено|дата"
     r"|发送时间|日期|送信日時|to|an|à|para|a|aan|til|till|do|komu|кому|收件人|宛先"
     r"|cc|kopie|subject|betreff|objet|asunto|oggetto|onderwerp|assunto|emne|ämne|temat|тема|主题|主旨|件名)"
@@ -36,15 +41,10 @@ _HEADER_LINE = re.compile(
 )
 _SENDER_WORDS = frozenset(
     ("from", "von", "de", "da", "van", "fra", "från", "od", "от", "发件人", "寄件者", "差出人", "보낸 사람")
-)
+) | {each.fields.from_.lower() for each in LANGUAGES.values()}
 _RULE = re.compile(r"\s*+[-_=*~]{5,}+\s*+")
 _RULE_MARKS = frozenset("-_=*~")  # what a rule begins with, and the line above an original message
 _MARKED_LINE = re.compile(r"^[^\S\n]*+[-_=*~]", re.MULTILINE)
-_SPACES = re.compile(r"\s+")
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,9 @@ def _attribution_start(lines: list[str], end: int) -> int:
 
 def _is_attribution(line: str) -> bool:
     """Tell whether a line ends an attribution, such as "On Monday, Alice wrote:"."""
-    return line.rstrip().endswith((":", "：")) and len(line) < _LONGEST_LINE and _WROTE.search(line) is not None
+    if not line.rstrip().endswith((":", "：")) or len(line) >= _LONGEST_LINE:
+        return False
+    return _WROTE.search(line) is not None or _OUR_ATTRIBUTION.match(line.strip()) is not None
 
 
 def _is_header_block(lines: list[str], index: int) -> bool:
@@ -158,8 +160,10 @@ def _own_words(text: str, length: int) -> str:
         first = line.lstrip()[:1]
         if is_quoted(line) or (first in _RULE_MARKS and _RULE.fullmatch(line)):
             continue
-        if own and (line.rstrip() == "--" or (first in _RULE_MARKS and _ORIGINAL.match(line))):
-            break
+        if first in _RULE_MARKS and (line.rstrip() == "--" or _ORIGINAL.match(line)):
+            if own:
+                break
+            continue
         if own and _is_header_block(lines, index):
             break
         if _is_attribution(line):
@@ -180,13 +184,11 @@ def quote(text: str) -> str:
     return "\n".join(">" + line if line.startswith(">") or not line else "> " + line for line in lines)
 
 
-def reply_quotation(text: str, sender: Address | None, sent_at: datetime | None) -> str:
-    """Return what stands below a reply: the attribution, then the quoted text.
+def reply_quotation(
+    text: str, sender: Address | None, sent_at: datetime | None, words: Language = LANGUAGES[DEFAULT]
+) -> str:
+    """Return what stands below a reply: the attribution in the language of `words`, then the quoted text.
 
-    sent_at: shown in its own time zone; convert it to the reader's before. The words are English.
+    sent_at: shown in its own time zone; convert it to the writer's before.
     """
-    who = (sender.name or sender.address) if sender is not None else ""
-    who = _SPACES.sub(" ", who).strip() or "the sender"
-    when = f"On {sent_at.day} {_MONTHS[sent_at.month - 1]} {sent_at:%Y at %H:%M}, " if sent_at is not None else ""
-    attribution = f"{when}{who} wrote:"
-    return f"{attribution}\n{quote(text)}\n"
+    return f"{words.attribution(sender, sent_at)}\n{quote(text)}\n"

@@ -47,6 +47,14 @@ def test_settings_are_changed_together_or_not_at_all(api, mailbox):
     assert (mailbox.display_name, mailbox.imap_host, mailbox.smtp_port) == ("Al", "imap.example.org", 465)
 
 
+@pytest.mark.proves("E8")
+def test_the_language_of_the_mail_is_shown_and_changed(api, mailbox):
+    assert api.get(f"/mailboxes/{mailbox.pk}").data["settings"]["language"] == ""
+    assert api.patch(f"/mailboxes/{mailbox.pk}", {"language": "it"}).data["settings"]["language"] == "it"
+    assert fields(api.patch(f"/mailboxes/{mailbox.pk}", {"language": "tlh"})) == ["language"]
+    assert api.patch(f"/mailboxes/{mailbox.pk}", {"language": ""}).data["settings"]["language"] == ""
+
+
 def test_an_empty_change_changes_nothing(api, mailbox):
     before = Mailbox.objects.values().get(pk=mailbox.pk)
     assert api.patch(f"/mailboxes/{mailbox.pk}", {}).status_code == 200

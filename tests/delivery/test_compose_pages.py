@@ -8,66 +8,14 @@ from email import message_from_bytes
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
-from django.utils import timezone
 
-from accounts.models import Mailbox, MailboxGrant
+from accounts.models import MailboxGrant
 from delivery.models import OutboxMessage
-from mailstore.models import Folder, Message
-from mailstore.packs import PackWriter
+from mailstore.models import Message
 from tests.delivery.conftest import states
+from tests.delivery.writing import COMPOSE, filled, initial
 
 pytestmark = pytest.mark.django_db
-
-COMPOSE = "/mail/compose"
-RAW = (
-    b"From: Bob Brown <bob@partner.example>\r\nTo: alice@example.org, Carol <carol@example.org>\r\n"
-    b"Cc: dave@example.org\r\nReply-To: orders@partner.example\r\nSubject: Re: Order 77\r\n"
-    b"Message-ID: <two@partner.example>\r\nReferences: <one@partner.example>\r\n"
-    b"Date: Fri, 20 Nov 2026 09:30:00 +0000\r\nMIME-Version: 1.0\r\n"
-    b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
-    b"Can you deliver on Thursday?\r\n--b\r\nContent-Type: application/pdf\r\n"
-    b"Content-Disposition: attachment; filename=order.pdf\r\n\r\n%PDF-1.4 order\r\n--b--\r\n"
-)
-
-
-@pytest.fixture
-def stored():
-    """`stored(mailbox, raw=RAW)`: a message as a sync leaves it, its octets in a pack."""
-
-    def store(mailbox: Mailbox, raw: bytes = RAW) -> Message:
-        folder, _ = Folder.objects.get_or_create(mailbox=mailbox, raw_name=b"INBOX", defaults={"name": "INBOX"})
-        with PackWriter(mailbox.pk, 1) as writer:
-            place = writer.append(raw)
-            writer.settle()
-        now = timezone.now()
-        return Message.objects.create(
-            mailbox=mailbox,
-            folder=folder,
-            conversation=mailbox.conversations.create(subject="Order 77", last_at=now),
-            uidvalidity=1,
-            uid=1,
-            received_at=now,
-            size=len(raw),
-            pack=place.pack,
-            offset=place.offset,
-            stored_size=place.size,
-            sha256=b"",
-            message_id="two@partner.example",
-            subject="Re: Order 77",
-            from_name="Bob Brown",
-            from_address="bob@partner.example",
-        )
-
-    return store
-
-
-def filled(mailbox: Mailbox, **changes: object) -> dict[str, object]:
-    typed = {"submission_key": "form-1", "mailbox": mailbox.pk, "to": "bob@example.org", "subject": "Hi", "text": "Yes"}
-    return {**typed, **changes}
-
-
-def initial(response) -> dict[str, object]:
-    return response.context["form"].initial
 
 
 # --- New messages -----------------------------------------------------------------------------------------------

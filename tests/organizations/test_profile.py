@@ -9,16 +9,22 @@ pytestmark = pytest.mark.proves("A6")
 
 def test_the_profile_is_saved_confirmed_and_recorded(client_of, alice):
     client = client_of(alice)
-    answer = client.post("/profile", {"name": "Alice Liddell", "time_zone": "Europe/London"}, follow=True)
+    answer = client.post(
+        "/profile", {"name": "Alice Liddell", "language": "de", "time_zone": "Europe/London"}, follow=True
+    )
     assert "Your profile is saved." in answer.content.decode()
     alice.refresh_from_db()
-    assert (alice.name, alice.time_zone) == ("Alice Liddell", "Europe/London")
+    assert (alice.name, alice.language, alice.time_zone) == ("Alice Liddell", "de", "Europe/London")
     entry = AuditEntry.objects.get(action="user.profile_changed")
-    assert (entry.actor, entry.detail, entry.address) == (alice, {"fields": ["name", "time_zone"]}, "127.0.0.1")
+    assert (entry.actor, entry.detail, entry.address) == (
+        alice,
+        {"fields": ["name", "language", "time_zone"]},
+        "127.0.0.1",
+    )
 
 
 def test_saving_without_a_change_records_nothing(client_of, alice):
-    client_of(alice).post("/profile", {"name": alice.name, "time_zone": alice.time_zone})
+    client_of(alice).post("/profile", {"name": alice.name, "language": "en", "time_zone": alice.time_zone})
     assert not AuditEntry.objects.filter(action="user.profile_changed").exists()
 
 
@@ -27,11 +33,13 @@ def test_saving_without_a_change_records_nothing(client_of, alice):
     [
         ("name", " ", "“Name” is empty"),
         ("name", "x" * 151, "150"),
+        ("language", "tlh", "does not offer that"),
+        ("language", "", "“Language” is empty"),
         ("time_zone", "Mars/Olympus", "does not offer that"),
     ],
 )
 def test_wrong_input_is_explained_and_the_stored_name_stands_in_the_side_bar(client_of, alice, field, value, words):
-    values = {"name": "Changed", "time_zone": "UTC", field: value}
+    values = {"name": "Changed", "language": "en", "time_zone": "UTC", field: value}
     answer = client_of(alice).post("/profile", values)
     assert answer.status_code == 422
     assert words in answer.content.decode()
@@ -40,8 +48,24 @@ def test_wrong_input_is_explained_and_the_stored_name_stands_in_the_side_bar(cli
     assert alice.name == "Alice"
 
 
-def test_nothing_but_name_and_time_zone_can_be_posted(client_of, alice, other_organization):
-    values = {"name": "Alice", "time_zone": "UTC", "email": "x@example.org", "organization": other_organization.pk}
+def test_nothing_but_name_language_and_time_zone_can_be_posted(client_of, alice, other_organization):
+    values = {
+        "name": "Al",
+        "language": "en",
+        "time_zone": "UTC",
+        "email": "x@example.org",
+        "organization": other_organization.pk,
+    }
     client_of(alice).post("/profile", {**values, "is_active": ""})
     alice.refresh_from_db()
-    assert (alice.email, alice.organization.name, alice.is_active) == ("alice@example.org", "Example Ltd", True)
+    assert (alice.name, alice.email) == ("Al", "alice@example.org")
+    assert (alice.organization.name, alice.is_active) == ("Example Ltd", True)
+
+
+def test_the_language_is_that_of_the_mail_and_the_pages_say_that_they_stay_english(client_of, alice):
+    alice.language = "fi"
+    alice.save(update_fields=["language"])
+    page = client_of(alice).get("/profile").content.decode()
+    assert '<html lang="en">' in page
+    assert '<option value="fi" selected>Finnish (Suomi)</option>' in page
+    assert "The pages are in English." in page

@@ -54,6 +54,35 @@ def test_who_may_not_send_from_it_cannot_make_it_a_default(form_of, administrato
     assert not DefaultSender.objects.exists()
 
 
+@pytest.mark.proves("E8", "A6")
+def test_the_language_of_the_mail_is_chosen_or_as_in_the_profile(send, form_of, alice, administrator, mailbox):
+    alice.language = "nb"
+    alice.save(update_fields=["language"])
+    assert "As in my profile (Norwegian)" in send.get().words
+    assert send(language="cs").status == 302
+    assert Mailbox.objects.get().writes_in.name == "Czech"
+    theirs = form_of(administrator, "settings-send", mailbox.pk, sends="on", display_name="A", language="")
+    assert "As in the profile of Alice (Norwegian)" in theirs.get().words
+    assert theirs().status == 302
+    assert Mailbox.objects.get().writes_in.name == "Norwegian"
+
+
+def test_a_language_that_is_not_offered_is_refused(send):
+    refused = send(language="tlh")
+    assert refused.status == 422
+    assert "“Message language” does not offer that." in refused.words
+
+
+@pytest.mark.proves("E8")
+def test_an_account_of_the_organization_writes_english_unless_chosen_otherwise(form_of, administrator, make_mailbox):
+    office = make_mailbox("office@example.org", None)
+    send = form_of(administrator, "settings-send", office.pk, sends="on", display_name="Office", language="")
+    assert "Default (English)" in send.get().words
+    assert send(language="uk").status == 302
+    office.refresh_from_db()
+    assert office.writes_in.name == "Ukrainian"
+
+
 @pytest.mark.proves("E8")
 def test_the_way_mail_leaves_is_chosen_by_who_manages_accounts(form_of, send, administrator, mailbox, mail_server):
     assert "Who manages email accounts can choose another server" in send.get().words
