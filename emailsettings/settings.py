@@ -197,7 +197,8 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGIN_ON_PASSWORD_RESET = True
-ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,5/5m/key"}
+#: Wrong passwords are counted by organizations/throttle.py instead.
+ACCOUNT_RATE_LIMITS = {"reset_password": "20/m/ip,5/5m/key", "login_failed": None}
 PASSWORD_RESET_TIMEOUT = 2 * 60 * 60
 # Invitations and new passwords leave by this way alone (organizations/account_mail.py).
 ACCOUNT_MAIL_URL = env.str("ACCOUNT_MAIL_URL", default="")

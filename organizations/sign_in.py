@@ -11,15 +11,13 @@ from django.contrib.auth.signals import user_logged_out
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from organizations import audit
+from organizations import audit, throttle
 from organizations.models import AuditEntry, User
 
 log = logging.getLogger(__name__)
-
-PAUSE = 5 * 60  # seconds of allauth's limit on wrong passwords for one address
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -30,7 +28,6 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
             "This address and this password do not belong together. Check both; capital letters count in the password."
         ),
         "enter_current_password": "This is not your current password.",
-        "too_many_login_attempts": "The password was wrong too often. Wait five minutes, then try again.",
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -40,16 +37,30 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("organizations:profile")
 
-    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Refuse after too many wrong passwords, and say so in the log: once per pause, not once per attempt."""
+        address = str(credentials.get("email") or "")
+        known = _user_at(address)
         try:
-            super().pre_authenticate(request, **credentials)
-        except ValidationError:
-            user = _user_at(credentials.get("email", ""))
-            log.warning("Sign-in slowed down for %s from %s", user.pk if user else "nobody", _client(request))
-            if user is not None and cache.add(f"slowed-down:{user.pk}", True, timeout=PAUSE):
-                _record_refusal(user, "too many wrong passwords", request)
-            raise
+            attempt = throttle.begin(request, address, known)
+        except throttle.TooManyAttempts as exc:
+            log.warning("Sign-in slowed down for %s from %s", known.pk if known else "nobody", _client(request))
+            pause = f"slowed-down:{exc.limit.name}:{known.pk if known else 0}:{_client(request)}"
+            if known is not None and cache.add(pause, True, timeout=exc.limit.period):
+                _record_refusal(known, "too many wrong passwords", request)
+            raise ValidationError(exc.limit.words) from exc
+        user: User | None = super().authenticate(request, **credentials)
+        if user is not None:
+            attempt.forgive()
+        return user
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Nothing of allauth's own: it would count per address from anywhere, so that strangers lock people out."""
+
+    def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
+        response: HttpResponse = super().post_login(request, user, **kwargs)
+        throttle.remember(request, response, user)
+        return response
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Nothing of allauth's own leaves: account mail has its own transport and its own words."""

@@ -11,9 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from organizations import invitations
+from organizations import invitations, throttle
 from organizations.forms import JoinForm, SetupForm
 from organizations.invitations import UnusableInvitation
+from organizations.models import User
 from organizations.setup import UnusableSetupLink, check_setup_link, use_setup_link
 
 BACKEND = "allauth.account.auth_backends.AuthenticationBackend"
@@ -29,8 +30,7 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
         check_setup_link(token)
         if form.is_valid():
             user = use_setup_link(token, form.first_administrator(), now=timezone.now(), request=request)
-            login(request, user, backend=BACKEND)
-            return redirect("home")
+            return _let_in(request, user)
     except UnusableSetupLink as unusable:
         return render(request, "organizations/setup_unusable.html", {"was_used": unusable.was_used}, status=404)
     return render(request, "organizations/setup.html", {"form": form}, status=422 if form.is_bound else 200)
@@ -48,9 +48,15 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
         form = JoinForm(data, email=found.email, initial={"name": found.name, "time_zone": "UTC"})
         if form.is_valid():
             user = invitations.accept(token, form.newcomer(), now=timezone.now(), request=request)
-            login(request, user, backend=BACKEND)
-            return redirect("home")
+            return _let_in(request, user)
     except UnusableInvitation as unusable:
         return render(request, "people/invitation_unusable.html", {"reason": unusable.reason}, status=404)
     context = {"form": form, "invitation": found}
     return render(request, "people/invitation.html", context, status=422 if form.is_bound else 200)
+
+
+def _let_in(request: HttpRequest, user: User) -> HttpResponse:
+    login(request, user, backend=BACKEND)
+    response = redirect("home")
+    throttle.remember(request, response, user)
+    return response
