@@ -10,6 +10,7 @@ from mailservers.passwords import opened
 from organizations.dialing import dialer, trust
 from protocols.errors import Refused
 from protocols.imap import session as imap
+from protocols.imap.idle_line import IdleLine, open_line
 from protocols.smtp import session as smtp
 from protocols.steps import Observer, ignore
 
@@ -23,6 +24,17 @@ def imap_session(mailbox: Mailbox, observe: Observer = ignore) -> Iterator[imap.
     credentials = opened(mailbox.incoming_credentials)
     with imap.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
         yield session
+
+
+def idle_line(mailbox: Mailbox) -> IdleLine:
+    """Log in to the mailbox's IMAP server and open its INBOX, to wait for news there. Raises MailError.
+
+    Blocks, and uses no database.
+    """
+    endpoint = mailbox.incoming()
+    if endpoint is None:
+        raise Refused("This mailbox only sends; it has no IMAP server.")
+    return open_line(endpoint, opened(mailbox.incoming_credentials), dialer=dialer(), trust=trust())
 
 
 @contextmanager

@@ -14,8 +14,10 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 
 from emailsettings.celery import app
+from mailstore.models import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,12 @@ def healthz() -> HttpResponse:
 
 
 def readyz() -> HttpResponse:
-    """Whether pages can be served: {"ready": bool, "parts": {part: "ok" or what is wrong}}; 503 when not."""
+    """Whether pages can be served: {"ready": bool, "parts": {part: "ok" or what is wrong}}; 503 when not.
+
+    Without the watcher pages are served too: it is named, and new mail comes with the schedule.
+    """
     parts = {name: _outcome(name, check) for name, check in CHECKS.items()}
-    ready = all(outcome == "ok" for outcome in parts.values())
+    ready = all(parts[name] == "ok" for name in NEEDED)
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     return JsonResponse({"ready": ready, "parts": parts}, status=status)
 
@@ -76,5 +81,13 @@ def _broker() -> str:
     return "ok"
 
 
-CHECKS = {"database": _database, "cache": _cache, "broker": _broker}
+def _watcher() -> str:
+    watcher = Watcher.objects.first()
+    if watcher is None:
+        return "does not run"
+    return "ok" if watcher.is_alive(timezone.now()) else "does not answer"
+
+
+CHECKS = {"database": _database, "cache": _cache, "broker": _broker, "watcher": _watcher}
+NEEDED = ("database", "cache", "broker")
 PROBES = {"/healthz": healthz, "/readyz": readyz}

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Greatest
 
 from accounts.disconnections import tell_connected, tell_disconnected
 from accounts.models import Mailbox
@@ -25,6 +26,7 @@ LOGIN_WAIT = timedelta(minutes=10)  # at least; a second refusal pauses the mail
 STORAGE_WAIT = timedelta(minutes=5)
 DAY = timedelta(days=1)
 LOGIN_TRIES = 2
+LOGIN_WAITS = "another try at the login, which the server refused just now"
 
 UNSTEADY_EPOCH = Diagnosis(
     code="uidvalidity_keeps_changing",
@@ -44,6 +46,9 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
     """The run came through: due again after the interval, or at once where somebody asked meanwhile."""
     due_at = now + jittered(interval(mailbox), spread=0.1)
     asked_again = When(requested_at__gt=F("started_at"), then=Value(now))
+    if Mailbox.objects.filter(pk=mailbox.pk, login_refusals__gt=0).exists():
+        # The login of the watcher was refused while this run went on: the next try keeps its distance.
+        asked_again = When(pk=mailbox.pk, then=Value(max(due_at, now + jittered(LOGIN_WAIT))))
     came = f"{arrived:,} new message{'' if arrived == 1 else 's'}" if arrived else "Nothing new"
     note_run(claim, now, came, came_through=True, arrived=arrived)
     _end(
@@ -104,6 +109,17 @@ def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> Non
     _note(mailbox)
 
 
+def refused_to_watch(mailbox_pk: int, now: datetime) -> None:
+    """The server refused the login of the watcher: that was the first try, and a sync makes the second in its time."""
+    with transaction.atomic():
+        if not Mailbox.objects.filter(pk=mailbox_pk, login_refusals=0).update(login_refusals=1):
+            return
+        later = now + jittered(LOGIN_WAIT)
+        SyncSchedule.objects.filter(mailbox_id=mailbox_pk).update(
+            due_at=Greatest("due_at", Value(later)), failures=F("failures") + 1, waiting_for=LOGIN_WAITS
+        )
+
+
 def storage_full(mailbox: Mailbox, claim: Claim, sentence: str, now: datetime) -> None:
     """Nothing is lost: what was not stored is still on the server and not in the cursor."""
     note_run(claim, now, sentence)
@@ -151,8 +167,7 @@ def _login_refused(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: da
             pause(mailbox, claim, diagnosis, now)
             return
         note_run(claim, now, diagnosis.title)
-        words = "another try at the login, which the server refused just now"
-        _end(claim, due_at=now + jittered(LOGIN_WAIT), failures=_failures(claim) + 1, waiting_for=words)
+        _end(claim, due_at=now + jittered(LOGIN_WAIT), failures=_failures(claim) + 1, waiting_for=LOGIN_WAITS)
     _note(mailbox)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,6 +60,21 @@ def request_sync(mailbox_pk: int) -> None:
     due_at = Case(When(mailbox_id__in=refused, then=F("due_at")), default=Value(now))
     SyncSchedule.objects.filter(mailbox_id=mailbox_pk).update(requested_at=now, due_at=due_at)
     _nudge(mailbox_pk)
+
+
+def notice(mailbox_pks: Iterable[int]) -> None:
+    """The servers of these mailboxes told of news: make them due now and nudge workers. While one syncs already, it
+    goes once more.
+
+    One that waits after a failure keeps its time: news do not make a busy server less busy.
+    """
+    now = timezone.now()
+    rows = SyncSchedule.objects.filter(mailbox_id__in=list(mailbox_pks), mailbox__login_refusals=0)
+    told = list(rows.values_list("pk", flat=True))
+    due_at = Case(When(failures__gt=0, then=F("due_at")), default=Value(now))
+    SyncSchedule.objects.filter(pk__in=told).update(requested_at=now, due_at=due_at)
+    for pk in told:
+        nudge(sync_mailbox, pk)
 
 
 def resume(mailbox_pk: int) -> None:

@@ -116,6 +116,12 @@ class Wire:
             missing -= taken
         return gathered.getvalue()
 
+    def take_over(self) -> tuple[socket.socket, bytes]:
+        """Give the line away, with what arrived on it and was not read yet. This object is of no use any more."""
+        unread = bytes(self._view[self._start : self._end])
+        self._start = self._end = 0
+        return self._sock, unread
+
     def close(self) -> None:
         self._sock.close()
 

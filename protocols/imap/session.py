@@ -64,7 +64,7 @@ def open_session(
                 step.detail = connection.alerts[-1] if connection.alerts else ""
         yield ImapSession(connection)
     finally:
-        _say_goodbye(connection)
+        say_goodbye(connection)
 
 
 class ImapSession:
@@ -293,7 +293,7 @@ class ImapSession:
         return max(self.uids_of_numbers(range(exists, exists + 1)), default=0) if exists else 0
 
 
-def _say_goodbye(connection: Connection) -> None:
+def say_goodbye(connection: Connection) -> None:
     """Log out and close; what goes wrong here is nobody's concern any more."""
     try:
         if not connection.broken:

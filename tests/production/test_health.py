@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from emailsettings import health
+from mailstore.models import Watcher
 
 pytestmark = pytest.mark.proves("L5")
+WELL = {"database": "ok", "cache": "ok", "broker": "ok"}
 
 
 def test_alive_without_a_database_or_a_sign_in(client):
@@ -19,7 +24,16 @@ def test_alive_without_a_database_or_a_sign_in(client):
 def test_ready_when_every_part_answers(client):
     answer = client.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"ready": True, "parts": {"database": "ok", "cache": "ok", "broker": "ok"}}
+    assert answer.json() == {"ready": True, "parts": {**WELL, "watcher": "does not run"}}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("ago", "words"), [(1, "ok"), (60, "does not answer")])
+def test_the_watcher_is_named_but_pages_do_not_need_it(client, ago, words):
+    now = timezone.now()
+    Watcher.objects.take("somewhere", now - timedelta(seconds=ago), watching=1, wanted=1)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["parts"]["watcher"]) == (200, words)
 
 
 @pytest.mark.django_db
@@ -32,7 +46,8 @@ def test_a_broken_part_is_named_without_telling_more(client, monkeypatch, expect
     monkeypatch.setitem(health.CHECKS, "broker", refuse)
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "parts": {"database": "ok", "cache": "ok", "broker": "does not answer"}}
+    parts = {**WELL, "broker": "does not answer", "watcher": "does not run"}
+    assert answer.json() == {"ready": False, "parts": parts}
 
 
 @pytest.mark.django_db

@@ -29,7 +29,7 @@ from organizations import setup
 
 
 class Command(BaseCommand):
-    help = "Start web, workers, beat, broker and sandbox; Ctrl-C stops them in order."
+    help = "Start web, workers, watcher, beat, broker and sandbox; Ctrl-C stops them in order."
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -83,6 +83,7 @@ class Command(BaseCommand):
                 celery("worker", "-n", "send@%h", "-Q", "people,send", "--concurrency", "1", *worker),
                 logs / "worker-send.log",
             ),
+            Part("watch", [python, str(settings.BASE_DIR / "manage.py"), "watch"], logs / "watch.log", grace=5),
             Part("beat", celery("beat"), logs / "beat.log", grace=3),
         ]
         if settings.SANDBOX_IMAP_PORT:
@@ -149,7 +150,7 @@ class Command(BaseCommand):
         if any(part.is_running for part in parts):
             self.stdout.write("Stopping ...")
         for part in parts:
-            if part.name.startswith("worker") or part.name == "beat":
+            if part.name.startswith("worker") or part.name in ("beat", "watch"):
                 part.ask_to_stop()
         for part in reversed(parts):
             part.stop()
