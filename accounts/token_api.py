@@ -15,7 +15,7 @@ from organizations.calls import ApiRequest, Listing, needs
 from organizations.models import ApiToken
 from organizations.paging import newest_first
 from organizations.scopes import Scope
-from organizations.tokens import revoke
+from organizations.tokens import revoke, revoke_all
 
 router = Router(tags=["Tokens"])
 
@@ -39,6 +39,10 @@ class TokenList(BaseModel):
     next: str | None = Field(description="The `cursor` of the next page; null on the last.")
 
 
+class Revoked(BaseModel):
+    revoked: int = Field(description="How many worked until now.")
+
+
 @router.get("/tokens", auth=needs(Scope.TOKENS_READ), operation_id="tokens_list", response=TokenList)
 def tokens_list(request: ApiRequest, listing: Query[Listing]) -> TokenList:
     """Your tokens, newest first, those that ended too."""
@@ -52,6 +56,12 @@ def tokens_revoke(request: ApiRequest, pk: int) -> Status[None]:
     """End a token of yours at once, this one too. Once more does no harm."""
     revoke(get_object_or_404(ApiToken.objects.of(request.user), pk=pk), request.user, timezone.now(), request)
     return Status(204, None)
+
+
+@router.delete("/tokens", auth=needs(Scope.TOKENS_WRITE), operation_id="tokens_revoke_all", response=Revoked)
+def tokens_revoke_all(request: ApiRequest) -> Revoked:
+    """End every token of yours at once, this one too."""
+    return Revoked(revoked=revoke_all(request.user, timezone.now(), request))
 
 
 def _document(token: ApiToken) -> TokenDocument:

@@ -17,7 +17,7 @@ from accounts.token_form import TokenForm
 from organizations.models import ApiToken
 from organizations.requests import SignedInRequest
 from organizations.scopes import Scope
-from organizations.tokens import revoke
+from organizations.tokens import revoke, revoke_all
 
 
 @never_cache
@@ -29,7 +29,8 @@ def tokens(request: SignedInRequest) -> HttpResponse:
     context: dict[str, object] = {"form": form}
     if request.method == "POST" and form.is_valid() and (made := form.issue(now, request)) is not None:
         context = {"form": TokenForm(user=request.user), "token": made[0], "text": made[1]}
-    context |= {"tokens": _lines(request, now), "now": now}
+    lines = _lines(request, now)
+    context |= {"tokens": lines, "now": now, "several_work": sum(bool(line["works"]) for line in lines) > 1}
     return render(request, "accounts/tokens.html", context, status=422 if form.errors else 200)
 
 
@@ -38,6 +39,13 @@ def revoke_token(request: SignedInRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ApiToken.objects.of(request.user), pk=pk)
     if revoke(token, request.user, timezone.now(), request):
         messages.success(request, f"“{token}” does not work any more.")
+    return redirect("accounts:tokens")
+
+
+@require_POST
+def revoke_all_tokens(request: SignedInRequest) -> HttpResponse:
+    if number := revoke_all(request.user, timezone.now(), request):
+        messages.success(request, f"{number} token{'s' * (number != 1)} revoked.")
     return redirect("accounts:tokens")
 
 

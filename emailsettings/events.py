@@ -10,8 +10,11 @@ from datetime import datetime
 import redis
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_GET
 
 from accounts.models import Mailbox
@@ -26,6 +29,7 @@ from organizations.models import User
 STREAM_SECONDS = 60.0  # then the browser comes back by itself; a forgotten page does not hold a worker
 RETRY_MILLISECONDS = 500
 HEARTBEAT_SECONDS = 15.0  # silence after which a comment keeps proxies from closing the line
+SESSION_SECONDS = 3.0  # how long a stream may outlive its session
 POLL_SECONDS = 1.0  # without a broker
 
 News = AsyncIterator[tuple[str, int] | None]
@@ -33,22 +37,29 @@ News = AsyncIterator[tuple[str, int] | None]
 
 @require_GET
 async def events(request: HttpRequest) -> StreamingHttpResponse:
-    """Stream `data: {"kind": KIND, "pk": N}` about rows that the user may know of, for a minute."""
+    """Stream `data: {"kind": KIND, "pk": N}` about rows that the user may know of, for a minute.
+
+    It ends soon after the session: by signing out, a new password, or when the person is deactivated.
+    """
     user = await request.auser()
     assert isinstance(user, User)
     return StreamingHttpResponse(
-        _stream(user),
+        _stream(user, request.session.session_key or ""),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _stream(user: User) -> AsyncIterator[str]:
+async def _stream(user: User, session_key: str) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     loop = asyncio.get_running_loop()
-    quiet_since = loop.time()
+    quiet_since = seen_at = loop.time()
     try:
         async for news in _news(user):
+            if loop.time() - seen_at >= SESSION_SECONDS:
+                if not await _is_signed_in(user, session_key):
+                    return  # the browser comes back, and is sent to the sign-in page
+                seen_at = loop.time()
             if news is not None and await _may_know(user, *news):
                 yield f"data: {json.dumps({'kind': news[0], 'pk': news[1]})}\n\n"
                 quiet_since = loop.time()
@@ -94,6 +105,18 @@ def _bell(user: User) -> tuple[int, int]:
     """The newest notification, and how many are unread."""
     own = Notification.objects.of(user)
     return own.order_by("-pk").values_list("pk", flat=True).first() or 0, own.unread_count()
+
+
+@sync_to_async
+def _is_signed_in(user: User, session_key: str) -> bool:
+    """Whether the session still is the user's: two look-ups by key, and nothing is written."""
+    session = SessionStore(session_key).load()
+    present = User.objects.filter(pk=user.pk, is_active=True).first()
+    return (
+        present is not None
+        and session.get(SESSION_KEY) == str(user.pk)
+        and constant_time_compare(session.get(HASH_SESSION_KEY, ""), present.get_session_auth_hash())
+    )
 
 
 @sync_to_async

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account import forms as allauth_forms
+from allauth.core import context
 from django import forms
+from django.contrib import messages
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from organizations import links, password_recovery, timezones
+from organizations import links, password_recovery, timezones, tokens
 from organizations.fields import NameField
 from organizations.invitations import Newcomer
-from organizations.models import User
+from organizations.models import ApiToken, User
 from organizations.nudging import nudge
 from organizations.plain_words import PlainWords
 from organizations.setup import FirstAdministrator
@@ -35,9 +38,39 @@ class SignInForm(PlainWords, allauth_forms.LoginForm):  # type: ignore[misc]
             field.widget.attrs.pop("placeholder", None)
 
 
-class ChangePasswordForm(PlainWords, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
+class RevokingTokens(forms.Form):
+    """A new password, and with it, if wanted, the end of the person's API tokens; says so only where there are any.
+
+    Tokens outlive a password, as on GitHub and GitLab: nobody got them by the password, and programs would stop
+    unseen. Who sets a new one because somebody else may have been in wants them to end, which is asked here.
+    """
+
+    user: User | None
+
+    def offer(self, *, ticked: bool) -> None:
+        """Add the tick where `user` has tokens that work."""
+        number = ApiToken.objects.of(self.user).usable_at(timezone.now()).count() if self.user else 0
+        if number:
+            self.fields["revokes_tokens"] = forms.BooleanField(
+                label="Also revoke my API token" if number == 1 else f"Also revoke my {number} API tokens",
+                help_text="Programs that use them stop at once. Without this they go on working: tokens do not depend "
+                "on the password.",
+                required=False,
+                initial=ticked,
+            )
+
+    def save(self) -> None:
+        with transaction.atomic():
+            super().save()  # type: ignore[misc]
+            if self.cleaned_data.get("revokes_tokens") and self.user is not None:
+                number = tokens.revoke_all(self.user, timezone.now(), context.request)
+                messages.success(context.request, f"{number} API token{'s' * (number != 1)} revoked.")
+
+
+class ChangePasswordForm(PlainWords, RevokingTokens, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.offer(ticked=False)
         labels = {"oldpassword": "Current password", "password1": "New password", "password2": "New password, again"}
         for name, label in labels.items():
             field = self.fields[name]
@@ -61,9 +94,10 @@ class ForgottenPasswordForm(PlainWords, allauth_forms.ResetPasswordForm):  # typ
         return str(self.cleaned_data["email"])
 
 
-class NewPasswordForm(PlainWords, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+class NewPasswordForm(PlainWords, RevokingTokens, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.offer(ticked=True)  # a password is recovered also after somebody took it
         for name, label in {"password1": "New password", "password2": "New password, again"}.items():
             field = self.fields[name]
             field.label, field.help_text = label, ""

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest
 
@@ -78,6 +79,12 @@ def note_use(token: ApiToken, now: datetime) -> None:
     if token.last_used_at is None or token.last_used_at <= now - USE_NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_NOTED_EVERY)
         ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+
+
+def revoke_all(user: User, now: datetime, request: HttpRequest | None = None) -> int:
+    """End every token of `user` that works, each with its entry in the audit log; return how many."""
+    with transaction.atomic():
+        return sum(revoke(token, user, now, request) for token in ApiToken.objects.of(user).usable_at(now))
 
 
 def revoke(token: ApiToken, actor: User, now: datetime, request: HttpRequest | None = None) -> bool:

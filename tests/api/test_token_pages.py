@@ -84,6 +84,15 @@ def test_the_api_lists_and_revokes_ones_own(api_of, alice, bob):
     assert_problem(api.get("/tokens"), 401, "token-refused")
 
 
+def test_the_api_revokes_all_of_ones_own_at_once(api_of, alice, bob):
+    api, second, other = api_of(alice), api_of(alice), api_of(bob)
+    assert_problem(api_of(alice, Scope.TOKENS_READ).delete("/tokens"), 403, "scope-missing")
+    assert api.delete("/tokens").data == {"revoked": 3}
+    assert_problem(api.get("/tokens"), 401, "token-refused")
+    assert_problem(second.get("/tokens"), 401, "token-refused")
+    assert other.get("/tokens").status_code == 200
+
+
 class TestTheCommand:
     def test_it_prints_the_token_alone(self, alice, mailbox, capsys):
         call_command("create_token", "Alice@example.org", "--scopes", "mailboxes:read", "--days", "7")

@@ -75,7 +75,7 @@ def test_without_a_broker_the_stream_looks_at_the_rows(alice, mailbox, monkeypat
     schedule.ensure(mailbox)
 
     async def first_news():
-        async for piece in events._stream(alice):
+        async for piece in events._stream(alice, ""):
             if piece.startswith("data:"):
                 return piece
             await sync_to_async(SyncSchedule.objects.update)(done=F("done") + 1)
@@ -90,7 +90,7 @@ def test_the_stream_ends_by_itself(alice, monkeypatch):
 
     async def whole():
         async with asyncio.timeout(30):
-            return [piece async for piece in events._stream(alice)]
+            return [piece async for piece in events._stream(alice, "")]
 
     assert async_to_sync(whole)() == ["retry: 500\n\n"]
 

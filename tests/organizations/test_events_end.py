@@ -1,0 +1,94 @@
+"""An open page's stream of news ends with the session that opened it (spec F3, threat T18)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from emailsettings import events
+from organizations import people
+from organizations.models import User
+from tests.conftest import PASSWORD
+
+pytestmark = [pytest.mark.proves("F3", "T18"), pytest.mark.django_db(transaction=True)]
+
+LONG = 20.0  # seconds that the stream would go on by itself
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(events, "STREAM_SECONDS", LONG)
+    monkeypatch.setattr(events, "SESSION_SECONDS", 0.05)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.02)
+
+
+async def _deactivate(client: AsyncClient, user: User, by: User) -> None:
+    await sync_to_async(people.deactivate)(user, by=by, now=timezone.now())
+
+
+async def _sign_out(client: AsyncClient, user: User, by: User) -> None:
+    assert (await client.post("/account/logout/")).status_code == 302
+
+
+async def _change_the_password_elsewhere(client: AsyncClient, user: User, by: User) -> None:
+    elsewhere = AsyncClient()
+    await elsewhere.aforce_login(user)
+    new = {"oldpassword": PASSWORD, "password1": "battery staple nine", "password2": "battery staple nine"}
+    assert (await elsewhere.post("/account/password/change/", new)).status_code == 302
+
+
+async def _remove(client: AsyncClient, user: User, by: User) -> None:
+    await sync_to_async(people.remove)(user, by=by, now=timezone.now())
+
+
+@pytest.mark.parametrize("end", [_sign_out, _deactivate, _change_the_password_elsewhere, _remove])
+def test_the_stream_ends_soon_after_the_session(end, administrator, bob):
+    async def seconds() -> float:
+        client = AsyncClient()
+        await client.aforce_login(bob)
+        response = await client.get("/events")
+        pieces = aiter(response.streaming_content)
+        assert b"retry" in await anext(pieces)
+        rest = asyncio.ensure_future(_read(pieces))
+        await asyncio.sleep(0.3)
+        assert not rest.done(), "it goes on while the session lives"
+        await end(client, bob, administrator)
+        began = time.monotonic()
+        assert b"data:" not in await asyncio.wait_for(rest, LONG)
+        assert (await client.get("/events")).status_code == 302
+        return time.monotonic() - began
+
+    assert async_to_sync(seconds)() < LONG / 2
+
+
+async def _read(pieces) -> bytes:
+    return b"".join([piece async for piece in pieces])
+
+
+def test_the_check_costs_two_look_ups_and_writes_nothing(client_of, alice):
+    key = client_of(alice).session.session_key
+    expires = Session.objects.get().expire_date
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        assert async_to_sync(events._is_signed_in)(alice, key)
+    assert [each["sql"].split()[0] for each in asked] == ["SELECT", "SELECT"]
+    assert Session.objects.get().expire_date == expires
+
+
+@pytest.mark.parametrize("key", ["", "x" * 32, "\x00", "' OR 1=1 --"])
+def test_no_other_key_is_a_session(alice, key):
+    assert not async_to_sync(events._is_signed_in)(alice, key)
+
+
+def test_a_session_of_somebody_else_is_not_ones_own(client_of, alice, bob):
+    assert not async_to_sync(events._is_signed_in)(alice, client_of(bob).session.session_key)
+    assert events.SESSION_SECONDS <= 5
