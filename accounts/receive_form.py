@@ -8,7 +8,7 @@ from django import forms
 from django.db import transaction
 
 from accounts.folders_form import LEFT_OUT, WhichFoldersField
-from accounts.models import Mailbox
+from accounts.models import DownloadPeriod, Mailbox
 from accounts.rights import may_switch_downloads_on
 from organizations.models import User
 from organizations.operations import Operation
@@ -31,8 +31,8 @@ class ReceiveForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         labels = {"download_period": "Download mail for period"}
         help_texts = {
             "downloads": "Off: new mail comes only when somebody presses Sync.",
-            "download_period": "How far back the first download reaches. To get older mail later: choose a longer "
-            "period, then “Download again” under Advanced.",
+            "download_period": "How far back the download reaches. A longer period brings the older mail with the next "
+            "sync; a shorter one removes nothing.",
         }
         error_messages = {"download_period": {"invalid_choice": "Choose one of the periods of the list."}}
 
@@ -56,11 +56,20 @@ class ReceiveForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         return "all_folders" in self.changed_data and self.cleaned_data["all_folders"] is False
 
     @property
-    def comes_after_the_download(self) -> bool:
-        """Whether a new period was chosen when the first download, for which it counts, had been made."""
+    def change_of_period(self) -> str:
+        """What becomes of the mail that is stored already; empty where none is, or the period stays."""
         if "download_period" not in self.changed_data:
-            return False
-        return bool(self.instance.folders.filter(synced_at__isnull=False).exists())
+            return ""
+        if not self.instance.folders.filter(synced_at__isnull=False).exists():
+            return ""
+        before, after = (
+            DownloadPeriod.values.index(values["download_period"]) for values in (self.initial, self.cleaned_data)
+        )
+        if after < before:
+            return "Saved. What is stored stays; folders that are downloaded from now on reach back this far."
+        if not self.cleaned_data["downloads"]:
+            return "Saved. The older mail that is not here yet comes when somebody presses Sync."
+        return "Saved. The older mail that is not here yet comes with the next sync."
 
     def save(self, commit: bool = True) -> Mailbox:
         """Store it in one transaction; there is nothing to save later. A worker may write other columns meanwhile."""

@@ -35,10 +35,7 @@ def receive(request: SignedInRequest, pk: int) -> HttpResponse:
         if form.asks_for_folders:
             messages.success(request, "Saved. Now choose the folders.")
             return redirect("accounts:settings-folders", mailbox.pk)
-        if form.comes_after_the_download:
-            messages.success(request, "Saved. Older mail comes when you press “Download again” under Advanced.")
-        else:
-            messages.success(request, "Saved. It counts from the next sync on.")
+        messages.success(request, form.change_of_period or "Saved. It counts from the next sync on.")
         return redirect("accounts:settings", mailbox.pk)
     return settings_tab(request, mailbox, "receive", {"form": form}, status=422 if form.is_bound else 200)
 

@@ -42,6 +42,11 @@ class Estimate:
     size: int
     is_whole: bool
 
+    def without(self, stored: int) -> Estimate:
+        """What is left to be fetched where `stored` of these messages are here already."""
+        left = max(0, self.messages - stored)
+        return Estimate(left, self.size * left // self.messages if self.messages else 0, self.is_whole)
+
     @property
     def duration(self) -> str:
         """In words: "under a minute", "about 3 minutes", "about 2 hours"."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.utils import timezone
 
-from mailstore import pulling, reconciling, remapping
+from mailstore import coverage, pulling, reconciling, remapping
 from mailstore.models import Folder
 from mailstore.run import Run, first_day
 from organizations.faultpoints import faultpoint
@@ -17,8 +18,6 @@ from protocols.imap.plan import FolderState, UidSet
 
 log = logging.getLogger(__name__)
 
-NUMBERS_AT_ONCE = 5_000  # message numbers per command where UIDs are sparse
-
 
 @dataclass(frozen=True, slots=True)
 class FolderPlan:
@@ -26,12 +25,14 @@ class FolderPlan:
 
     wanted:   UIDs to fetch, existing or not.
     new_from: UIDs from here on are new mail; the ones below belong to the first download.
+    since:    where the chosen period begins; None: with the first message.
     """
 
     folder: Folder
     state: FolderState
     wanted: UidSet
     new_from: int
+    since: datetime | None
 
     @property
     def announced_from(self) -> int | None:
@@ -47,7 +48,9 @@ class FolderPlan:
 
 def look(run: Run, folder: Folder) -> FolderPlan | None:
     """Decide what a folder needs; None: nothing has changed since the last time. Leaves the folder open."""
-    if _is_unchanged(run, folder):
+    since = first_day(run.mailbox, timezone.now())
+    falls_short = coverage.falls_short(folder, since)
+    if not falls_short and _is_unchanged(run, folder):
         return None
     state = run.session.examine(folder.wire_name)
     faultpoint("folder examined")
@@ -59,7 +62,9 @@ def look(run: Run, folder: Folder) -> FolderPlan | None:
         run.write_folder(
             folder, uidvalidity=state.uidvalidity, uidnext=state.uidnext, highestmodseq=state.highestmodseq
         )
-    return FolderPlan(folder, state, _wanted(run, folder, state), folder.uidnext or 1)
+    if falls_short:
+        coverage.reach_back(run, folder, state, since)
+    return FolderPlan(folder, state, _wanted(run, folder, state, since), folder.uidnext or 1, since)
 
 
 def sync_folder(run: Run, planned: FolderPlan) -> None:
@@ -85,29 +90,31 @@ def sync_folder(run: Run, planned: FolderPlan) -> None:
         highestmodseq=folder.highestmodseq if is_first else state.highestmodseq,
         stored=str(settled),
         synced_at=timezone.now(),
+        covers_from=planned.since if is_first else folder.covers_from,
         # A doubtful folder keeps its old count, so that the next run looks at it again.
         exists=folder.exists if folder.missing else state.exists,
     )
     faultpoint("folder done")
 
 
-def _wanted(run: Run, folder: Folder, state: FolderState) -> UidSet:
+def _wanted(run: Run, folder: Folder, state: FolderState, since: datetime | None) -> UidSet:
     """UIDs to fetch: whatever is not dealt with, during the first download only of the chosen period."""
     stored = UidSet.parse(folder.stored)
     new_from = folder.uidnext or 1
     wanted = UidSet([range(1, state.uidnext)]) - stored
-    since = first_day(run.mailbox, timezone.now()) if folder.synced_at is None else None
-    if since is not None:
+    if since is not None and folder.synced_at is None:
         old = UidSet([range(1, new_from)])
         wanted = (run.session.uids_since(since.date()) & wanted) | (wanted - old)
-    if plan.is_sparse(FolderState(state.uidvalidity, len(wanted), state.exists), NUMBERS_AT_ONCE):
-        wanted = wanted & _existing(run, state)
+    if plan.is_sparse(FolderState(state.uidvalidity, len(wanted), state.exists), coverage.NUMBERS_AT_ONCE):
+        wanted = wanted & coverage.existing(run, state)
     return wanted
 
 
 def _is_unchanged(run: Run, folder: Folder) -> bool:
     """Ask for the state without opening the folder. Without CONDSTORE flags may have changed unseen."""
     if folder.synced_at is None or folder.highestmodseq is None or folder.missing or folder.epoch_changes:
+        return False
+    if coverage.has_gaps(folder):
         return False
     try:
         state = run.session.status(folder.wire_name)
@@ -119,9 +126,3 @@ def _is_unchanged(run: Run, folder: Folder) -> bool:
         folder.exists,
         folder.highestmodseq,
     )
-
-
-def _existing(run: Run, state: FolderState) -> UidSet:
-    """Every UID in the open folder, asked for by message numbers."""
-    spans = plan.number_ranges(state.exists, NUMBERS_AT_ONCE)
-    return UidSet(uid for span in spans for uid in run.session.uids_of_numbers(span))

@@ -115,6 +115,7 @@ class Folder(models.Model):
     raw_name:  the name as the server sent it (modified UTF-7 or UTF-8), never shown.
     uidnext:   every message with this UID or a higher one is new to us; the lower ones are old mail.
     stored:    UIDs that are stored or were skipped for good, as an IMAP sequence set ("1:812,900").
+    covers_from: mail received since then was asked for; None with a `synced_at`: all of it.
     missing:   keys of messages that were gone at `missing_since`, more than is believed at once (fault R13), in the
                form of `stored`. Empty with a `missing_since`: the whole folder was gone from the server's list.
     """
@@ -146,6 +147,7 @@ class Folder(models.Model):
     exists = models.PositiveIntegerField(default=0, help_text="Messages on the server when last examined.")
     stored = models.TextField(blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
+    covers_from = models.DateTimeField(null=True, blank=True)
     problem = models.CharField(max_length=300, blank=True, help_text="Why it cannot be synced, in words.")
     missing = models.TextField(blank=True)
     missing_since = models.DateTimeField(null=True, blank=True)

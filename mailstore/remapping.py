@@ -133,8 +133,8 @@ def _match_octets(run: Run, known: dict[tuple[str, int], list[_Old]], found: _Fo
 
 
 def _wanted(run: Run, folder: Folder, unknown: Iterable[Outline]) -> list[Outline]:
-    """Of messages we do not have, those that the first download would have taken: not the old mail it left out."""
-    since = first_day(run.mailbox, folder.synced_at or timezone.now())
+    """Of messages we do not have, those that a download would have taken: not the old mail it left out."""
+    since = folder.covers_from if folder.synced_at else first_day(run.mailbox, timezone.now())
     oldest = Message.objects.live().filter(folder=folder).order_by("received_at").values_list("received_at", flat=True)
     if since is not None and (first := oldest.first()) is not None:
         since = min(since, first)

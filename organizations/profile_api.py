@@ -1,4 +1,4 @@
-"""`/profile` of the API: one's own name and time zone, and what one may do (spec A6, L1)."""
+"""`/profile` of the API: one's own name, time zone and language, and what one may do (spec A6, L1)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from organizations.forms import ProfileForm
 from organizations.models import User
 from organizations.resources import PersonName
 from organizations.scopes import Scope
+from protocols.message.languages import LANGUAGES
 
 router = Router(tags=["Profile"])
 
@@ -29,6 +30,7 @@ class ProfileDocument(BaseModel):
     name: str
     email: str = Field(description="Changed by administrators alone.", examples=["anna@example.com"])
     time_zone: str = Field(description="Days in filters begin at its midnight.", examples=["Europe/Berlin"])
+    language: str = Field(description="Of what is written into the mail you send.", examples=["de"])
     organization: OwnOrganization
     roles: list[int]
     operations: list[str] = Field(description="All that you hold, through roles too.")
@@ -41,6 +43,7 @@ class ProfileChanges(Asked):
 
     name: PersonName = ""
     time_zone: Annotated[Text, Field(min_length=1, max_length=63, description="A name of the IANA database.")] = ""
+    language: Annotated[Text, Field(min_length=1, max_length=10, description=f"One of {', '.join(LANGUAGES)}.")] = ""
 
 
 @router.get("/profile", auth=needs(Scope.PROFILE_READ), operation_id="profile_get", response=ProfileDocument)
@@ -51,7 +54,7 @@ def profile_get(request: ApiRequest) -> ProfileDocument:
 
 @router.patch("/profile", auth=needs(Scope.PROFILE_WRITE), operation_id="profile_update", response=ProfileDocument)
 def profile_update(request: ApiRequest, body: ProfileChanges) -> ProfileDocument:
-    """Change your name or your time zone."""
+    """Change your name, your time zone or your language."""
     own = User.objects.select_related("organization").get(pk=request.user.pk)
     form = ProfileForm(form_values(ProfileForm(instance=own), body.sent), instance=own)
     if not form.is_valid():
@@ -66,6 +69,7 @@ def _document(user: User) -> ProfileDocument:
         name=user.name,
         email=user.email,
         time_zone=user.time_zone,
+        language=user.language,
         organization=OwnOrganization(id=user.organization_id, name=user.organization.name),
         roles=sorted(role.pk for role in user.roles.all()),
         operations=sorted(user.operations),

@@ -13,10 +13,12 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.dialogs import changeable_or_404
 from accounts.folders_form import FoldersForm
-from accounts.models import Mailbox
+from accounts.models import DownloadPeriod, Mailbox
 from mailservers.diagnosis import diagnose
-from mailstore import deletion, folder_list
+from mailstore import coverage, deletion, folder_list
 from mailstore.estimate import estimate_download
+from mailstore.models import Message
+from mailstore.run import first_day
 from mailstore.schedule import request_sync, resume
 from organizations import audit
 from organizations.models import User
@@ -48,9 +50,22 @@ def download(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
 
 @require_GET
 def estimate(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
-    """How much the first download will bring: a few words for the page that offers it."""
-    mailbox = _known_or_404(request.user, mailbox_pk)
-    return render(request, "mailstore/_estimate.html", {"estimate": estimate_download(mailbox, timezone.now())})
+    """How much a download will bring: a few words for the page that offers it.
+
+    `?download_period=` asks what choosing another period would do to what is stored.
+    """
+    mailbox, now = _known_or_404(request.user, mailbox_pk), timezone.now()
+    stored = list(mailbox.folders.filter(is_followed=True, synced_at__isnull=False))
+    if not stored or "download_period" not in request.GET:
+        return render(request, "mailstore/_estimate.html", {"estimate": estimate_download(mailbox, now)})
+    if request.GET["download_period"] in DownloadPeriod.values:
+        mailbox.download_period = request.GET["download_period"]
+    since = first_day(mailbox, now)
+    context: dict[str, object] = {"is_longer": any(coverage.falls_short(folder, since) for folder in stored)}
+    if context["is_longer"] and (there := estimate_download(mailbox, now)) is not None:
+        here = Message.objects.live().filter(folder__in=stored)
+        context["estimate"] = there.without((here.filter(received_at__gte=since) if since else here).count())
+    return render(request, "mailstore/_other_period.html", context)
 
 
 @require_POST

@@ -37,6 +37,7 @@ def test_the_profile_says_who_one_is_and_what_one_may_do(api, alice, organizatio
         "name": "Alice",
         "email": alice.email,
         "time_zone": "UTC",
+        "language": "en",
         "organization": {"id": organization.pk, "name": organization.name},
         "roles": [role.pk],
         "operations": ["view_email_logs"],
@@ -52,8 +53,13 @@ def test_the_name_and_the_time_zone_are_changed_as_on_the_page(api, alice):
     assert api.patch("/profile", {}).status_code == 200
     alice.refresh_from_db()
     assert (alice.name, alice.time_zone) == ("Alice Berg", "Europe/Berlin")
+    assert api.patch("/profile", {"language": "fr"}).data["language"] == "fr"
     entries = AuditEntry.objects.filter(action="user.profile_changed").order_by("pk")
-    assert [entry.detail for entry in entries] == [{"fields": ["time_zone"]}, {"fields": ["name"]}]
+    assert [entry.detail for entry in entries] == [
+        {"fields": ["time_zone"]},
+        {"fields": ["name"]},
+        {"fields": ["language"]},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +75,8 @@ def test_the_name_and_the_time_zone_are_changed_as_on_the_page(api, alice):
         ({"time_zone": "Mars/Olympus"}, "time_zone"),
         ({"time_zone": "../../etc/passwd"}, "time_zone"),
         ({"time_zone": ""}, "time_zone"),
+        ({"language": "tlh"}, "language"),
+        ({"language": ""}, "language"),
         ({"email": "root@example.org"}, "email"),
         ({"is_active": True}, "is_active"),
         ({"organization": 1}, "organization"),

@@ -93,8 +93,12 @@ def test_a_period_chosen_after_the_first_download_says_how_older_mail_comes(rece
     receive(download_period="month")
     assert said() == ["Saved. It counts from the next sync on."]
     Folder.objects.filter(name="INBOX").update(synced_at=timezone.now())
-    receive(download_period="everything")
-    assert said() == ["Saved. Older mail comes when you press “Download again” under Advanced."]
+    receive(download_period="year")
+    assert said() == ["Saved. The older mail that is not here yet comes with the next sync."]
+    receive(download_period="everything", downloads=None)
+    assert said() == ["Saved. The older mail that is not here yet comes when somebody presses Sync."]
+    receive(download_period="day", downloads=None)
+    assert said() == ["Saved. What is stored stays; folders that are downloaded from now on reach back this far."]
 
 
 def test_saving_what_was_not_changed_records_nothing(receive, organization):

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.urls import reverse
@@ -15,7 +16,9 @@ from accounts import sessions
 from accounts.models import DownloadPeriod
 from mailstore import estimate
 from mailstore.estimate import Estimate, estimate_download
+from mailstore.models import Folder
 from protocols.network import Dialer, DialPolicy
+from tests.accounts.settings.mail import store
 from tests.mailstore.receiving.letters import letter
 from tests.servers.dovecot import Dovecot
 
@@ -61,6 +64,29 @@ def test_the_estimate_stands_in_a_sentence(mailbox_there, alice, client_of):
     words = client_of(alice).get(url).content.decode().replace("\xa0", " ")
     assert "That is about 4 messages" in words
     assert "under a minute" in words
+
+
+@pytest.mark.proves("E7")
+def test_another_period_says_what_it_would_bring_beyond_what_is_here(mailbox_there, alice, client_of):
+    def said(period: str) -> str:
+        answer = client_of(alice).get(url, {"download_period": period})
+        return " ".join(answer.content.decode().replace("\xa0", " ").split())
+
+    url = reverse("mailstore:estimate", args=[mailbox_there.pk])
+    assert "That is about 4 messages" in said("week")  # nothing was downloaded yet
+    inbox = Folder.objects.create(
+        mailbox=mailbox_there,
+        name="INBOX",
+        raw_name=b"INBOX",
+        synced_at=timezone.now(),
+        covers_from=timezone.now() - timedelta(days=7),
+    )
+    store(inbox)
+    assert said("year").startswith("The next sync fetches the older mail: about 3 messages, ")
+    assert said("day").startswith("Nothing is fetched or removed: what is stored stays.")
+    mailbox_there.login_refusals = 1
+    mailbox_there.save()
+    assert "The server did not say quickly how much that is." in said("everything")
 
 
 @pytest.fixture
