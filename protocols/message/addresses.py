@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from protocols.message.charsets import decode_header_octets
 from protocols.message.headers import clean, decode_words, unfold
@@ -37,6 +38,7 @@ class AddressList:
 
 
 _ATOM, _QUOTED, _SPACE = 1, 2, 3
+_CACHED = 200  # characters; the same people write to the same people, and the cache stays small whatever arrives
 _MANY_WORDS = 50
 _AN_ATOM = r"""((?:[^\s"(),:;<>\[]|\[[^\[\]\s<>]*+\]|\[)++)"""  # "@", "." and domain literals included
 _A_QUOTED_STRING = r"""|"((?:[^"\\]|\\.)*+)\""""
@@ -75,6 +77,19 @@ def parse_addresses(values: list[bytes], charset: str = "", *, limit: int = LIMI
         found += scanner.found
         defects += scanner.defects
     return AddressList(tuple(found), tuple(dict.fromkeys(defects)))
+
+
+def read_addresses(text: str) -> tuple[Address, ...] | None:
+    """Read the unfolded text of one field where it holds plain entries alone; None when there is anything else."""
+    return _cached_addresses(text) if len(text) <= _CACHED else _plain_addresses(text)
+
+
+def _plain_addresses(text: str) -> tuple[Address, ...] | None:
+    simple = _simple_list(text, LIMITS.addresses)
+    return None if simple is None else tuple(simple)
+
+
+_cached_addresses = lru_cache(maxsize=4096)(_plain_addresses)
 
 
 def _simple_list(text: str, limit: int) -> list[Address] | None:

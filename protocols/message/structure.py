@@ -149,7 +149,7 @@ class _Scan:
     def _known_part(self, path: str, start: int, default: str) -> Part | None:
         """Take a part with a short head from the cache: few heads of text parts differ, and they are most parts."""
         blank = self.raw.find(b"\n\r\n", start, start + min(_SHORT_HEAD, self.limits.header_bytes))
-        known = _short_head(self.raw[start : blank + 3], default) if blank >= 0 else None
+        known = short_head(self.raw[start : blank + 3], default) if blank >= 0 else None
         if known is None:
             return None
         return Part(
@@ -260,7 +260,7 @@ def _part(head: Head, path: str, start: int, default: str) -> Part:
 
 
 @lru_cache(maxsize=512)
-def _short_head(octets: bytes, default: str) -> Part | None:
+def short_head(octets: bytes, default: str) -> Part | None:
     """Read a head with its empty line; None where it has defects, or a line that may be a delimiter."""
     if octets.startswith(b"--") or b"\n--" in octets:
         return None

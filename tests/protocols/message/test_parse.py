@@ -94,7 +94,7 @@ def test_normal_mail_written_by_the_standard_library_is_read_as_it_was_meant(nam
     ).map(b"".join)
 )
 def test_no_octets_raise_an_error_and_all_text_can_be_stored(raw: bytes):
-    summary = parse._parse(raw, LIMITS)
+    summary = parse.read_fully(raw, LIMITS)
     content = open_message(raw)
     assert "unreadable" not in content.defects
     stored = json.dumps([asdict(summary), asdict(content)], default=str, ensure_ascii=False)
