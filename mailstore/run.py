@@ -75,7 +75,7 @@ class Run:
         self.report(folder.name, stored.messages)
         if stored.messages:
             self._news.add(folder.pk)
-        self.tell()
+        self.tell(now=stored.arrivals > 0)  # somebody waits for new mail
 
     def check_time(self) -> None:
         """Raise OutOfTime when the budget of this run is used up."""
