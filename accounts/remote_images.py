@@ -5,9 +5,11 @@ Only https, only public addresses, by the guarded dialer; no cookies, no Referer
 
 from __future__ import annotations
 
-from http.client import HTTPException, HTTPSConnection
+import io
+import socket
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from accounts.image_types import NotAnImage, kind_of
@@ -16,6 +18,9 @@ from protocols.endpoint import Endpoint, Security
 from protocols.errors import MailError
 from protocols.network import Dialer, DialPolicy
 from protocols.tls import wrap
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 HTTPS_PORT: Final = 443
 PATIENCE: Final = 15.0  # seconds for everything
@@ -60,10 +65,14 @@ def _get(address: str, limit: int, deadline: float) -> bytes | str:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = HTTPSConnection(host, port)
     try:
-        plain = dialer().connect(host, port, timeout=max(1.0, deadline - monotonic()))
-        connection.sock = wrap(plain, Endpoint(host, port, Security.TLS), trust=trust())
+        plain = dialer().connect(host, port, timeout=_seconds_until(deadline))
+        plain.settimeout(_seconds_until(deadline))
+        connection.sock = protected = wrap(plain, Endpoint(host, port, Security.TLS), trust=trust())
         connection.request("GET", path, headers={"Accept": "image/*", "User-Agent": "emailsettings"})
-        response = connection.getresponse()
+        response = HTTPResponse(protected, method="GET")
+        response.fp.close()
+        response.fp = io.BufferedReader(_ReadsUntil(protected, deadline))
+        response.begin()
         if response.status in _MOVED:
             return response.headers.get("Location", "")
         if response.status != 200:
@@ -71,10 +80,37 @@ def _get(address: str, limit: int, deadline: float) -> bytes | str:
         content = bytearray()
         while piece := response.read1(65_536):
             content += piece
-            if len(content) > limit or monotonic() > deadline:
-                raise CannotFetch("The image is too large, or its server is too slow.")
+            if len(content) > limit:
+                raise CannotFetch("The image is too large.")
         return bytes(content)
+    except TimeoutError as exc:
+        raise CannotFetch("The server of the image is too slow.") from exc
     except (MailError, HTTPException, OSError) as exc:
         raise CannotFetch("The server of the image cannot be reached.") from exc
     finally:
         connection.close()
+
+
+def _seconds_until(deadline: float) -> float:
+    """Raises TimeoutError once it has passed."""
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError("out of time")
+    return left
+
+
+class _ReadsUntil(io.RawIOBase):
+    """Reads that all together wait until `deadline`, however slowly single octets come.
+
+    A timeout of the socket begins anew with each read, and a head alone may be a hundred lines of 64 KB.
+    """
+
+    def __init__(self, protected: socket.socket, deadline: float) -> None:
+        self._protected, self._deadline = protected, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        self._protected.settimeout(_seconds_until(self._deadline))
+        return self._protected.recv_into(buffer)  # type: ignore[arg-type]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 
@@ -28,6 +30,13 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/large": (200, {}, png() + bytes(LIMIT)),
     "/gone": (404, {}, png()),
 }
+TRICKLES = {
+    "/slow-status": b"HTTP/1.1 2",
+    "/slow-header": b"HTTP/1.1 200 OK\r\nX-Slow: ",
+    "/slow-body": b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n",
+    "/slow-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+}
+STOP = threading.Event()
 
 
 class Site(BaseHTTPRequestHandler):
@@ -35,6 +44,9 @@ class Site(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         Site.asked.append(dict(self.headers))
+        if self.path in TRICKLES:
+            self._trickle(TRICKLES[self.path])
+            return
         status, headers, content = ANSWERS[self.path]
         self.send_response(status)
         for name, value in headers.items():
@@ -42,6 +54,13 @@ class Site(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _trickle(self, start: bytes) -> None:
+        """Go on with one octet after another, each well within the patience of a socket."""
+        with suppress(OSError):
+            self.wfile.write(start)
+            while not STOP.wait(0.05):
+                self.wfile.write(b"x")
 
     def log_message(self, *_: object) -> None: ...
 
@@ -60,7 +79,9 @@ def site(monkeypatch) -> Iterator[str]:
     monkeypatch.setattr(remote_images, "dialer", lambda: Dialer(policy))
     monkeypatch.setattr(remote_images, "trust", certificates.trust)
     Site.asked.clear()
+    STOP.clear()
     yield f"https://mail.sandbox.test:{server.server_port}"
+    STOP.set()
     server.shutdown()
     server.server_close()
 
@@ -75,6 +96,15 @@ def test_an_image_is_fetched_also_where_it_has_moved_to(site, path):
 def test_anything_else_is_refused(site, path):
     with pytest.raises(CannotFetch):
         fetch_image(site + path, LIMIT)
+
+
+@pytest.mark.parametrize("path", TRICKLES)
+def test_a_server_that_sends_octet_by_octet_holds_nobody_beyond_the_deadline(site, monkeypatch, path):
+    monkeypatch.setattr(remote_images, "PATIENCE", 1.0)
+    began = time.monotonic()
+    with pytest.raises(CannotFetch, match="too slow"):
+        fetch_image(site + path, LIMIT)
+    assert 0.9 < time.monotonic() - began < 5.0
 
 
 @pytest.mark.proves("J2", "T1")
