@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "organizations.middleware.SignInAgainMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "organizations.middleware.PersonalTimeZoneMiddleware",
+    "emailsettings.body_limits.TooLargeMiddleware",
 ]
 
 ROOT_URLCONF = "emailsettings.urls"
@@ -220,6 +221,7 @@ STATIC_ROOT = STATE_DIR / "static"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 MAIL_DIR = Path(env.str("EMAILSETTINGS_MAIL_DIR", default=str(STATE_DIR / "mail")))
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # octets; larger requests only where body_limits.LIMITS has them
 DATA_UPLOAD_MAX_MEMORY_SIZE = 30 * 1024 * 1024
 
 # --- Browser security -------------------------------------------------------------------------------------------

@@ -110,8 +110,10 @@ def method_not_allowed(method: str, allowed: str) -> Problem:
     )
 
 
-def too_large() -> Problem:
-    return Problem(413, "too-large", "The request is too large.")
+def too_large(limit: int | None = None) -> Problem:
+    """limit: octets, where it is known."""
+    detail = "" if limit is None else f"This address takes at most {limit:,} octets."
+    return Problem(413, "too-large", "The request is too large.", detail)
 
 
 def _not_json() -> Problem:
