@@ -81,6 +81,14 @@ def transport_to(address: str) -> Transport:
     return CONSOLE
 
 
+def leaves(address: str) -> bool:
+    """Whether mail to `address` goes to a server, not only to the program's log."""
+    try:
+        return transport_to(address).endpoint is not None
+    except Misconfigured:
+        return False
+
+
 def describe() -> str:
     """One sentence about where account mail goes, for those who manage people; no secret in it."""
     if not settings.ACCOUNT_MAIL_URL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -83,7 +84,7 @@ def people_update(request: ApiRequest, pk: int, body: PersonChanges) -> PersonDo
     form = PersonForm(values, person=person, user=request.user)
     if not form.is_valid():
         raise invalid_form(form)
-    people.change(person, name=form.cleaned_data["name"], email=person.email, by=request.user, request=request)
+    people.rename(person, form.cleaned_data["name"], by=request.user, request=request)
     return person_document(person)
 
 
@@ -187,11 +188,15 @@ def _invitation_or_404(request: ApiRequest, pk: int) -> Invitation:
 
 
 def _with_link(request: ApiRequest, invitation: Invitation, token: str, *, by_mail: bool) -> InvitationWithLink:
-    link = request.build_absolute_uri(reverse("organizations:invitation", args=[token]))
+    link = _link(request, token)
     if by_mail:
-        invitations.mail(invitation, link, now=timezone.now())
+        invitations.mail(invitation, partial(_link, request), now=timezone.now())
         invitation.refresh_from_db()
     return InvitationWithLink(**invitation_document(invitation).model_dump(), link=link)
+
+
+def _link(request: ApiRequest, token: str) -> str:
+    return request.build_absolute_uri(reverse("organizations:invitation", args=[token]))
 
 
 def _gone() -> Problem:

@@ -15,6 +15,8 @@ ACTIONS: dict[str, dict[str, str]] = {
     "People": {
         "user.joined": "Invitation accepted",
         "user.changed": "Person changed",
+        "user.address_asked": "New address asked for",
+        "user.address_withdrawn": "New address withdrawn",
         "user.deactivated": "Person deactivated",
         "user.reactivated": "Person reactivated",
         "user.removed": "Person removed",

@@ -7,13 +7,14 @@ its roles opens nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.core.signing import BadSignature, Signer
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.http import HttpRequest
 
 from organizations import account_mail, audit, authority
@@ -24,6 +25,7 @@ from organizations.roles import add_member
 from organizations.token_hash import hash_of
 
 VALID_FOR = timedelta(days=7)
+NOT_AGAIN_WITHIN = timedelta(minutes=1)
 SIGNER = Signer(salt="organizations.invitation", sep=".")
 
 
@@ -36,6 +38,7 @@ class Reason(StrEnum):
     USED = "used"
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
+    UNPROVEN = "unproven"  # the link was passed on, and account mail could show whose the mailbox is
     TAKEN = "taken"  # somebody has an account with the address
 
 
@@ -64,8 +67,9 @@ def invite(
     now: datetime,
     request: HttpRequest | None = None,
 ) -> tuple[Invitation, str]:
-    """Return the invitation and the token of its link, which is stored nowhere. Nothing is mailed yet.
+    """Return the invitation and the token of the link to pass on, which is stored nowhere. Nothing is mailed yet.
 
+    An address with an account in another organization is invited like any other: who invites is not to learn of it.
     Raises CannotInvite, and BeyondAuthority where a role is not `by`'s to give.
     """
     if by is not None:
@@ -92,14 +96,14 @@ def invite(
 
 
 def renew(invitation: Invitation, *, by: User, now: datetime, request: HttpRequest | None = None) -> str:
-    """Make another link, valid for seven days from now, and return its token. The older link ends.
+    """Make another link, valid for seven days from now, and return its token. The older links end.
 
     Raises BeyondAuthority: the link would otherwise make its reader what the actor is not. Raises UnusableInvitation
     when it was accepted or withdrawn meanwhile.
     """
     _require_roles(by, list(invitation.roles.all()))
     token = _new_token()
-    values = {"token_hash": hash_of(token), "expires_at": now + VALID_FOR, "invited_by": by}
+    values = {"token_hash": hash_of(token), "mailed_hash": "", "expires_at": now + VALID_FOR, "invited_by": by}
     with transaction.atomic():
         if not Invitation.objects.open().filter(pk=invitation.pk).update(**values):
             raise UnusableInvitation(Reason.USED)
@@ -118,15 +122,20 @@ def withdraw(invitation: Invitation, *, by: User, now: datetime, request: HttpRe
     return True
 
 
-def mail(invitation: Invitation, link: str, *, now: datetime) -> str:
-    """Send the link by account mail; return "" or why it did not leave. Waits for the network."""
+def mail(invitation: Invitation, link_of: Callable[[str], str], *, now: datetime) -> str:
+    """Send a link of its own by account mail; return "" or why it did not leave. Waits for the network.
+
+    link_of: the address for a token. Only the newest mailed link works.
+    """
+    token = _new_token()
+    Invitation.objects.filter(pk=invitation.pk).update(mailed_hash=hash_of(token))
     failure = account_mail.PRINTED
     try:
         has_left = account_mail.send(
             "invitation",
             to=(invitation.name, invitation.email),
             organization=invitation.organization,
-            context={"invitation": invitation, "link": link, "days": VALID_FOR.days},
+            context={"invitation": invitation, "link": link_of(token), "days": VALID_FOR.days},
         )
     except AccountMailFailed as exc:
         failure = str(exc)[:500]
@@ -138,6 +147,25 @@ def mail(invitation: Invitation, link: str, *, now: datetime) -> str:
     return failure
 
 
+def wants_mail(invitation: Invitation, token: str) -> bool:
+    """Whether `token` proves too little, so that a mail has to show first who reads the mailbox.
+
+    A link that is passed on by hand may be in the hands of who invited. What an acceptance tells, above all that the
+    address signs in elsewhere already, is for the reader of the mailbox alone. Where account mail does not get
+    through, the link counts by itself, or nobody could come in; the operator's own links always do.
+    """
+    if hash_of(token) == invitation.mailed_hash or invitation.invited_by is None:
+        return False
+    return not invitation.failure and account_mail.leaves(invitation.email)
+
+
+def mail_to_reader(invitation: Invitation, link_of: Callable[[str], str], *, now: datetime) -> str:
+    """Send a link because who holds one has to show that the mailbox is hers; not again within a minute."""
+    if invitation.mailed_at is not None and invitation.mailed_at > now - NOT_AGAIN_WITHIN:
+        return ""
+    return mail(invitation, link_of, now=now)
+
+
 def find(token: str, now: datetime) -> Invitation:
     """Return the invitation that `token` opens at `now`. Raises UnusableInvitation."""
     try:
@@ -145,7 +173,8 @@ def find(token: str, now: datetime) -> Invitation:
     except BadSignature as exc:
         raise UnusableInvitation(Reason.UNKNOWN) from exc
     related = Invitation.objects.select_related("organization", "invited_by")
-    invitation = related.filter(token_hash=hash_of(token)).first()
+    digest = hash_of(token)
+    invitation = related.filter(Q(token_hash=digest) | Q(mailed_hash=digest)).first()
     if invitation is None:
         raise UnusableInvitation(Reason.UNKNOWN)
     if invitation.accepted_at is not None:
@@ -160,9 +189,12 @@ def find(token: str, now: datetime) -> Invitation:
 def accept(token: str, newcomer: Newcomer, *, now: datetime, request: HttpRequest | None = None) -> User:
     """Make the user and put the person into the roles. Of two uses at once one raises UnusableInvitation."""
     invitation = find(token, now)
+    if wants_mail(invitation, token):
+        raise UnusableInvitation(Reason.UNPROVEN)
+    digest = hash_of(token)
     try:
         with transaction.atomic():
-            mine = Invitation.objects.open().filter(pk=invitation.pk, token_hash=hash_of(token))
+            mine = Invitation.objects.open().filter(Q(token_hash=digest) | Q(mailed_hash=digest), pk=invitation.pk)
             if not mine.update(accepted_at=now):
                 raise UnusableInvitation(Reason.USED)
             user = User.objects.create_user(

@@ -166,7 +166,9 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 class Invitation(models.Model):
     """Asks somebody to become a user. Only the hash of its link is stored; sending it again makes a new link.
 
-    failure: why the last mail with the link did not leave, in words; "" when it did or when none was wanted.
+    token_hash:  of the link that is shown to who invites, to be passed on.
+    mailed_hash: of the link in the last mail, "" before one was tried. Who has that one reads the mailbox.
+    failure:     why the last mail did not leave, in words; "" when it did or when none was wanted.
     """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="invitations")
@@ -174,6 +176,7 @@ class Invitation(models.Model):
     name = models.CharField(max_length=150)
     roles = models.ManyToManyField(Role, related_name="invitations")
     token_hash = models.CharField(max_length=64, unique=True)
+    mailed_hash = models.CharField(max_length=64, blank=True)
     invited_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="invitations_made")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -191,11 +194,32 @@ class Invitation(models.Model):
                 Lower("email"),
                 condition=Q(accepted_at=None, withdrawn_at=None),
                 name="one_open_invitation_per_address",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["mailed_hash"], condition=~Q(mailed_hash=""), name="one_invitation_per_mailed_link"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} <{self.email}>"
+
+
+class AddressChange(models.Model):
+    """The address that a person is to have, once the link that was mailed there is opened. Gone when it was.
+
+    failure: why the mail did not leave, in words.
+    """
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="address_change")
+    email = models.EmailField("Email address", max_length=254)
+    token_hash = models.CharField(max_length=64, unique=True)
+    asked_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    asked_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    failure = models.CharField(max_length=500, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.email} for {self.user}"
 
 
 class PasswordRequest(models.Model):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
@@ -22,27 +21,16 @@ def search(organization: Organization, text: str = "") -> QuerySet[User]:
     return people.filter(Q(name__icontains=text) | Q(email__icontains=text)) if text else people
 
 
-def change(person: User, *, name: str, email: str, by: User, request: HttpRequest | None = None) -> list[str]:
-    """Give `person` another name or address; return the names of the fields that changed.
-
-    Raises BeyondAuthority. That the address is free is the form's to check; the database refuses the rest.
-    """
+def rename(person: User, name: str, *, by: User, request: HttpRequest | None = None) -> None:
+    """Give `person` another name. Raises BeyondAuthority. Addresses are the subject of `new_address`."""
     authority.require(authority.refusal_to_change(by, person))
-    before = {"name": person.name, "email": person.email}
-    changed = [field for field, value in (("name", name), ("email", email)) if before[field] != value]
-    if "email" in changed:
-        authority.require(authority.refusal_to_readdress(by))
-    if not changed:
-        return []
-    person.name, person.email = name, email
+    before = person.name
+    if before == name:
+        return
+    person.name = name
     with transaction.atomic():
-        person.save(update_fields=changed)
-        if "email" in changed:  # allauth's notes of the old address would still open the account
-            EmailAddress.objects.filter(user=person).delete()
-        detail: dict[str, object] = {f"{field} before": before[field] for field in changed}
-        detail |= {f"{field} now": getattr(person, field) for field in changed}
-        _record("user.changed", person, by, request, detail)
-    return changed
+        person.save(update_fields=["name"])
+        _record("user.changed", person, by, request, {"name before": before, "name now": name})
 
 
 def deactivate(person: User, *, by: User, now: datetime, request: HttpRequest | None = None) -> None:

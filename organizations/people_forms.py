@@ -13,7 +13,7 @@ from organizations.fields import NameField
 from organizations.models import Organization, Role, User
 from organizations.plain_words import PlainWords
 
-ADDRESS_TAKEN = "Somebody has this address already. Use another one."
+ADDRESS_TAKEN = "Somebody in your organization has this address already. Use another one."
 NAME_TAKEN = "A role has this name already. Choose another one."
 
 
@@ -56,7 +56,7 @@ class PersonForm(PlainWords, forms.Form):
         self.initial = {"name": person.name, "email": person.email}
         self.person = person
         refusal = authority.refusal_to_readdress(user)
-        self.fields["email"].help_text = refusal or "For signing in, notifications and new passwords."
+        self.fields["email"].help_text = refusal or "A new one counts once the link that is mailed there is opened."
         self.fields["email"].disabled = bool(refusal)
         if authority.refusal_to_change(user, person):
             self.fields["name"].disabled = self.fields["email"].disabled = True
@@ -67,7 +67,8 @@ class PersonForm(PlainWords, forms.Form):
 
     def clean_email(self) -> str:
         email = str(self.cleaned_data["email"])
-        if User.objects.filter(email__iexact=email).exclude(pk=self.person.pk).exists():
+        colleagues = User.objects.filter(organization=self.person.organization).exclude(pk=self.person.pk)
+        if colleagues.filter(email__iexact=email).exists():  # nobody is told about other organizations
             raise ValidationError(ADDRESS_TAKEN)
         return email
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
+from functools import partial
+
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -73,10 +75,16 @@ def withdraw(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 def _show_link(request: SignedInRequest, invitation: Invitation, token: str, *, by_mail: bool) -> HttpResponse:
-    link = links.origin(request) + reverse("organizations:invitation", args=[token])
-    failure = invitations.mail(invitation, link, now=timezone.now()) if by_mail else ""
-    context = {"invitation": invitation, "link": link, "failure": failure, "by_mail": by_mail}
+    link_of = partial(invitation_link, request)
+    failure = invitations.mail(invitation, link_of, now=timezone.now()) if by_mail else ""
+    invitation.refresh_from_db()
+    context = {"invitation": invitation, "link": link_of(token), "failure": failure, "by_mail": by_mail}
+    context["wants_mail"] = invitations.wants_mail(invitation, token)
     return render(request, _template(request, "link"), context)
+
+
+def invitation_link(request: HttpRequest, token: str) -> str:
+    return links.origin(request) + reverse("organizations:invitation", args=[token])
 
 
 def _refusal(request: SignedInRequest, invitation: Invitation) -> str:

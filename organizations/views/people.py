@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from django import forms
 from django.contrib import messages
-from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from organizations import account_mail, authority, departures, notices, people
+from organizations import account_mail, authority, departures, links, new_address, people
 from organizations.fields import refuse_control_characters
-from organizations.models import Invitation, OperationGrant, Role, User
+from organizations.models import AddressChange, Invitation, OperationGrant, Role, User
 from organizations.operations import OFFERED, Operation
 from organizations.paging import Page, by_name, newest_first
-from organizations.people_forms import ADDRESS_TAKEN, PersonForm
+from organizations.people_forms import PersonForm
 from organizations.permissions import operation_required
 from organizations.plain_words import PlainWords
 from organizations.requests import SignedInRequest, key_in
@@ -79,16 +79,30 @@ def person(request: SignedInRequest, pk: int) -> HttpResponse:
         authority.require(authority.refusal_to_change(request.user, chosen))
     form = PersonForm(data, person=chosen, user=request.user)
     if form.is_valid():
-        before = chosen.email
-        try:
-            changed = people.change(chosen, **form.cleaned_data, by=request.user, request=request)
-        except IntegrityError:  # somebody was quicker with the same address
-            form.add_error("email", ADDRESS_TAKEN)
-        else:
-            if "email" in changed and (failure := notices.tell_of_new_address(chosen, before, by=request.user)):
-                messages.warning(request, f"Saved, but the notice about the new address did not leave. {failure}")
+        people.rename(chosen, form.cleaned_data["name"], by=request.user, request=request)
+        if form.cleaned_data["email"] == chosen.email:
             return done(request, f"{chosen} is saved.", "organizations:person", chosen.pk)
+        return _ask_for_address(request, chosen, form.cleaned_data["email"])
     return render(request, "people/person.html", _story(request, chosen, form), status=422 if form.is_bound else 200)
+
+
+def _ask_for_address(request: SignedInRequest, person: User, email: str) -> HttpResponse:
+    wish, token = new_address.ask(person, email, by=request.user, now=timezone.now(), request=request)
+    link = links.origin(request) + reverse("organizations:confirm-address", args=[token])
+    if failure := new_address.mail(wish, link):
+        messages.warning(request, f"Saved, but the mail to {email} did not leave. {failure}")
+        return redirect("organizations:person", person.pk)
+    return done(request, f"Saved. {email} counts once its link is opened.", "organizations:person", person.pk)
+
+
+@require_POST
+@manages_people
+def withdraw_address(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Let the person keep the address; the link that was mailed to the new one ends."""
+    chosen = _person_or_404(request, pk)
+    if not new_address.withdraw(chosen, by=request.user, request=request):
+        return not_done(request, "The new address was confirmed or withdrawn meanwhile.", "organizations:person", pk)
+    return done(request, f"{chosen} keeps {chosen.email}.", "organizations:person", pk)
 
 
 def _story(request: SignedInRequest, person: User, form: PersonForm) -> dict[str, object]:
@@ -102,6 +116,8 @@ def _story(request: SignedInRequest, person: User, form: PersonForm) -> dict[str
         "roles": [(role, refusals.get(role.pk, "")) for role in roles],
         "other_roles": [role for role in others.order_by("is_administrators", "name") if role.pk not in refusals],
         "operations": _operations(person, list(grants)),
+        "wish": AddressChange.objects.filter(user=person, expires_at__gt=timezone.now()).first(),
+        "may_readdress": not form.fields["email"].disabled,
         "is_self": person.pk == request.user.pk,
         "refusal": authority.refusal_to_change(request.user, person),
     }

@@ -21,6 +21,7 @@ SECRET = re.compile(r"(?:^|_)(?:password|secret|token|passphrase|credential)s?(?
 HARMLESS = {
     "organizations.User.password",
     "organizations.SetupLink.token_hash",
+    "organizations.AddressChange.token_hash",
     "organizations.Invitation.token_hash",
     "organizations.ApiToken.token_hash",
     "accounts.TokenMailbox.token",  # names the row

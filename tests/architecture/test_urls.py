@@ -18,6 +18,7 @@ OPEN = {
     "account_reset_password_from_key_done",
     "organizations:setup",
     "organizations:invitation",
+    "organizations:confirm-address",
     "mailstore:inline-image",
     "api:openapi",
     "api:unknown",

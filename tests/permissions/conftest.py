@@ -19,6 +19,7 @@ from mailstore.models import Message
 from notifications.kinds import Kind
 from notifications.models import Notification
 from notifications.telling import tell
+from organizations import new_address
 from organizations.invitations import invite
 from organizations.models import Invitation, Organization, Role, User
 from organizations.roles import add_member, administrators_of
@@ -37,11 +38,12 @@ IN_MAIL, IN_SETTINGS, IN_OUTBOX = "Quarterly-numbers-inside", "Northwind-private
 
 @dataclass
 class World:
-    """`people` by actor; `things` by the words that the table uses for arguments."""
+    """`people` by actor; `things` by the words that the table uses for arguments; `foreign`: the same, elsewhere."""
 
     organization: Organization
     people: dict[str, User] = field(default_factory=dict)
     things: dict[str, object] = field(default_factory=dict)
+    foreign: dict[str, object] = field(default_factory=dict)
 
     def value(self, word: str) -> object:
         """What an argument of the table stands for; ":word" is the word itself."""
@@ -60,6 +62,7 @@ def world(
     built = _build(organization, "", make_mailbox, deliver, make_message)
     double = _build(other_organization, ".elsewhere", make_mailbox, deliver, make_message)
     built.people["elsewhere"] = double.people["administrator"]
+    built.foreign = double.things
     return built
 
 
@@ -83,6 +86,13 @@ def _signature(mailbox: Mailbox) -> str:
     """Give the mailbox a signature; return the SHA-256 of its image."""
     signature.save(mailbox, f'<p>The desk</p><img src="{data_address(png())}">', is_on=True)
     return mailbox.signature_images.get().sha256
+
+
+def _wish(world: World) -> str:
+    """The token of the link to a new address of the colleague."""
+    email = f"new-at-{world.organization.pk}@example.org"
+    asker = world.people["administrator"]
+    return new_address.ask(world.people["colleague"], email, by=asker, now=timezone.now())[1]
 
 
 def _told(user: User, sent: OutboxMessage) -> int:
@@ -124,6 +134,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
     return {
         "invitation": Invitation.objects.get(organization=world.organization).pk,
         "invitation_token": token,
+        "address_token": _wish(world),
         "notification": _told(world.people["owner"], sent),
         "mailbox": mailbox.pk,
         "server": server.pk,

@@ -41,11 +41,14 @@ class Command(BaseCommand):
             )
             audit.record("organization.set_up", organization=organization, actor=None, target=organization)
         origin = (url or settings.PUBLIC_URL).rstrip("/")
-        link = origin + reverse("organizations:invitation", args=[token])
-        if mail and (failure := invitations.mail(invitation, link, now=now)):
+
+        def link_of(token: str) -> str:
+            return origin + reverse("organizations:invitation", args=[token])
+
+        if mail and (failure := invitations.mail(invitation, link_of, now=now)):
             self.stderr.write(f"The organization is made, but the mail did not leave. {failure}")
         self.stdout.write(f"Invitation for {admin}, for seven days:")
-        self.stdout.write(link)
+        self.stdout.write(link_of(token))
 
     def _check(self, name: str, admin: str) -> None:
         """Raises CommandError with one sentence; nothing is made then."""

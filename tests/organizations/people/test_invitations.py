@@ -6,7 +6,9 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from organizations import invitations, people
@@ -14,7 +16,10 @@ from organizations.invitations import Newcomer, Reason, UnusableInvitation
 from organizations.models import AuditEntry, Invitation, OperationGrant, Role, User
 from organizations.operations import Operation
 from organizations.roles import administrators_of
+from tests.api.conftest import api_of
 from tests.simultaneously import simultaneously
+
+__all__ = ["api_of"]
 
 NEWCOMER = {"name": "Nora Neumann", "password": "a long enough word", "time_zone": "Europe/Vienna"}
 
@@ -35,6 +40,12 @@ def link_in(answer) -> str:
     return re.search(r'value="http://testserver(/people/invitations/[^"]+)"', answer.content.decode())[1]
 
 
+def mailed_link(server) -> str:
+    """The link in the newest mail."""
+    text = server.taken[-1].raw.replace(b"=\r\n", b"").replace(b"=3D", b"=").decode()
+    return re.search(r"http://testserver(/people/[a-z]+/\S+)", text)[1]
+
+
 def why_not(token: str, now=None) -> Reason:
     with pytest.raises(UnusableInvitation) as refusal:
         invitations.find(token, now or timezone.now())
@@ -45,9 +56,8 @@ def why_not(token: str, now=None) -> Reason:
 def test_from_the_invitation_by_mail_to_the_signed_in_newcomer(as_administrator, sales, account_server):
     answer = as_administrator.post("/people/invite", {"name": "Nora", "email": "nora@example.org", "roles": [sales.pk]})
     assert "is on its way to" in answer.content.decode()
-    link = link_in(answer)
-    [mail] = account_server.taken
-    assert link.encode() in mail.raw.replace(b"=\r\n", b"").replace(b"=3D", b"=")
+    link = mailed_link(account_server)
+    assert link != link_in(answer)
 
     newcomer = Client()
     assert "Welcome, Nora" in newcomer.get(link).content.decode()
@@ -129,14 +139,73 @@ def test_a_colleague_is_not_invited_again(as_administrator, alice):
     assert "has this address already" in answer.content.decode()
 
 
-def test_an_address_of_another_organization_is_told_to_its_owner_alone(client, as_administrator, dana):
+@pytest.mark.proves("A1")
+def test_an_address_of_another_organization_is_told_to_its_owner_alone(client, as_administrator, dana, account_server):
     answer = as_administrator.post("/people/invite", {"name": "Dana", "email": dana.email})
     assert answer.status_code == 200
-    accepted = client.post(link_in(answer), NEWCOMER)
-    assert (accepted.status_code, "has an account already" in accepted.content.decode()) == (404, True)
+    accepted = client.post(mailed_link(account_server), NEWCOMER)
+    assert (accepted.status_code, "signs in elsewhere already" in accepted.content.decode()) == (404, True)
     dana.refresh_from_db()
     assert dana.organization.name == "Elsewhere Inc"
     assert Invitation.objects.get().accepted_at is None
+
+
+@pytest.mark.proves("A1")
+def test_who_invites_sees_the_same_whether_the_address_signs_in_elsewhere_or_not(
+    as_administrator, api_of, administrator, dana, account_server
+):
+    """Pages, the API, what the passed-on link does, and how often the database is asked."""
+    told = []
+    for address in (dana.email, "d4n4@elsewhere.example"):
+        with CaptureQueriesContext(connection) as queries:
+            page = as_administrator.post("/people/invite", {"name": "Dana", "email": address})
+        stranger, link = Client(), link_in(page)
+        opened = [stranger.get(link), stranger.post(link), stranger.post(link, NEWCOMER), stranger.get(link)]
+        people = as_administrator.get("/people/")
+        as_administrator.post(f"/people/invitations/{Invitation.objects.latest('pk').pk}/withdraw")
+        with CaptureQueriesContext(connection) as asked:
+            called = api_of(administrator).post("/people", {"name": "Dana", "email": address, "sends_mail": True})
+        pages = [neutral(answer, address) for answer in (page, *opened, people)]
+        told.append((pages, len(queries), len(asked), called.status_code, sorted(called.data)))
+        assert "Mail me the link" in opened[0].content.decode()
+        assert "Look into your mailbox" in opened[2].content.decode()
+        as_administrator.post(f"/people/invitations/{Invitation.objects.latest('pk').pk}/withdraw")
+        as_administrator.get("/people/")  # takes the messages about that away
+    assert told[0] == told[1]
+    assert not User.objects.filter(organization=administrator.organization, email__contains="elsewhere").exists()
+
+
+def neutral(answer, address: str) -> tuple[int, str]:
+    """A page without the address, and without what is another one each time."""
+    changing = r"[\w.-]{40,}|\bnonce=\S+|/people/invitations/[^\"]*|\d\d:\d\d:\d\d\S*"
+    text = re.sub(changing, "*", answer.content.decode())
+    return answer.status_code, text.replace(address, "*")
+
+
+def test_a_passed_on_link_has_another_one_mailed_that_lets_in(client, as_administrator, account_server):
+    passed_on = link_in(as_administrator.post("/people/invite", {"name": "Nora", "email": "nora@example.org"}))
+    Invitation.objects.update(mailed_at=timezone.now() - timedelta(hours=1))
+    first = mailed_link(account_server)
+    assert client.post(passed_on, NEWCOMER).status_code == 200
+    assert not User.objects.filter(email="nora@example.org").exists()
+    assert client.post(first, NEWCOMER).status_code == 404, "the newest mailed link replaces it"
+    assert client.post(mailed_link(account_server), NEWCOMER)["Location"] == "/"
+    assert client.get(passed_on).status_code == 404
+
+
+def test_a_passed_on_link_does_not_fill_the_mailbox(client, as_administrator, account_server):
+    passed_on = link_in(as_administrator.post("/people/invite", {"name": "Nora", "email": "nora@example.org"}))
+    for _ in range(5):
+        assert "Look into your mailbox" in client.post(passed_on).content.decode()
+    assert len(account_server.taken) == 1
+
+
+def test_where_account_mail_does_not_get_through_the_passed_on_link_counts_by_itself(
+    client, as_administrator, account_server
+):
+    passed_on = link_in(as_administrator.post("/people/invite", {"name": "Nora", "email": "nora@example.org"}))
+    Invitation.objects.update(failure="The account-mail server could not be reached.")
+    assert client.post(passed_on, NEWCOMER)["Location"] == "/"
 
 
 @pytest.mark.parametrize(

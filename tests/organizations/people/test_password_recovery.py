@@ -14,6 +14,7 @@ from organizations.models import AuditEntry, PasswordRequest
 from organizations.password_recovery import link_path
 from organizations.tasks import sweep_password_requests
 from tests.conftest import PASSWORD
+from tests.organizations.people.test_invitations import mailed_link
 
 RESET = "/account/password/reset/"
 NEW = {"password1": "battery staple nine", "password2": "battery staple nine"}
@@ -84,6 +85,8 @@ def test_an_old_address_opens_nothing_any_more(ask, as_administrator, alice, acc
     ask("alice@example.org")
     link = link_in(account_server)
     as_administrator.post(f"/people/{alice.pk}", {"name": "Alice", "email": "alice.l@example.org"})
+    assert "This link" not in Client().get(link, follow=True).content.decode(), "it is not confirmed yet"
+    Client().post(mailed_link(account_server))
     assert "This link does not work" in Client().get(link, follow=True).content.decode()
     count = len(account_server.taken)
     ask("alice@example.org")
