@@ -113,4 +113,4 @@ class _ReadsUntil(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         self._protected.settimeout(_seconds_until(self._deadline))
-        return self._protected.recv_into(buffer)  # type: ignore[arg-type]
+        return self._protected.recv_into(buffer)
