@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 import redis
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
@@ -19,6 +18,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Mailbox
 from delivery.models import OutboxMessage
+from emailsettings.readers import by_readers, release_connection
 from mailservers.models import MailServer
 from mailstore.models import Folder, SyncSchedule
 from notifications.models import Notification
@@ -52,6 +52,7 @@ async def events(request: HttpRequest) -> StreamingHttpResponse:
 
 async def _stream(user: User, session_key: str) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
+    await release_connection()
     loop = asyncio.get_running_loop()
     quiet_since = seen_at = loop.time()
     try:
@@ -93,21 +94,21 @@ async def _poll(user: User, *, seconds: float) -> News:
             yield NOTIFICATIONS, user.pk
 
 
-@sync_to_async
+@by_readers
 def _schedules(user: User) -> dict[int, tuple[object, ...]]:
     rows = SyncSchedule.objects.filter(mailbox__organization_id=user.organization_id)
     columns = ("leased_until", "finished_at", "folder_name", "done", "total", "waiting_for", "mailbox__attention_since")
     return {pk: tuple(values) for pk, *values in rows.values_list("pk", *columns)}
 
 
-@sync_to_async
+@by_readers
 def _bell(user: User) -> tuple[int, int]:
     """The newest notification, and how many are unread."""
     own = Notification.objects.of(user)
     return own.order_by("-pk").values_list("pk", flat=True).first() or 0, own.unread_count()
 
 
-@sync_to_async
+@by_readers
 def _is_signed_in(user: User, session_key: str) -> bool:
     """Whether the session still is the user's: two look-ups by key, and nothing is written."""
     session = SessionStore(session_key).load()
@@ -119,7 +120,7 @@ def _is_signed_in(user: User, session_key: str) -> bool:
     )
 
 
-@sync_to_async
+@by_readers
 def _may_know(user: User, kind: str, pk: int) -> bool:
     """Ask anew for each announcement: the user's rights may have changed since the page was opened."""
     if kind == NOTIFICATIONS and pk != user.pk:

@@ -45,8 +45,12 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Keep the SQLite test database in a file, as the product does: in memory it locks by other rules."""
+    """Keep the SQLite test database in a file, as the product does: in memory it locks by other rules.
+
+    No thread keeps a connection for later: the database could not be removed in the end.
+    """
     database = settings.DATABASES["default"]
+    database["CONN_MAX_AGE"] = 0
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(environment.STATE / "test.sqlite3")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from emailsettings import events
+from emailsettings import events, readers
 from organizations import people
 from organizations.models import User
 from tests.conftest import PASSWORD
@@ -79,16 +80,49 @@ def test_the_check_costs_two_look_ups_and_writes_nothing(client_of, alice):
     with CaptureQueriesContext(
         connection,
     ) as asked:
-        assert async_to_sync(events._is_signed_in)(alice, key)
+        assert events._is_signed_in.__wrapped__(alice, key)
     assert [each["sql"].split()[0] for each in asked] == ["SELECT", "SELECT"]
     assert Session.objects.get().expire_date == expires
 
 
 @pytest.mark.parametrize("key", ["", "x" * 32, "\x00", "' OR 1=1 --"])
 def test_no_other_key_is_a_session(alice, key):
-    assert not async_to_sync(events._is_signed_in)(alice, key)
+    assert not events._is_signed_in.__wrapped__(alice, key)
 
 
 def test_a_session_of_somebody_else_is_not_ones_own(client_of, alice, bob):
-    assert not async_to_sync(events._is_signed_in)(alice, client_of(bob).session.session_key)
+    assert not events._is_signed_in.__wrapped__(alice, client_of(bob).session.session_key)
     assert events.SESSION_SECONDS <= 5
+
+
+def test_an_open_page_holds_no_connection_to_the_database(alice):
+    asking = set()
+
+    @readers.by_readers
+    def ask(number: int) -> int:
+        asking.add(threading.current_thread().name)
+        time.sleep(0.01)
+        return User.objects.filter(pk=number).count()
+
+    async def listen() -> bool:
+        await User.objects.afirst()  # as the request does that opens the stream
+        await readers.release_connection()
+        assert sum(await asyncio.gather(*(ask(alice.pk) for _ in range(40)))) == 40
+        return await sync_to_async(lambda: connection.connection is None)()
+
+    assert async_to_sync(listen)()
+    assert len(asking) <= readers.NUMBER
+
+
+def test_a_question_that_fails_says_so_and_the_next_is_answered(alice):
+    @readers.by_readers
+    def fail() -> None:
+        connection.ensure_connection()
+        raise LookupError("nothing there")
+
+    async def ask_both() -> bool:
+        with pytest.raises(LookupError, match="nothing there"):
+            await fail()
+        return await events._may_know(alice, "notifications", alice.pk)
+
+    assert async_to_sync(ask_both)()
