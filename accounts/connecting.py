@@ -128,3 +128,12 @@ def guessed_servers(address: str, provider: Provider | None) -> dict[str, object
         "smtp_security": provider.smtp_security,
         "username": provider.username_for(address, provider.imap_login),
     }
+
+
+def usual_display_name(user: User, address: str) -> str:
+    """The person's own name; for an address like sales@ what stands before the @ serves better."""
+    local_part = address.rpartition("@")[0]
+    own = user.name.split()[:1]
+    if own and own[0].lower() in local_part.lower():
+        return user.name
+    return local_part.replace(".", " ").replace("_", " ").title()

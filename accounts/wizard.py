@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from accounts.connecting import guessed_servers
+from accounts.connecting import guessed_servers, usual_display_name
 from accounts.forms import AddressForm, PasswordForm, ProviderChoiceForm, ServersForm
 from organizations.operations import Operation
 from organizations.requests import SignedInRequest
 from providers import lookup
 from providers.models import LoginRule, Provider
-from providers.typed_servers import may_type_servers
+from providers.typed_servers import may_type_servers, refuse_typed_servers
 
 
 @require_http_methods(["GET", "POST"])
@@ -61,10 +60,10 @@ def servers(request: SignedInRequest) -> HttpResponse:
     typed = known_address(request)
     if isinstance(typed, HttpResponse):
         return typed
-    refuse_typed_servers(request)
+    refuse_typed_servers(request.user)
     chosen = ProviderChoiceForm(request.POST, user=request.user)
     guess = guessed_servers(typed, chosen.cleaned_data["provider"] if chosen.is_valid() else None)
-    form = PasswordForm(initial={"display_name": display_name_for(request, typed)})
+    form = PasswordForm(initial={"display_name": usual_display_name(request.user, typed)})
     return ask_servers(request, typed, ServersForm(initial=guess), form)
 
 
@@ -78,15 +77,6 @@ def known_address(request: SignedInRequest) -> str | HttpResponse:
     return str(form.cleaned_data["address"])
 
 
-def refuse_typed_servers(request: SignedInRequest) -> None:
-    """Raise PermissionDenied where the organization leaves that to its administrators (spec B3)."""
-    if not may_type_servers(request.user):
-        raise PermissionDenied(
-            "Your organization lets only administrators type mail servers by hand. Choose one of the known providers, "
-            "or ask an administrator to add yours."
-        )
-
-
 def ask_password(
     request: SignedInRequest, typed: str, provider: Provider, form: PasswordForm | None = None
 ) -> HttpResponse:
@@ -95,7 +85,7 @@ def ask_password(
     if reason := provider.obstacle():
         return show_step(request, "obstacle", {"address": typed, "provider": provider, "reason": reason}, status)
     if form is None:
-        form = PasswordForm(initial={"display_name": display_name_for(request, typed), "username": typed})
+        form = PasswordForm(initial={"display_name": usual_display_name(request.user, typed), "username": typed})
     asks_username = LoginRule.TYPED in (provider.imap_login, provider.smtp_login)
     context = {
         "address": typed,
@@ -112,15 +102,6 @@ def ask_servers(request: SignedInRequest, typed: str, servers_form: ServersForm,
     is_new = lookup.recognise(typed, request.user.organization) is None
     context: dict[str, object] = {"address": typed, "servers_form": servers_form, "form": form, "is_new": is_new}
     return show_step(request, "servers", context, 422 if form.is_bound else 200)
-
-
-def display_name_for(request: SignedInRequest, address: str) -> str:
-    """The person's own name; for an address like sales@ what stands before the @ serves better."""
-    local_part = address.rpartition("@")[0]
-    own = request.user.name.split()[:1]
-    if own and own[0].lower() in local_part.lower():
-        return request.user.name
-    return local_part.replace(".", " ").replace("_", " ").title()
 
 
 def show_step(request: SignedInRequest, name: str, context: dict[str, object], status: int = 200) -> HttpResponse:

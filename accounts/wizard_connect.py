@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import IntegrityError
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts.checks import INCOMING_FIELDS, OUTGOING_FIELDS, reading, sending
-from accounts.connecting import Servers, Wish, connect, servers_of
+from accounts.attempting import conclude, parts_of, wish_at, wish_by_hand
+from accounts.connecting import Wish
 from accounts.forms import PasswordForm, ProviderChoiceForm, ServersForm
-from accounts.models import Mailbox
 from accounts.rights import Right, mailbox_or_404
-from accounts.wizard import ask_password, ask_servers, known_address, refuse_typed_servers, show_step
+from accounts.wizard import ask_password, ask_servers, known_address, show_step
 from mailservers.checking import CheckReport
-from mailservers.passwords import meant_password
-from mailservers.streaming import Line, Part, stream_check
-from organizations.models import Organization
+from mailservers.streaming import Line, stream_check
 from organizations.requests import SignedInRequest
-from protocols.credentials import Secret
-from protocols.endpoint import Protocol
-
-ONE_USERNAME = {"username": "username"}  # a form with servers by hand asks for one name, used on both sides
+from providers.typed_servers import refuse_typed_servers
 
 
 @require_http_methods(["GET", "POST"])
@@ -52,63 +44,22 @@ def _chosen_provider(request: SignedInRequest, address: str) -> Wish | HttpRespo
     provider = choice.cleaned_data["provider"]
     if provider.obstacle() or not form.is_valid():
         return ask_password(request, address, provider, form)
-    data = form.cleaned_data
-    servers = servers_of(provider, address, data["username"])
-    return Wish(address, data["display_name"], servers, _typed_password(request, data["password"], servers))
+    return wish_at(provider, address, form, request.user.organization)
 
 
 def _typed_servers(request: SignedInRequest, address: str) -> Wish | HttpResponse:
-    refuse_typed_servers(request)
+    refuse_typed_servers(request.user)
     servers_form, form = ServersForm(request.POST), PasswordForm(request.POST)
     if not (servers_form.is_valid() & form.is_valid()):
         return ask_servers(request, address, servers_form, form)
-    data = form.cleaned_data
-    servers = servers_form.servers()
-    return Wish(address, data["display_name"], servers, _typed_password(request, data["password"], servers))
-
-
-def _typed_password(request: SignedInRequest, text: str, servers: Servers) -> Secret:
-    endpoint = servers.incoming or servers.outgoing
-    host = endpoint.host if endpoint else ""
-    return Secret(meant_password(text, servers.provider, host=host, organization=request.user.organization))
+    return wish_by_hand(servers_form, address, form, request.user.organization)
 
 
 def _try_and_keep(request: SignedInRequest, wish: Wish) -> StreamingHttpResponse:
-    """Check reading and sending apart: a mailbox that can only read is kept, and says so (spec D1)."""
-    sides = _sides(request.user.organization, wish)
+    parts = parts_of(wish, request.user.organization)
 
     def keep(reports: list[CheckReport]) -> Sequence[Line]:
-        found = dict(zip(sides, reports, strict=True))
-        works = {side: report.ok for side, report in found.items()}
-        if not works.get("reads", works.get("sends", False)):
-            return ()
-        mailbox = _keep(request, wish, sends=works.get("sends", False))
-        if "sends" in found and (trouble := found["sends"].diagnosis):
-            mailbox.note_trouble(trouble, Protocol.SMTP, timezone.now())
-        return ({"go": reverse("accounts:connected", args=[mailbox.pk])},)
+        mailbox = conclude(request.user, wish, dict(zip(parts, reports, strict=True)), request)
+        return ({"go": reverse("accounts:connected", args=[mailbox.pk])},) if mailbox is not None else ()
 
-    return stream_check(request, list(sides.values()), keep)
-
-
-def _sides(organization: Organization, wish: Wish) -> dict[str, Part]:
-    """What is to be checked, reading first. Servers from the catalog have no fields that a fix could fill."""
-    servers, sides = wish.servers, {}
-    by_hand = servers.provider is None
-    if servers.incoming is not None:
-        login = servers.incoming_login(wish.password)
-        fills = INCOMING_FIELDS | ONE_USERNAME if by_hand else None
-        sides["reads"] = reading(servers.incoming, login, organization, servers.provider, fills)
-    if servers.outgoing is not None:
-        login = servers.outgoing_login(wish.password)
-        fills = OUTGOING_FIELDS | ONE_USERNAME if by_hand else None
-        sides["sends"] = sending(servers.outgoing, login, organization, servers.provider, wish.address, fills)
-    return sides
-
-
-def _keep(request: SignedInRequest, wish: Wish, *, sends: bool) -> Mailbox:
-    """Store the mailbox; a second press of the button finds the first one's."""
-    user = request.user
-    try:
-        return connect(user, wish, sends=sends, now=timezone.now(), request=request)
-    except IntegrityError:
-        return Mailbox.objects.get(organization_id=user.organization_id, owner=user, address=wish.address)
+    return stream_check(request, list(parts.values()), keep)

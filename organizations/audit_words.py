@@ -42,6 +42,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     "Email accounts": {
         "mailbox.created": "Email account added",
         "mailbox.connected": "Email account connected",
+        "mailbox.connecting_failed": "Connecting an email account failed",
         "mailbox.changed": "Email account changed",
         "mailbox.checked": "Email account tested",
         "mailbox.settings_read": "Settings of another person’s email account opened",

@@ -207,6 +207,27 @@ def test_a_wrong_password_keeps_nothing_and_names_the_cause(connect, sandbox):
     assert connect().goes_to
 
 
+@pytest.mark.proves("A8")
+def test_a_failed_attempt_is_in_the_audit_log_with_its_step_and_no_secret(connect, alice, sandbox):
+    connect(password="wrong-typed-1")
+    reading, sending = AuditEntry.objects.filter(action="mailbox.connecting_failed").order_by("pk")
+    assert (reading.actor, reading.outcome, reading.address) == (alice, AuditEntry.Outcome.FAILED, "127.0.0.1")
+    assert (reading.detail["address"], reading.detail["step"]) == (ALICE, "login")
+    assert (reading.detail["connection"], sending.detail["connection"]) == ("reading", "sending")
+    assert reading.detail["reason"] == "login-refused"
+    assert "wrong-typed-1" not in f"{reading.detail} {sending.detail}"
+    assert not AuditEntry.objects.filter(action="mailbox.connected").exists()
+
+
+@pytest.mark.proves("A8")
+def test_what_works_by_half_leaves_both_lines(connect):
+    Provider.objects.filter(key="sandbox").update(smtp_port=1)
+    connect()
+    entry = AuditEntry.objects.get(action="mailbox.connecting_failed")
+    assert (entry.detail["connection"], entry.detail["step"]) == ("sending", "before connecting")
+    assert AuditEntry.objects.get(action="mailbox.connected").outcome == AuditEntry.Outcome.DONE
+
+
 def test_pressing_twice_connects_once(connect):
     first, second = connect(), connect()
     assert first.goes_to
