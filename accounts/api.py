@@ -16,19 +16,12 @@ from accounts.checks import checks_of
 from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
 from accounts.pausing import CannotResume
-from accounts.resources import (
-    MailboxChanges,
-    MailboxCheck,
-    MailboxDocument,
-    MailboxList,
-    NewMailbox,
-    both,
-    mailbox_document,
-)
+from accounts.resources import MailboxChanges, MailboxDocument, MailboxList, NewMailbox, mailbox_document
 from accounts.rights import Right
 from accounts.saving import delete_mailbox, save_mailbox
+from accounts.settings_audit import note_check, note_reading
 from mailservers.api import checking, opening_passwords
-from mailservers.resources import check_document
+from mailservers.resources import BothChecks, both_checks, check_document
 from organizations.calls import ApiRequest, Asked, Listing, Problem, form_values, invalid, invalid_form, needs
 from organizations.operations import Operation
 from organizations.paging import in_key_order
@@ -45,38 +38,41 @@ adds = needs(Scope.MAILBOXES_WRITE, Operation.MANAGE_EMAIL_ACCOUNTS)
 def mailboxes_list(request: ApiRequest, listing: Query[Listing]) -> MailboxList:
     """The email accounts that you may know of, oldest first."""
     page = in_key_order(_visible(request), listing.checked_cursor, size=listing.limit)
-    return MailboxList(items=_documents(request, page.rows), next=page.next or None)
+    return MailboxList(items=_documents(request, page.rows, peeks=False), next=page.next or None)
 
 
 @router.post("/mailboxes", auth=adds, operation_id="mailboxes_create", response={201: MailboxDocument})
 def mailboxes_create(request: ApiRequest, body: NewMailbox) -> Status[MailboxDocument]:
     """Add an account. Nothing is dialled; `/mailboxes/check` tries the values before."""
-    _refuse_bound_token(request)
+    refuse_bound_token(request)
     form = _new_form(request, body)
     if not save_mailbox(form, request.user, request):
         raise invalid_form(form)
-    return Status(201, _document(request, form.instance.pk))
+    return Status(201, mailbox_at(request, form.instance.pk))
 
 
-@router.post("/mailboxes/check", auth=adds, operation_id="mailboxes_check_values", response=MailboxCheck)
-def mailboxes_check_values(request: ApiRequest, body: NewMailbox) -> MailboxCheck:
+@router.post("/mailboxes/check", auth=adds, operation_id="mailboxes_check_values", response=BothChecks)
+def mailboxes_check_values(request: ApiRequest, body: NewMailbox) -> BothChecks:
     """Try values that are not saved: reading, and sending through the chosen server."""
-    _refuse_bound_token(request)
+    refuse_bound_token(request)
     form = _new_form(request, body)
-    return _check(request, form.save(commit=False), form.secret())
+    return _check(request, form.save(commit=False), form.secret(), noted_for=None)
 
 
 @router.get("/mailboxes/{int:pk}", auth=reads, operation_id="mailboxes_get", response=MailboxDocument)
 def mailboxes_get(request: ApiRequest, pk: int) -> MailboxDocument:
-    """One account."""
-    return _document(request, pk)
+    """One account. Who reads another person's settings leaves a line in the audit log, as on the pages."""
+    document = mailbox_at(request, pk)
+    if document.settings is not None:
+        note_reading(request, visible_or_404(request, pk), request.user)
+    return document
 
 
 @router.patch("/mailboxes/{int:pk}", auth=writes, operation_id="mailboxes_update", response=MailboxDocument)
 def mailboxes_update(request: ApiRequest, pk: int, body: MailboxChanges) -> MailboxDocument:
     """Change an account's name, servers and habits, all of it or nothing."""
     change_mailbox(changeable_or_404(request, pk), body.sent, request)
-    return _document(request, pk)
+    return mailbox_at(request, pk)
 
 
 @router.delete("/mailboxes/{int:pk}", auth=writes, operation_id="mailboxes_delete", response={204: None})
@@ -89,19 +85,19 @@ def mailboxes_delete(request: ApiRequest, pk: int) -> Status[None]:
     return Status(204, None)
 
 
-@router.post("/mailboxes/{int:pk}/check", auth=writes, operation_id="mailboxes_check", response=MailboxCheck)
-def mailboxes_check(request: ApiRequest, pk: int) -> MailboxCheck:
+@router.post("/mailboxes/{int:pk}/check", auth=writes, operation_id="mailboxes_check", response=BothChecks)
+def mailboxes_check(request: ApiRequest, pk: int) -> BothChecks:
     """Try the saved account: reading and sending."""
     mailbox = changeable_or_404(request, pk)
     with opening_passwords():
-        return _check(request, mailbox, mailbox.password)
+        return _check(request, mailbox, mailbox.password, noted_for=mailbox)
 
 
 @router.post("/mailboxes/{int:pk}/pause", auth=writes, operation_id="mailboxes_pause", response=MailboxDocument)
 def mailboxes_pause(request: ApiRequest, pk: int) -> MailboxDocument:
     """Download nothing until somebody resumes it. A sync that runs already comes to its end."""
     pausing.pause(changeable_or_404(request, pk), by=request.user, now=timezone.now(), request=request)
-    return _document(request, pk)
+    return mailbox_at(request, pk)
 
 
 @router.post("/mailboxes/{int:pk}/resume", auth=writes, operation_id="mailboxes_resume", response=MailboxDocument)
@@ -111,7 +107,7 @@ def mailboxes_resume(request: ApiRequest, pk: int) -> MailboxDocument:
         pausing.resume(changeable_or_404(request, pk), by=request.user, request=request)
     except CannotResume as exc:
         raise Problem(409, "password-refused", "This mailbox cannot be resumed.", str(exc)) from exc
-    return _document(request, pk)
+    return mailbox_at(request, pk)
 
 
 def visible_or_404(request: ApiRequest, pk: int) -> Mailbox:
@@ -131,8 +127,8 @@ def _visible(request: ApiRequest) -> QuerySet[Mailbox]:
     return visible.select_related("organization", "mail_server__provider", "provider")
 
 
-def _documents(request: ApiRequest, mailboxes: Sequence[Mailbox]) -> list[MailboxDocument]:
-    """As many queries for a hundred as for one."""
+def _documents(request: ApiRequest, mailboxes: Sequence[Mailbox], *, peeks: bool = True) -> list[MailboxDocument]:
+    """As many queries for a hundred as for one. peeks: whether settings of other people's are among them."""
     user, now = request.user, timezone.now()
     these = Mailbox.objects.filter(pk__in=[mailbox.pk for mailbox in mailboxes])
     held = {right: _keys(these.allowing(right, user, now)) for right in Right}
@@ -141,13 +137,13 @@ def _documents(request: ApiRequest, mailboxes: Sequence[Mailbox]) -> list[Mailbo
         mailbox_document(
             mailbox,
             {right for right in Right if mailbox.pk in held[right]},
-            may_change=mailbox.pk in changeable,
+            shows_settings=mailbox.pk in changeable and (peeks or mailbox.owner_id in (None, user.pk)),
         )
         for mailbox in mailboxes
     ]
 
 
-def _document(request: ApiRequest, pk: int) -> MailboxDocument:
+def mailbox_at(request: ApiRequest, pk: int) -> MailboxDocument:
     [document] = _documents(request, [visible_or_404(request, pk)])
     return document
 
@@ -163,23 +159,24 @@ def _new_form(request: ApiRequest, body: Asked) -> MailboxForm:
     return form
 
 
-def _refuse_bound_token(request: ApiRequest) -> None:
+def refuse_bound_token(request: ApiRequest) -> None:
     if request.auth.only_mailboxes:
         raise Problem(
             403,
             "token-bound",
             "The token is bound to certain mailboxes.",
-            "It cannot add others. Make a token that is not bound.",
+            "This is about more than them. Make a token that is not bound.",
         )
 
 
-def _check(request: ApiRequest, mailbox: Mailbox, password: Secret) -> MailboxCheck:
+def _check(request: ApiRequest, mailbox: Mailbox, password: Secret, *, noted_for: Mailbox | None) -> BothChecks:
     with opening_passwords():
         parts = checks_of(mailbox, password)
     if not parts:
         raise invalid("imap_host", "There is nothing to test: give an IMAP host, or choose a mail server.")
     with checking(request):
-        reports = [check_document(part.check(ignore)) for part in parts]
-    found = iter(reports)
+        reports = [part.check(ignore) for part in parts]
+    note_check(request, noted_for, request.user, reports)
+    found = map(check_document, reports)
     incoming = next(found) if mailbox.incoming() is not None else None
-    return both(incoming, next(found, None))
+    return both_checks(incoming, next(found, None))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from accounts.models import Mailbox, State
 from accounts.rights import Right
-from mailservers.resources import Check, CheckDiagnosis, CheckStep, OneLine, Password, Port, SecurityName
+from mailservers.resources import OneLine, Password, Port, SecurityName
 from organizations.calls import Asked, Key, Text
 from protocols.message.languages import LANGUAGES
 
@@ -73,7 +73,9 @@ class MailboxDocument(BaseModel):
     rights: list[RightName] = Field(description="What you may do with it.")
     created_at: datetime
     connected_at: datetime | None = Field(description="Last successful login.")
-    settings: MailboxSettings | None = Field(description="Null where you may not change them.")
+    settings: MailboxSettings | None = Field(
+        description="Null where you may not change them, and in lists those of another person's: read it by itself."
+    )
 
 
 class MailboxList(BaseModel):
@@ -138,29 +140,8 @@ class MailboxChanges(Asked):
     sync_interval: Annotated[int, Field(ge=1, le=1440)] | None = None
 
 
-class MailboxCheck(Check):
-    """Both connections, judged apart. The members of a single check speak of both, or of the one that failed."""
-
-    incoming: Check | None = Field(description="Null where it has no IMAP server.")
-    outgoing: Check | None = Field(description="Null where nothing sends for it.")
-
-
-def both(incoming: Check | None, outgoing: Check | None) -> MailboxCheck:
-    parts = [part for part in (incoming, outgoing) if part is not None]
-    steps: list[CheckStep] = [step for part in parts for step in part.steps]
-    diagnosis: CheckDiagnosis | None = next((part.diagnosis for part in parts if not part.ok), None)
-    return MailboxCheck(
-        ok=all(part.ok for part in parts),
-        steps=steps,
-        diagnosis=diagnosis,
-        server_response="\n\n".join(part.server_response for part in parts if part.server_response),
-        incoming=incoming,
-        outgoing=outgoing,
-    )
-
-
-def mailbox_document(mailbox: Mailbox, rights: Collection[Right], *, may_change: bool) -> MailboxDocument:
-    """`rights`: what the caller holds on it; `may_change`: whether the settings are shown."""
+def mailbox_document(mailbox: Mailbox, rights: Collection[Right], *, shows_settings: bool) -> MailboxDocument:
+    """`rights`: what the caller holds on it."""
     trouble = mailbox.attention
     quiet = State.PAUSED if mailbox.paused_at else State.CONNECTED
     state = State.NEEDS_ATTENTION if trouble else quiet
@@ -185,7 +166,7 @@ def mailbox_document(mailbox: Mailbox, rights: Collection[Right], *, may_change:
         rights=[right.value for right in Right if right in rights],
         created_at=mailbox.created_at,
         connected_at=mailbox.connected_at,
-        settings=_settings(mailbox) if may_change else None,
+        settings=_settings(mailbox) if shows_settings else None,
     )
 
 

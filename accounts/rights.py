@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
@@ -37,6 +38,18 @@ def mailbox_or_404(user: User, pk: int, right: Right) -> Mailbox:
     mailbox = get_object_or_404(Mailbox.objects.visible_to(user, now), pk=pk)
     if not Mailbox.objects.allowing(right, user, now).filter(pk=pk).exists():
         raise PermissionDenied
+    return mailbox
+
+
+def showing_signature_or_404(user: User, pk: int) -> Mailbox:
+    """A mailbox whose signature `user` may see: by sending from it, or by changing its settings."""
+    from accounts.models import Mailbox
+
+    now = timezone.now()
+    senders, setters = Mailbox.objects.allowing(Right.SEND, user, now), Mailbox.objects.manageable_by(user, now)
+    mailbox = senders.filter(pk=pk).first() or setters.filter(pk=pk).first()
+    if mailbox is None:
+        raise Http404("There is no such mailbox.")
     return mailbox
 
 

@@ -1,12 +1,14 @@
-"""Storing and deleting email accounts, for the dialogs and the API alike (spec E4, E12)."""
+"""Storing and deleting email accounts and their signatures, for pages and the API alike (spec E4, E9, E12)."""
 
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
+from accounts import signature
 from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
+from accounts.signature_form import SignatureForm
 from organizations import audit
 from organizations.models import User
 
@@ -43,3 +45,20 @@ def delete_mailbox(mailbox: Mailbox, user: User, request: HttpRequest) -> None:
             request=request,
         )
         mailbox.delete()
+
+
+def save_signature(form: SignatureForm, mailbox: Mailbox, user: User, request: HttpRequest) -> bool:
+    """Clean and store what the valid form holds, and record it; False with an error on the form where it is refused."""
+    try:
+        signature.save(mailbox, form.cleaned_data["html"], is_on=form.cleaned_data["is_on"])
+    except signature.SignatureRefused as exc:
+        form.add_error("html", str(exc))
+        return False
+    audit.record(
+        "mailbox.signature_changed",
+        organization=user.organization,
+        actor=user,
+        target=mailbox,
+        request=request,
+    )
+    return True

@@ -16,6 +16,7 @@ from accounts.api import changeable_or_404, reads, writes
 from accounts.models import MailboxGrant
 from accounts.resources import RightName
 from accounts.rights import Right
+from accounts.settings_audit import note_reading
 from accounts.sharing import CannotShare, Sharing
 from organizations.calls import ApiRequest, Asked, Key, invalid
 from organizations.models import Role, User
@@ -71,6 +72,7 @@ class GrantChanges(Asked):
 @router.get("/mailboxes/{int:pk}/access", auth=reads, operation_id="access_get", response=AccessDocument)
 def access_get(request: ApiRequest, pk: int) -> AccessDocument:
     """Who may use the mailbox, for those who may change its settings."""
+    note_reading(request, changeable_or_404(request, pk), request.user)
     return _document(request, pk)
 
 

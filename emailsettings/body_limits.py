@@ -38,7 +38,7 @@ LIMITS: Final = {
     "delivery:reply": MAIL,
     "delivery:forward": MAIL,
     "accounts:settings-signature": 2 * signature.LARGEST_TOTAL,  # its images come in base64
-    **dict.fromkeys((f"api:{operation}" for operation in gate.SENDS_MAIL), gate.LARGEST_MAIL),
+    **{f"api:{operation}": limit for operation, limit in gate.LARGER_BODIES.items()},
 }
 THROWN_AWAY: Final = 100 * 1024 * 1024  # octets of a refused body that are read all the same
 PATIENCE: Final = 60.0  # seconds for that

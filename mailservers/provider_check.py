@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from django import forms
 from django.http import HttpResponse, StreamingHttpResponse
@@ -73,12 +74,13 @@ class Forecast:
             ("Sending mail", provider.outgoing(), provider.smtp_login),
         )
         return [
-            (what, f"{endpoint.host}, port {endpoint.port}", self._name_by(rule))
+            (what, f"{endpoint.host}, port {endpoint.port}", self.name_by(rule))
             for what, endpoint, rule in sides
             if endpoint is not None
         ]
 
-    def _name_by(self, rule: str) -> str | None:
+    def name_by(self, rule: str) -> str | None:
+        """The user name that `rule` makes of the address; None where the person is asked for it."""
         return None if rule == LoginRule.TYPED else self.provider.username_for(self.address, rule)
 
 
@@ -96,24 +98,25 @@ def provider_check(request: SignedInRequest, pk: int) -> HttpResponse | Streamin
     if not form.is_valid():
         return _shown(request, form, provider)
     foreseen = forecast(provider, form.cleaned_data["address"], organization)
-    parts = _parts(provider, organization)
+    parts = parts_of(provider, organization)
 
     def work(emit: Emit) -> None:
         emit({"begin": render_to_string("mailservers/_provider_forecast.html", {"forecast": foreseen})})
-        for part in parts:
+        for part in parts.values():
             run_part(part, emit)
 
     return stream_lines(request, work)
 
 
-def _parts(provider: Provider, organization: Organization) -> list[Part]:
-    parts = []
+def parts_of(provider: Provider, organization: Organization) -> dict[Literal["reads", "sends"], Part]:
+    """Its servers, tried without a login."""
+    parts: dict[Literal["reads", "sends"], Part] = {}
     if (incoming := provider.incoming()) is not None:
         check = partial(check_incoming, incoming, None, provider=provider, organization=organization)
-        parts.append(Part("Reading mail", lambda observe: check(observe=observe)))
+        parts["reads"] = Part("Reading mail", lambda observe: check(observe=observe))
     if (outgoing := provider.outgoing()) is not None:
         submit = partial(check_outgoing, outgoing, None, provider=provider, organization=organization)
-        parts.append(Part("Sending mail", lambda observe: submit(observe=observe)))
+        parts["sends"] = Part("Sending mail", lambda observe: submit(observe=observe))
     return parts
 
 

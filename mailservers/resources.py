@@ -52,6 +52,13 @@ class Check(BaseModel):
     server_response: str = Field(description="What both sides said, with secrets masked.")
 
 
+class BothChecks(Check):
+    """Both connections, judged apart. The members of a single check speak of both, or of the one that failed."""
+
+    incoming: Check | None = Field(description="Null where there is no IMAP server.")
+    outgoing: Check | None = Field(description="Null where nothing sends.")
+
+
 class MailServerDocument(BaseModel):
     """An outgoing server of the organization."""
 
@@ -144,6 +151,18 @@ class TestMessageResult(BaseModel):
 
 def check_document(report: CheckReport) -> Check:
     return Check.model_validate(report.as_json())
+
+
+def both_checks(incoming: Check | None, outgoing: Check | None) -> BothChecks:
+    parts = [part for part in (incoming, outgoing) if part is not None]
+    return BothChecks(
+        ok=all(part.ok for part in parts),
+        steps=[step for part in parts for step in part.steps],
+        diagnosis=next((part.diagnosis for part in parts if not part.ok), None),
+        server_response="\n\n".join(part.server_response for part in parts if part.server_response),
+        incoming=incoming,
+        outgoing=outgoing,
+    )
 
 
 def server_document(server: MailServer) -> MailServerDocument:

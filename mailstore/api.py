@@ -13,6 +13,7 @@ from accounts.api import reads as reads_mailboxes
 from accounts.api import writes as writes_mailboxes
 from accounts.folders_form import FoldersForm
 from accounts.models import Mailbox
+from accounts.settings_audit import note_reading
 from accounts.settings_page import record_change
 from mailstore.downloads import attachment_file, message_file
 from mailstore.models import Folder, Message, MessageQuerySet
@@ -44,6 +45,7 @@ from organizations.calls import (
     invalid,
     invalid_form,
     needs,
+    octets,
 )
 from organizations.paging import in_key_order, newest_first
 from organizations.scopes import Scope
@@ -51,12 +53,6 @@ from organizations.scopes import Scope
 router = Router()
 reads = needs(Scope.MESSAGES_READ)
 UNKNOWN_MAILBOX = "There is no such mailbox whose mail you may read."
-
-
-def octets(media_type: str) -> dict[str, object]:
-    """Declares an answer that is no JSON."""
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
-    return {"responses": {200: {"description": "The octets.", "content": content}}}
 
 
 class MessageListing(Listing):
@@ -138,7 +134,10 @@ def messages_attachment(request: ApiRequest, pk: int, number: int) -> HttpRespon
 )
 def mailboxes_folders(request: ApiRequest, pk: int, listing: Query[Listing]) -> FolderList:
     """The folders that the server has now, whether downloaded or not."""
-    found = Folder.objects.filter(mailbox=visible_or_404(request, pk), vanished_at=None)
+    mailbox = visible_or_404(request, pk)
+    if not Mailbox.objects.readable_by(request.user, timezone.now()).filter(pk=pk).exists():
+        note_reading(request, mailbox, request.user)  # who reads the mail sees its folders anyway
+    found = Folder.objects.filter(mailbox=mailbox, vanished_at=None)
     page = in_key_order(found, listing.checked_cursor, size=listing.limit)
     return FolderList(items=[folder_document(folder) for folder in page.rows], next=page.next or None)
 
@@ -171,7 +170,7 @@ def mailboxes_choose_folders(request: ApiRequest, pk: int, body: FolderChoice) -
 )
 def mailboxes_sync_state(request: ApiRequest, pk: int) -> SyncDocument:
     """How far the present sync is, or how the last one ended."""
-    return _sync(request, pk)
+    return sync_at(request, pk)
 
 
 @router.post(
@@ -184,11 +183,16 @@ def mailboxes_sync_state(request: ApiRequest, pk: int) -> SyncDocument:
 def mailboxes_sync(request: ApiRequest, pk: int) -> Status[SyncDocument]:
     """Ask for new mail at once. A login that the server refused is not tried before its time."""
     mailbox = visible_or_404(request, pk)
-    if not mailbox.imap_host:
-        raise Problem(409, "only-sends", "This mailbox only sends.", "It has no IMAP server to fetch mail from.")
+    refuse_send_only(mailbox)
     resume(mailbox.pk)
     request_sync(mailbox.pk)
-    return Status(202, _sync(request, pk))
+    return Status(202, sync_at(request, pk))
+
+
+def refuse_send_only(mailbox: Mailbox) -> None:
+    """Raises Problem 409 where there is no server to fetch mail from."""
+    if not mailbox.imap_host:
+        raise Problem(409, "only-sends", "This mailbox only sends.", "It has no IMAP server to fetch mail from.")
 
 
 def _ticks(mailbox: Mailbox, body: FolderChoice) -> dict[str, object]:
@@ -204,7 +208,7 @@ def _ticks(mailbox: Mailbox, body: FolderChoice) -> dict[str, object]:
     }
 
 
-def _sync(request: ApiRequest, pk: int) -> SyncDocument:
+def sync_at(request: ApiRequest, pk: int) -> SyncDocument:
     mailbox = visible_or_404(request, pk)
     return sync_document(progress(getattr(mailbox, "schedule", None), timezone.now()))
 

@@ -6,9 +6,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.db.models import F
 from django.db.models.signals import post_delete
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -16,6 +18,8 @@ from accounts.signals import mailbox_leaving
 from mailstore.models import Conversation, Folder, Message, SyncSchedule
 from mailstore.packs import remove_mailbox
 from mailstore.schedule import request_sync
+from organizations import audit
+from organizations.models import User
 
 HELD_BACK = timedelta(minutes=10)  # should the process die between the commit and the removal
 
@@ -45,6 +49,25 @@ def empty(mailbox: Mailbox) -> int:
         )  # fmt: skip
         transaction.on_commit(partial(_emptied, mailbox.pk))
     return messages
+
+
+def start_over(mailbox: Mailbox, user: User, request: HttpRequest) -> int:
+    """Empty `mailbox` for a new first download and record it; return how many messages went.
+
+    Raises PermissionDenied for who may set it up but not delete it: older mail than the period does not come back.
+    """
+    if not mailbox.may_be_deleted_by(user):
+        raise PermissionDenied("Only its owner, or who manages email accounts, lets it be downloaded again.")
+    number = empty(mailbox)
+    audit.record(
+        "mailbox.emptied",
+        organization=user.organization,
+        actor=user,
+        target=mailbox,
+        detail={"messages": number},
+        request=request,
+    )
+    return number
 
 
 def _emptied(mailbox_pk: int) -> None:

@@ -48,9 +48,13 @@ class Estimate:
         return Estimate(left, self.size * left // self.messages if self.messages else 0, self.is_whole)
 
     @property
+    def seconds(self) -> float:
+        return max(self.messages / MESSAGES_PER_SECOND, self.size / OCTETS_PER_SECOND)
+
+    @property
     def duration(self) -> str:
         """In words: "under a minute", "about 3 minutes", "about 2 hours"."""
-        seconds = max(self.messages / MESSAGES_PER_SECOND, self.size / OCTETS_PER_SECOND)
+        seconds = self.seconds
         if seconds < 60:
             return "under a minute"
         if seconds < 90 * 60:

@@ -163,6 +163,12 @@ def needs(scope: Scope, *operations: Operation) -> BearerToken:
     return BearerToken(scope, *operations)
 
 
+def octets(media_type: str) -> dict[str, object]:
+    """For `openapi_extra=` of a call whose answer is no JSON."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {"responses": {200: {"description": "The octets.", "content": content}}}
+
+
 def _refused(request: HttpRequest) -> Problem:
     """401; 429 once an address has brought many tokens that do not work."""
     address = request.META.get("REMOTE_ADDR", "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.shortcuts import get_object_or_404
@@ -24,7 +27,7 @@ from organizations.paging import in_key_order
 from organizations.scopes import Scope
 from providers import domains, entries, lookup
 from providers.forms import DomainForm, ProviderForm
-from providers.models import HiddenProvider, Provider, ProviderDomain
+from providers.models import HiddenProvider, LoginRule, Provider, ProviderDomain
 from providers.resources import (
     Discovery,
     NewProvider,
@@ -40,6 +43,7 @@ from providers.resources import (
     provider_document,
     server_document,
 )
+from providers.typed_servers import may_type_servers
 
 router = Router(tags=["Providers"])
 reads = needs(Scope.PROVIDERS_READ)
@@ -80,7 +84,7 @@ def providers_list(request: ApiRequest, listing: Query[ProviderListing]) -> Prov
 
 @router.post("/providers", auth=writes, operation_id="providers_create", response={201: ProviderDocument})
 def providers_create(request: ApiRequest, body: NewProvider) -> Status[ProviderDocument]:
-    """Add a service of the organization's own. Its logo is uploaded on its page."""
+    """Add a service of the organization's own. Its logo is uploaded by `/providers/{id}/logo`."""
     entry = Provider(organization=request.user.organization, key=entries.new_key())
     return Status(201, _keep(request, entry, body))
 
@@ -91,25 +95,22 @@ def providers_get(request: ApiRequest, pk: int) -> ProviderDocument:
     organization = request.user.organization
     manages = request.user.may(Operation.MANAGE_EMAIL_PROVIDERS)
     offered = Provider.objects.in_catalog_of(organization) if manages else Provider.objects.visible_to(organization)
-    return _document(request, get_object_or_404(offered, pk=pk))
+    return document_of(request, get_object_or_404(offered, pk=pk))
 
 
 @router.patch("/providers/{int:pk}", auth=writes, operation_id="providers_update", response=ProviderDocument)
 def providers_update(request: ApiRequest, pk: int, body: ProviderChanges) -> ProviderDocument:
     """Change an own service. A built-in one stays: an own one takes its place in your organization, with its own id."""
-    entry, organization = _entry_or_404(request, pk), request.user.organization
+    entry, organization = entry_or_404(request, pk), request.user.organization
     if not body.sent:
-        return _document(request, entry)
-    if entry.is_built_in:
-        own = Provider.objects.filter(organization=organization, key=entry.key).first()
-        entry = own or entries.own_copy(entry, organization)
-    return _keep(request, entry, body)
+        return document_of(request, entry)
+    return _keep(request, entries.own_entry(entry, organization), body)
 
 
 @router.delete("/providers/{int:pk}", auth=writes, operation_id="providers_delete", response={204: None})
 def providers_delete(request: ApiRequest, pk: int) -> Status[None]:
     """Delete an own service with its domains. Where it took the place of a built-in one, that one counts again."""
-    entry = _entry_or_404(request, pk)
+    entry = entry_or_404(request, pk)
     if entry.is_built_in:
         raise PermissionDenied(f"{entry} is built in, so it cannot be deleted. It can be hidden.")
     built_in = entries.built_in_of(entry)
@@ -123,17 +124,17 @@ def providers_delete(request: ApiRequest, pk: int) -> Status[None]:
 @router.post("/providers/{int:pk}/hide", auth=writes, operation_id="providers_hide", response=ProviderDocument)
 def providers_hide(request: ApiRequest, pk: int) -> ProviderDocument:
     """Stop offering a service to your people. Mailboxes that use it go on."""
-    entry = _entry_or_404(request, pk)
+    entry = entry_or_404(request, pk)
     entries.hide(entry, request.user, request)
-    return _document(request, entry)
+    return document_of(request, entry)
 
 
 @router.post("/providers/{int:pk}/show", auth=writes, operation_id="providers_show", response=ProviderDocument)
 def providers_show(request: ApiRequest, pk: int) -> ProviderDocument:
     """Offer a hidden service again."""
-    entry = _entry_or_404(request, pk)
+    entry = entry_or_404(request, pk)
     entries.show(entry, request.user, request)
-    return _document(request, entry)
+    return document_of(request, entry)
 
 
 @router.get("/provider-domains", auth=reads, operation_id="provider_domains_list", response=ProviderDomainList)
@@ -178,25 +179,31 @@ def provider_domains_delete(request: ApiRequest, pk: int) -> Status[None]:
 
 @router.get("/discovery", auth=reads, operation_id="discovery", response=Discovery)
 def discovery(request: ApiRequest, asked: Query[Question]) -> Discovery:
-    """Recognise the provider of an address, as the wizard does. Nothing is dialled."""
+    """Recognise the provider of an address, as the wizard does before it asks for the password. Nothing is dialled."""
     try:
         clean = lookup.clean_address(asked.address)
     except lookup.AddressError as exc:
         raise invalid("address", str(exc)) from exc
-    provider = lookup.recognise(clean, request.user.organization)
-    if provider is None:
-        return Discovery(address=clean, source="unknown", provider=None, incoming=None, outgoing=None, obstacle="")
+    found, by_hand = lookup.look_up(clean, request.user.organization), may_type_servers(request.user)
+    if found is None:
+        return Discovery(address=clean, source="unknown", may_type_servers=by_hand)
+    if found.is_hidden:
+        return Discovery(address=clean, source="hidden", obstacle=found.obstacle(), may_type_servers=by_hand)
+    provider, taught = found.provider, lookup.password_hosts(clean, found.provider, request.user.organization)
     return Discovery(
         address=clean,
-        source="organization" if lookup.password_hosts(clean, provider, request.user.organization) else "catalog",
+        source="organization" if taught else "catalog",
         provider=provider_document(provider),
         incoming=server_document(provider.incoming(), provider.username_for(clean, provider.imap_login)),
         outgoing=server_document(provider.outgoing(), provider.username_for(clean, provider.smtp_login)),
-        obstacle=provider.obstacle(),
+        obstacle=found.obstacle(),
+        asks_username=LoginRule.TYPED in (provider.imap_login, provider.smtp_login),
+        password_goes_to=taught,
+        may_type_servers=by_hand,
     )
 
 
-def _entry_or_404(request: ApiRequest, pk: int) -> Provider:
+def entry_or_404(request: ApiRequest, pk: int) -> Provider:
     """An own entry, or a built-in one, be it hidden or overridden."""
     known: QuerySet[Provider] = Provider.objects.filter(
         Q(organization=request.user.organization) | Q(organization=None, is_hidden=False)
@@ -204,7 +211,7 @@ def _entry_or_404(request: ApiRequest, pk: int) -> Provider:
     return get_object_or_404(known, pk=pk)
 
 
-def _document(request: ApiRequest, entry: Provider) -> ProviderDocument:
+def document_of(request: ApiRequest, entry: Provider) -> ProviderDocument:
     hidings = HiddenProvider.objects.filter(organization=request.user.organization, key=entry.key)
     return provider_document(entry, is_hidden=hidings.exists())
 
@@ -218,8 +225,16 @@ def _keep(request: ApiRequest, entry: Provider, body: ProviderChanges) -> Provid
         raise by_members(invalid_form(form))
     if body.limits.message_size:
         entry.limits["message_size"] = body.limits.message_size  # the form counts in megabytes
-    try:
+    with storing_entries():
         entries.keep(entry, request.user, request=request)
+    return document_of(request, entry)
+
+
+@contextmanager
+def storing_entries() -> Iterator[None]:
+    """Two calls that override the same service at the same moment: one of them is told."""
+    try:
+        yield
     except entries.TakenMeanwhile as exc:
         raise Problem(
             409,
@@ -227,7 +242,6 @@ def _keep(request: ApiRequest, entry: Provider, body: ProviderChanges) -> Provid
             "Somebody else stored this service at the same moment.",
             "Read the list of services, and change what stands there now.",
         ) from exc
-    return _document(request, entry)
 
 
 def _own_domain_or_404(request: ApiRequest, pk: int) -> ProviderDomain:

@@ -60,6 +60,13 @@ def own_copy(built_in: Provider, organization: Organization) -> Provider:
     return copy
 
 
+def own_entry(entry: Provider, organization: Organization) -> Provider:
+    """`entry` itself where it is the organization's own; else the own one in its place, unsaved where there is none."""
+    if not entry.is_built_in:
+        return entry
+    return Provider.objects.filter(organization=organization, key=entry.key).first() or own_copy(entry, organization)
+
+
 def keep(
     entry: Provider,
     user: User,

@@ -81,6 +81,12 @@ class Recognition:
     row: ProviderDomain
     is_hidden: bool
 
+    def obstacle(self) -> str:
+        """Why the address cannot be connected through this provider, as a sentence; else ""."""
+        if self.is_hidden:
+            return f"{self.provider} is not offered here: your administrators have hidden it. Ask one of them for it."
+        return self.provider.obstacle()
+
 
 def look_up(address: str, organization: Organization) -> Recognition | None:
     """Tell who serves the address, as far as the organization's domains and the shared catalog know.

@@ -48,6 +48,7 @@ class ProviderDocument(BaseModel):
     limits: dict[str, int]
     often_used: bool
     is_hidden: bool = Field(description="Your organization does not offer it to its people.")
+    has_logo: bool
 
 
 class ServerValues(Asked):
@@ -194,11 +195,14 @@ class Discovery(BaseModel):
     """What is known about an address before anybody types a password."""
 
     address: str
-    source: str = Field(description="organization, catalog, or unknown.")
-    provider: ProviderDocument | None
-    incoming: ServerDocument | None
-    outgoing: ServerDocument | None
-    obstacle: str = Field(description="Why it cannot be connected, as a sentence; else empty.")
+    source: str = Field(description="organization, catalog, hidden (your organization does not offer it), or unknown.")
+    provider: ProviderDocument | None = Field(default=None, description="With its `hint` and `instructions_url`.")
+    incoming: ServerDocument | None = None
+    outgoing: ServerDocument | None = None
+    obstacle: str = Field(default="", description="Why it cannot be connected, as a sentence; else empty.")
+    asks_username: bool = Field(default=False, description="It gives user names of its own, which have to be typed.")
+    password_goes_to: list[str] = Field(default=[], description="Hosts, where colleagues taught them.")
+    may_type_servers: bool = Field(description="Whether you may connect to servers that no provider names.")
 
 
 def provider_document(provider: Provider, *, is_hidden: bool = False) -> ProviderDocument:
@@ -218,6 +222,7 @@ def provider_document(provider: Provider, *, is_hidden: bool = False) -> Provide
         limits=cast("dict[str, int]", provider.limits),
         often_used=provider.often_used,
         is_hidden=is_hidden,
+        has_logo=bool(provider.logo_digest),
     )
 
 

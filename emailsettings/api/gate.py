@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import wraps
+from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
@@ -19,8 +20,12 @@ from emailsettings.api.schema import Document
 from organizations.calls import FieldError, Invalid, Problem
 
 LARGEST_BODY = 256 * 1024  # octets
-LARGEST_MAIL = 30 * 1024 * 1024  # octets: attachments travel in base64
-SENDS_MAIL = frozenset({"outbox_send"})
+#: Octets of those that carry files, in base64.
+LARGER_BODIES: Final = {
+    "outbox_send": 30 * 1024 * 1024,
+    "mailboxes_set_signature": 8 * 1024 * 1024,
+    "providers_set_logo": 512 * 1024,
+}
 
 #: The operations at one address by method in small letters, as the OpenAPI document has them.
 Address = Mapping[str, Document]
@@ -65,7 +70,7 @@ def unknown_address(request: HttpRequest) -> HttpResponse:
 
 def _hindrance(request: HttpRequest, operation: Document) -> Problem | None:
     """Only what can be said without reading a body that is too large."""
-    limit = LARGEST_MAIL if operation["operationId"] in SENDS_MAIL else LARGEST_BODY
+    limit = LARGER_BODIES.get(operation["operationId"], LARGEST_BODY)
     if _announced_size(request) > limit or len(request.body) > limit:
         return too_large()
     if request.body and request.method != "GET" and request.content_type != "application/json":

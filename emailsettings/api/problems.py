@@ -40,6 +40,8 @@ KINDS = {
     "password-refused": "The mail server refused the stored password. Store the right one.",
     "password-unreadable": "The key that sealed a stored password is gone. Store the password again.",
     "only-sends": "The mailbox has no IMAP server.",
+    "already-connected": "You have connected this address already; the document names the mailbox.",
+    "not-connected": "The mail servers did not let the mailbox in; the document has the members of a check.",
     "too-large": "The request is larger than the operation takes.",
     "media-type": "The body has to be application/json.",
     "invalid": "Members of the request need to be corrected; errors names each.",

@@ -21,6 +21,7 @@ PROBLEM = {
         "detail": {"type": "string", "description": "What happened here, and what to do."},
         "scope": {"type": "string", "description": "The scope that is missing, with 403."},
         "earlier": {"type": "integer", "description": "The message that a reused key stands for, with 409."},
+        "mailbox": {"type": "integer", "description": "The mailbox that is connected already, with 409."},
         "errors": {
             "type": "array",
             "items": {
@@ -141,6 +142,10 @@ CONFLICTS = {
     "roles_remove_member": LAST_ADMINISTRATOR,
     "invitations_renew": "It was accepted or withdrawn meanwhile.",
     "invitations_withdraw": "It was accepted or withdrawn meanwhile.",
+    "mailboxes_connect": "You have connected this address already.",
+    "mailboxes_estimate": "The mailbox only sends.",
+    "mailboxes_download_again": "The mailbox only sends.",
+    "providers_set_logo": "Somebody else was quicker.",
     "mailboxes_resume": "The server refused the password.",
     "mailboxes_sync": "The mailbox only sends.",
     "mailboxes_check": "A stored password can no longer be opened.",

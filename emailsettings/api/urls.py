@@ -11,17 +11,23 @@ from django.views.decorators.http import require_GET
 from ninja import NinjaAPI
 
 import accounts.api
+import accounts.connect_api
+import accounts.sender_api
 import accounts.sharing_api
+import accounts.signature_api
 import accounts.token_api
 import delivery.api
 import mailservers.api
+import mailservers.provider_check_api
 import mailstore.api
+import mailstore.download_api
 import notifications.api
 import organizations.api
 import organizations.audit_api
 import organizations.profile_api
 import organizations.role_api
 import providers.api
+import providers.logo_api
 from emailsettings import options_api
 from emailsettings.api.docs import docs
 from emailsettings.api.gate import Address, JsonParser, guarded, unknown_address
@@ -31,9 +37,15 @@ from emailsettings.api.schema import Document, build_schema
 ROUTERS = (
     mailservers.api.router,
     providers.api.router,
+    providers.logo_api.router,
+    mailservers.provider_check_api.router,
     accounts.api.router,
+    accounts.connect_api.router,
+    accounts.signature_api.router,
+    accounts.sender_api.router,
     accounts.sharing_api.router,
     mailstore.api.router,
+    mailstore.download_api.router,
     delivery.api.router,
     organizations.api.router,
     organizations.role_api.router,

@@ -20,7 +20,6 @@ from mailstore.estimate import estimate_download
 from mailstore.models import Message
 from mailstore.run import first_day
 from mailstore.schedule import request_sync, resume
-from organizations import audit
 from organizations.models import User
 from organizations.requests import SignedInRequest
 from protocols.diagnosis import Diagnosis
@@ -119,15 +118,7 @@ def download_again(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
         if not in_page:
             return render(request, fragment, context)
         return render(request, "accounts/page.html", {**context, "fragment": fragment, "frame": "#account-frame"})
-    number = deletion.empty(mailbox)
-    audit.record(
-        "mailbox.emptied",
-        organization=request.user.organization,
-        actor=request.user,
-        target=mailbox,
-        detail={"messages": number},
-        request=request,
-    )
+    deletion.start_over(mailbox, request.user, request)
     messages.success(request, "The stored mail was removed. The download begins again.")
     there = reverse("accounts:settings-advanced", args=[mailbox.pk])
     return HttpResponseClientRedirect(there) if request.htmx else redirect(there)

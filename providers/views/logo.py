@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from organizations.requests import SignedInRequest
 from providers import logos
-from providers.models import ProviderLogo
+from providers.models import Provider, ProviderLogo
 
 A_YEAR = 31_536_000  # seconds; another image has another address
 HEADERS = {
@@ -23,9 +23,14 @@ HEADERS = {
 @require_safe
 def logo(request: SignedInRequest, pk: int) -> HttpResponse:
     """For everybody of the organization: the wizard shows it too."""
-    rows = ProviderLogo.objects.filter(provider__organization=request.user.organization).select_related("provider")
-    row = get_object_or_404(rows, provider=pk)
-    etag = f'"{row.provider.logo_digest}"'
+    return logo_file(request, pk)
+
+
+def logo_file(request: SignedInRequest, pk: int) -> HttpResponse:
+    """The PNG of an own entry; 304 for who has it. Raises Http404."""
+    entry = get_object_or_404(Provider, organization=request.user.organization, pk=pk)
+    row = get_object_or_404(ProviderLogo, provider=entry)
+    etag = f'"{entry.logo_digest}"'
     if _has(request, etag):
         return HttpResponseNotModified(headers={"ETag": etag, "Cache-Control": HEADERS["Cache-Control"]})
     return HttpResponse(bytes(row.image), headers={**HEADERS, "ETag": etag})

@@ -10,7 +10,7 @@ from accounts.models import Mailbox
 from delivery.forms import MAX_ATTACHMENTS_SIZE
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State
-from emailsettings.api.gate import LARGEST_BODY, LARGEST_MAIL
+from emailsettings.api.gate import LARGER_BODIES, LARGEST_BODY
 from organizations.scopes import Scope
 from protocols.message.content import open_message
 from tests.api.conftest import Api, assert_problem, fields
@@ -132,7 +132,7 @@ def test_files_that_are_too_large_together_are_refused(api, mailbox):
 
 
 def test_requests_over_the_limit_are_refused_unread(api, mailbox):
-    assert_problem(api.call("POST", "/outbox", raw=b" " * (LARGEST_MAIL + 1), **KEY), 413, "too-large")
+    assert_problem(api.call("POST", "/outbox", raw=b" " * (LARGER_BODIES["outbox_send"] + 1), **KEY), 413, "too-large")
     assert_problem(api.call("PATCH", f"/mailboxes/{mailbox.pk}", raw=b" " * (LARGEST_BODY + 1)), 413, "too-large")
 
 

@@ -12,6 +12,7 @@ from django.urls import reverse
 from emailsettings.api.urls import api, schema
 from organizations.calls import BearerToken
 from organizations.scopes import Scope
+from providers.logo_api import A_PNG
 from tests.api.conftest import MakeApi
 from tests.architecture.test_urls import routes
 from tests.permissions.conftest import IN_MAIL, IN_SETTINGS, World, deliver, make_message, world
@@ -25,6 +26,9 @@ BODIES = {
     "outbox_decide": {"decision": "save-copy"},
     "access_switch": {"is_shared": True},
     "access_give": {"rights": ["access"]},
+    "mailboxes_set_signature": {"is_on": True, "html": "<p>The desk</p>"},
+    "providers_set_logo": {"image": A_PNG},
+    "providers_check": {"address": "anna@example.org"},
 }
 #: Whoever connects a mailbox chooses from the organization's own providers, one of which bears the word.
 OFFERED_TO_ALL = {"api:providers_list", "api:providers_get"}

@@ -44,7 +44,7 @@ def test_a_host_inside_is_not_dialled(ada, make_own, rules):  # noqa: F811
 
 
 def test_it_says_whom_the_wizard_would_choose_instead(ada, google, make_own, monkeypatch):
-    monkeypatch.setattr("mailservers.provider_check._parts", lambda *_: [])
+    monkeypatch.setattr("mailservers.provider_check.parts_of", lambda *_: {})
     own = make_own("Northwind", imap_login="local_part", smtp_login="typed")
     elsewhere = ask(ada, own, "anna@gmail.com").words
     assert "It recognises another provider: Google (Gmail)." in elsewhere
@@ -54,7 +54,7 @@ def test_it_says_whom_the_wizard_would_choose_instead(ada, google, make_own, mon
 
 
 def test_it_says_that_a_provider_is_hidden(ada, google, administrator, monkeypatch):
-    monkeypatch.setattr("mailservers.provider_check._parts", lambda *_: [])
+    monkeypatch.setattr("mailservers.provider_check.parts_of", lambda *_: {})
     entries.hide(google, administrator)
     assert "It says that Google (Gmail) is not offered here." in ask(ada, google, "anna@gmail.com").words
 
