@@ -14,6 +14,7 @@ from accounts.models import Mailbox
 from accounts.tokens import CannotIssue, issue_token
 from mailservers.fields import OneLineField
 from organizations.models import ApiToken, User
+from organizations.plain_words import PlainWords
 from organizations.scopes import Scope, opening_something
 
 _KEY = re.compile(r"\d{1,18}", re.ASCII)
@@ -28,7 +29,7 @@ class MailboxesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
         return super().clean(value)
 
 
-class TokenForm(forms.Form):
+class TokenForm(PlainWords, forms.Form):
     """Offers the scopes that open something for this person, and the mailboxes that the person knows."""
 
     name = OneLineField(

@@ -75,6 +75,8 @@ class MailboxChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
 class ComposeForm(PlainWords, forms.Form):
     """One mail, written by a person. `submission_key` makes one submission of it, however often it is sent."""
 
+    free_text = frozenset({"subject", "to", "cc", "bcc"})
+
     submission_key = forms.CharField(widget=forms.HiddenInput, max_length=64)
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
     mailbox = MailboxChoiceField(

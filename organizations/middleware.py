@@ -15,6 +15,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from django_htmx.middleware import HtmxDetails
 
+from organizations import proxies
+
 
 def _is_address(text: str) -> bool:
     """As the audit log stores it: no port, no zone."""
@@ -36,6 +38,8 @@ class ClientAddressMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if wrong := proxies.misfit(request):
+            proxies.note(wrong)
         told = [each.strip() for each in request.headers.get("X-Forwarded-For", "").split(",")]
         if 0 < settings.PROXIES <= len(told):
             nearest = told[-settings.PROXIES]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from django import forms
 from django.forms.utils import pretty_name
+
+from organizations.fields import INVISIBLE, refuse_invisible_characters
 
 NUL: Final = "null_characters_not_allowed"
 HIDDEN: Final = "Something that the page sends along is missing or wrong. Reload the page and try again."
@@ -25,17 +27,33 @@ class PlainWords(forms.BaseForm):
     """A form whose fields speak plainly; stands before `forms.Form` or `forms.ModelForm`.
 
     A message that a field was given stays. Only what Django would say by itself is replaced, when the form is checked:
-    labels may be set until then.
+    labels may be set until then. Fields of one line take no invisible characters, but for those in `free_text`.
     """
+
+    #: Fields whose text is no name of anything: what is searched for, and the subject of a mail.
+    free_text: ClassVar[frozenset[str]] = frozenset({"q"})
 
     def full_clean(self) -> None:
         for name, field in self.fields.items():
             speak_plainly(field, str(field.label or pretty_name(name)))
+            names_something = name not in self.free_text and _is_one_line(field)
+            if names_something and refuse_invisible_characters not in field.validators:
+                field.validators.append(refuse_invisible_characters)
         super().full_clean()
         for name, errors in self.errors.items():
             for error in errors.as_data():
                 if error.code == NUL:  # a choice among rows says this past its own messages
                     error.message = self.fields[name].error_messages[NUL]
+
+
+def _is_one_line(field: forms.Field) -> bool:
+    """Typed and seen; addresses are checked by more than this."""
+    unseen = (forms.Textarea, forms.PasswordInput)
+    return (
+        isinstance(field, forms.CharField)
+        and not isinstance(field, forms.EmailField | forms.URLField)
+        and not (isinstance(field.widget, unseen))
+    )
 
 
 def speak_plainly(field: forms.Field, label: str) -> None:
@@ -59,7 +77,7 @@ def _said_by_django(field: forms.Field) -> dict[str, object]:
 def _words(field: forms.Field, label: str) -> dict[str, str]:
     """A sentence by error code; `%(...)` is filled in by whoever raises the error."""
     if field.widget.is_hidden:
-        return dict.fromkeys([*field.error_messages, "max_length", NUL], HIDDEN)
+        return dict.fromkeys([*field.error_messages, "max_length", NUL, INVISIBLE], HIDDEN)
     name = f"“{label.replace('%', '%%')}”"
     gone = f"{name} does not offer that. Choose again."
     example = next((example for kind, example in _EXAMPLES.items() if isinstance(field, kind)), "")
@@ -73,6 +91,7 @@ def _words(field: forms.Field, label: str) -> dict[str, str]:
         "min_length": f"{name} wants at least %(limit_value)d characters, and these are %(show_value)d.",
         "min_value": f"{name} begins at %(limit_value)s. Choose that or more.",
         "max_value": f"{name} ends at %(limit_value)s. Choose that or less.",
+        INVISIBLE: f"{name} has an invisible character in it that can make it look like something else. Type it again.",
         NUL: f"{name} has an invisible character in it that cannot be kept. Type it again.",
         "unique": f"{name}: there is one like this already. Choose another one.",
         **(_words_about_files(name) if isinstance(field, forms.FileField) else {}),

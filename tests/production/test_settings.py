@@ -35,9 +35,12 @@ def found() -> list[str]:
         ("ALLOWED_HOSTS", ["*"], "E003"),
         ("ALLOWED_HOSTS", ["localhost", "127.0.0.1"], "E003"),
         ("HTTPS", False, "E004"),
+        ("PROXIES", -1, "E005"),
+        ("PROXIES", 0, "W001"),
     ],
 )
 def test_a_dangerous_setting_is_refused_with_its_cure(settings, name, value, number):
+    settings.PROXIES = 1
     settings.DEBUG, settings.SANDBOX, settings.HTTPS, settings.ALLOWED_HOSTS = False, False, True, ["mail.example.com"]
     assert found() == []
     setattr(settings, name, value)

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from organizations import audit, invitations
-from organizations.fields import refuse_control_characters
+from organizations.fields import refuse_control_characters, refuse_invisible_characters
 from organizations.models import Organization, User
 from organizations.roles import administrators_of
 
@@ -54,6 +54,7 @@ class Command(BaseCommand):
         """Raises CommandError with one sentence; nothing is made then."""
         try:
             refuse_control_characters(name)
+            refuse_invisible_characters(name)
             validate_email(admin)
         except ValidationError as exc:
             raise CommandError(f"{exc.messages[0]} (NAME was {name!r}, --admin {admin!r})") from exc

@@ -28,7 +28,7 @@ def text_of(answer) -> str:
 
 
 def subjects(html: str) -> list[str]:
-    return re.findall(r'<span class="subject">([^<]*)</span>', html)
+    return re.findall(r'<span class="subject"><bdi>([^<]*)</bdi></span>', html)
 
 
 def fill(deliver, mailbox, count: int, **fields: str) -> None:
@@ -284,7 +284,7 @@ def test_remote_images_are_left_out_and_counted_without_a_button(client, mailbox
 @pytest.mark.proves("H2")
 def test_files_are_listed_but_not_images_that_stand_in_the_text(client, mailbox, deliver):
     page = open_conversation(client, deliver(mailbox, mail_with_files()), **READING_PANE)
-    assert re.findall(r'<span class="name">([^<]*)</span>', page) == ["Rechnung März.pdf", "page.html"]
+    assert re.findall(r'<span class="name"><bdi>([^<]*)</bdi></span>', page) == ["Rechnung März.pdf", "page.html"]
 
 
 @pytest.mark.proves("T15")
@@ -292,7 +292,7 @@ def test_a_file_is_listed_by_the_name_that_it_will_be_saved_under(client, mailbo
     letter = mail("Hello")
     letter.add_attachment(b"x", maintype="text", subtype="csv", filename="../../etc/passwd\u202efdp.csv")
     page = open_conversation(client, deliver(mailbox, letter), **READING_PANE)
-    assert re.findall(r'<span class="name">([^<]*)</span>', page) == ["passwdfdp.csv"]
+    assert re.findall(r'<span class="name"><bdi>([^<]*)</bdi></span>', page) == ["passwdfdp.csv"]
 
 
 @pytest.mark.proves("T9")
