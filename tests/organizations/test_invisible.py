@@ -88,7 +88,7 @@ def test_no_name_is_saved_with_them(client_of, administrator, route, field, valu
 
 
 def test_a_profile_keeps_its_name(client_of, alice):
-    answer = client_of(alice).post("/profile", {"name": TURNED, "time_zone": "UTC"})
+    answer = client_of(alice).post("/profile", {"name": TURNED, "language": "en", "time_zone": "UTC"})
     assert "“Name” has an invisible character in it" in answer.content.decode()
     alice.refresh_from_db()
     assert alice.name == "Alice"
