@@ -2,8 +2,9 @@
 
     python -m benchmarks.idle_contenders NAME PORT CONNECTIONS [AUTHORITY]
 
-Opens its connections and prints what they took: {"memory": KB each, "opening": processor milliseconds each}. Then reads a
-number, and prints when it heard of that many users: [[user, moment of CLOCK_MONOTONIC], ...]. Ends with its input.
+Opens its connections and prints what they took: {"memory": KB each, "opening": processor milliseconds each}. Then
+reads a number, and prints when it heard of that many users: [[user, moment of CLOCK_MONOTONIC], ...]. Ends with its
+input.
 """
 
 from __future__ import annotations

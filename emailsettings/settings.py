@@ -150,7 +150,12 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ALWAYS_EAGER = env.bool("CELERY_TASK_ALWAYS_EAGER", default=False)
 # Both kinds of workers look after people: a mail server that holds all senders keeps nobody from a new password.
-CELERY_TASK_ROUTES = {"delivery.*": {"queue": "send"}, "organizations.*": {"queue": "people"}, "*": {"queue": "sync"}}
+CELERY_TASK_ROUTES = {
+    "delivery.*": {"queue": "send"},
+    "organizations.*": {"queue": "people"},
+    "mailstore.sync_next": {"queue": "due"},  # holds one wake-up at most (mailstore/waking.py)
+    "*": {"queue": "sync"},
+}
 CELERY_TASK_DEFAULT_QUEUE = "sync"
 CELERY_TASK_SOFT_TIME_LIMIT = 50 * 60
 CELERY_TASK_TIME_LIMIT = 55 * 60
@@ -165,12 +170,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,  # a broker that is down must not keep anybody waiting: beat finds the rows
 }
 CELERY_BEAT_SCHEDULE = {
-    "sync due mailboxes": {"task": "mailstore.sync_due_mailboxes", "schedule": 60.0},
+    "sync due mailboxes": {"task": "mailstore.sync_due_mailboxes", "schedule": 15.0},
     "sweep the outbox": {"task": "delivery.sweep_outbox", "schedule": 30.0},
     "mail notices": {"task": "delivery.mail_notices", "schedule": 30.0},
     "remove outlived notifications": {"task": "notifications.remove_outlived", "schedule": 24 * 60 * 60.0},
     "sweep requests for new passwords": {"task": "organizations.sweep_password_requests", "schedule": 60.0},
 }
+# How many syncs run at once, over all workers together; of that servers that do not answer get a fifth.
+SYNC_SLOTS = env.int("EMAILSETTINGS_SYNC_SLOTS", default=2 if DATABASE_IS_SQLITE else 4)
+SYNCS_PER_HOST = env.int("EMAILSETTINGS_SYNCS_PER_HOST", default=16)
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "beat-schedule")
 
 # --- People -----------------------------------------------------------------------------------------------------

@@ -31,8 +31,11 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
         )
         return self.filter(free, wanted, due_at__lte=now)
 
-    def claim(self, mailbox_pk: int, now: datetime) -> int | None:
-        """Take the schedule row of one mailbox if it is due; return the fencing number, or None to leave it alone."""
+    def claim(self, mailbox_pk: int, now: datetime, *, holder: str = "") -> int | None:
+        """Take the schedule row of one mailbox if it is due; return the fencing number, or None to leave it alone.
+
+        Whether its server takes one more sync is asked in `mailstore/claiming.py`.
+        """
         with transaction.atomic():
             claimed = (
                 self.due(now)
@@ -40,7 +43,7 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
                 .update(
                     fence=F("fence") + 1,
                     leased_until=now + LEASE,
-                    nudged_at=None,  # this nudge is used up: should its worker die, the next beat may queue another
+                    holder=holder[:200],
                     started_at=now,
                     folder_name="",
                     done=0,
@@ -48,6 +51,9 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
                 )
             )
             return self.values_list("fence", flat=True).get(mailbox_id=mailbox_pk) if claimed else None
+
+    def running(self, now: datetime) -> Self:
+        return self.filter(leased_until__gt=now)
 
     def holding(self, mailbox_pk: int, fence: int) -> Self:
         """The row, only while `fence` is still the newest claim. Every write of a sync goes through this."""
@@ -65,9 +71,9 @@ class SyncSchedule(models.Model):
     mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="schedule")
     due_at = models.DateTimeField(db_index=True)
     requested_at = models.DateTimeField(null=True, blank=True)
-    nudged_at = models.DateTimeField(null=True, blank=True, help_text="When a task was last put into the queue.")
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
+    holder = models.CharField(max_length=200, blank=True, help_text="The process that made the newest claim.")
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True, help_text="End of the last run that came through.")
     folder_name = models.CharField(max_length=255, blank=True)
@@ -78,6 +84,12 @@ class SyncSchedule(models.Model):
     waiting_for = models.CharField(max_length=300, blank=True, help_text="Why it waits, in words; empty: it does not.")
 
     objects = SyncScheduleQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # A few rows of thousands: as many as there are workers.
+            models.Index(fields=["leased_until"], condition=Q(leased_until__isnull=False), name="schedule_leased")
+        ]
 
     def __str__(self) -> str:
         return f"Schedule of {self.mailbox}"
@@ -313,6 +325,30 @@ class Arrival(models.Model):
 
     def __str__(self) -> str:
         return f"Arrival of {self.message_id}"
+
+
+class MailHost(models.Model):
+    """What syncs have learned of an IMAP server: whether it answers, and when one may try again (fault R26).
+
+    name:       as it stands in the mailboxes; the row LANES is only there to be locked.
+    reached_at: when it last answered.
+    failures:   tries in a row that found it silent; 0 while it answers.
+    retry_at:   before this moment nobody tries; None: one may.
+    busy_until: a try is under way, or rests: until then a lane is taken.
+    words:      what its mailboxes wait for, as their cards say it; empty while it answers.
+    """
+
+    LANES: Final = "*"
+
+    name = models.CharField(max_length=253, unique=True)
+    reached_at = models.DateTimeField(null=True, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    busy_until = models.DateTimeField(null=True, blank=True)
+    words = models.CharField(max_length=300, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class WatcherQuerySet(models.QuerySet["Watcher"]):

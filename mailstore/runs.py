@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -12,16 +11,16 @@ from django.db.models.functions import Greatest
 from accounts.disconnections import tell_connected, tell_disconnected
 from accounts.models import Mailbox
 from mailservers.diagnosis import diagnose
+from mailstore import hosts
 from mailstore.history import note_run
 from mailstore.models import SyncSchedule
+from mailstore.waits import backed_off, jittered
 from mailstore.writing import Claim
 from organizations import live
 from protocols.diagnosis import Cause, Diagnosis, Retry, Who
 from protocols.endpoint import Protocol
 from protocols.errors import LoginRefused, MailError
 
-FIRST_WAIT = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(hours=1)
 LOGIN_WAIT = timedelta(minutes=10)  # at least; a second refusal pauses the mailbox, so that no account is locked
 STORAGE_WAIT = timedelta(minutes=5)
 DAY = timedelta(days=1)
@@ -79,6 +78,7 @@ def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
 def connected(mailbox: Mailbox, now: datetime) -> None:
     """The login worked: what was wrong before is cured."""
     Mailbox.objects.filter(pk=mailbox.pk).update(connected_at=now, login_refusals=0)
+    hosts.reached(mailbox.imap_host, now)
 
 
 def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> None:
@@ -94,6 +94,10 @@ def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> Non
         provider_key=mailbox.provider.key if mailbox.provider else "",
         organization=mailbox.organization,
     )
+    if hosts.is_silence(error):
+        hosts.failed(mailbox.imap_host, diagnosis.title, now, lasted=_lasted(claim, now))
+    else:
+        hosts.reached(mailbox.imap_host, now)
     if isinstance(error, LoginRefused):
         _login_refused(mailbox, claim, diagnosis, now)
         return
@@ -148,16 +152,6 @@ def interval(mailbox: Mailbox) -> timedelta:
     return timedelta(minutes=mailbox.sync_interval or mailbox.organization.sync_interval)
 
 
-def backed_off(failures: int) -> timedelta:
-    """1, 2, 4 ... minutes, at most an hour."""
-    return min(FIRST_WAIT * (1 << min(failures - 1, 10)), LONGEST_WAIT)
-
-
-def jittered(wait: timedelta, *, spread: float = 0.25) -> timedelta:
-    """`wait` and up to `spread` of it more, so that mailboxes that failed together do not come back together."""
-    return wait + spread * random.random() * wait  # noqa: S311
-
-
 def _login_refused(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: datetime) -> None:
     with transaction.atomic():
         claim.hold(now)
@@ -173,7 +167,7 @@ def _login_refused(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: da
 
 def _end(claim: Claim, **changes: object) -> None:
     """Give the claim back. A newer claim, or a deleted mailbox, is left alone."""
-    ended: dict[str, object] = {"leased_until": None, "nudged_at": None, "folder_name": "", "requested_at": None}
+    ended: dict[str, object] = {"leased_until": None, "folder_name": "", "requested_at": None}
     SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence).update(**(ended | changes))
 
 
@@ -193,3 +187,9 @@ def _note(mailbox: Mailbox) -> None:
 def _failures(claim: Claim) -> int:
     rows = SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence)
     return rows.values_list("failures", flat=True).first() or 0
+
+
+def _lasted(claim: Claim, now: datetime) -> timedelta:
+    rows = SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence)
+    started_at = rows.values_list("started_at", flat=True).first()
+    return now - started_at if started_at else timedelta()

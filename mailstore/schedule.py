@@ -10,6 +10,7 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from accounts.models import Mailbox, State
+from mailstore import hosts
 from mailstore.models import SyncSchedule
 from mailstore.runs import UNSTEADY_EPOCH, interval
 from mailstore.tasks import sync_mailbox
@@ -90,7 +91,7 @@ def make_due(mailbox_pk: int) -> None:
     Nobody asked, so this is no request; a login that was refused keeps its time here too.
     """
     rows = SyncSchedule.objects.filter(mailbox_id=mailbox_pk, mailbox__downloads=True, mailbox__login_refusals=0)
-    if rows.update(due_at=timezone.now(), nudged_at=None, waiting_for="its turn"):
+    if rows.update(due_at=timezone.now(), waiting_for="its turn"):
         _nudge(mailbox_pk)
 
 
@@ -107,7 +108,20 @@ def follow_interval(mailboxes: QuerySet[Mailbox]) -> None:
         assert row.finished_at is not None
         due_at = max(now, row.finished_at + interval(row.mailbox))
         unchanged = SyncSchedule.objects.filter(pk=row.pk, fence=row.fence, due_at=row.due_at)
-        unchanged.update(due_at=due_at, nudged_at=None)
+        unchanged.update(due_at=due_at)
+
+
+def release(mailbox_pk: int, now: datetime) -> bool:
+    """Take the mailbox away from the process that syncs it, and make it due; False where nobody does.
+
+    What that process still writes is refused, since its claim is not the newest any more.
+    """
+    running = SyncSchedule.objects.running(now).filter(pk=mailbox_pk)
+    if not running.update(fence=F("fence") + 1, leased_until=None, due_at=now, folder_name=""):
+        return False
+    hosts.leave_lane(Mailbox.objects.get(pk=mailbox_pk).imap_host)
+    _nudge(mailbox_pk)
+    return True
 
 
 def progress(schedule: SyncSchedule | None, now: datetime) -> Progress:

@@ -19,7 +19,7 @@ from typing import Final
 from django.db import Error as DatabaseProblem
 
 from mailstore import watching_rows as rows
-from mailstore.runs import backed_off, jittered
+from mailstore.waits import backed_off, jittered
 from mailstore.watching_rows import NotWanted, Target
 from protocols.errors import LoginRefused, MailError, Unreachable
 from protocols.imap.idle import News

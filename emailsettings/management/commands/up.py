@@ -56,6 +56,7 @@ class Command(BaseCommand):
     def _parts(self, host: str, port: int) -> list[Part]:
         """In the order of their start; they stop in the reverse order."""
         logs, python, near = settings.STATE_DIR / "logs", sys.executable, _near(host)
+        slots = str(settings.SYNC_SLOTS)
         worker = ("--without-gossip", "--without-mingle", "--pool", "prefork")
         parts = [
             Part(
@@ -75,7 +76,7 @@ class Command(BaseCommand):
             ),
             Part(
                 "worker-sync",
-                celery("worker", "-n", "sync@%h", "-Q", "people,sync", "--concurrency", "2", *worker),
+                celery("worker", "-n", "sync@%h", "-Q", "people,sync,due", "--concurrency", slots, *worker),
                 logs / "worker-sync.log",
             ),
             Part(

@@ -9,7 +9,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import Mailbox, State
-from mailstore import heartbeat, runs, schedule, tasks
+from mailstore import claiming, heartbeat, runs, schedule, tasks, waits
 from mailstore.models import LEASE, SyncSchedule
 from mailstore.writing import Claim
 from tests.mailstore.receiving.letters import NOON
@@ -22,34 +22,35 @@ pytestmark = pytest.mark.django_db
 def nudged(monkeypatch) -> list[int]:
     """Mailboxes for which a task was put into the queue."""
     queue: list[int] = []
-    monkeypatch.setattr(tasks.sync_mailbox, "delay", queue.append)
     monkeypatch.setattr(tasks.sync_mailbox, "apply_async", lambda arguments, **_: queue.append(arguments[0]))
     return queue
 
 
-def test_a_new_mailbox_is_due_at_once(mailbox, nudged):
+def test_a_new_mailbox_is_due_at_once(mailbox):
     schedule.ensure(mailbox)
-    tasks.sync_due_mailboxes()
-    assert nudged == [mailbox.pk]
+    assert claiming.claim_next(timezone.now()).mailbox_pk == mailbox.pk
 
 
 @pytest.mark.proves("R28")
-def test_two_beats_queue_a_mailbox_once_and_a_lost_nudge_is_repeated(mailbox, nudged):
-    schedule.ensure(mailbox)
+def test_two_beats_or_none_for_an_hour_sync_a_mailbox_once(mailbox, monkeypatch):
+    synced: list[int] = []
+    monkeypatch.setattr(tasks, "wake", lambda task: task())  # as if a worker were free at once
+    monkeypatch.setattr(tasks.syncing, "sync", lambda pk, fence: synced.append(pk))
+    _vouched_for(mailbox)
+    SyncSchedule.objects.update(due_at=timezone.now() - timedelta(hours=1))
     tasks.sync_due_mailboxes()
     tasks.sync_due_mailboxes()
-    assert nudged == [mailbox.pk]
-    SyncSchedule.objects.update(nudged_at=timezone.now() - timedelta(minutes=6))
+    assert synced == [mailbox.pk]
+    SyncSchedule.objects.update(leased_until=timezone.now() - timedelta(seconds=1))  # its worker died
     tasks.sync_due_mailboxes()
-    assert nudged == [mailbox.pk, mailbox.pk]
+    assert synced == [mailbox.pk, mailbox.pk]
 
 
 @pytest.mark.parametrize("change", [{"paused_at": NOON}, {"imap_host": ""}, {"downloads": False}])
-def test_a_mailbox_that_does_not_receive_by_itself_is_never_due(mailbox, nudged, change):
+def test_a_mailbox_that_does_not_receive_by_itself_is_never_due(mailbox, change):
     schedule.ensure(mailbox)
     Mailbox.objects.filter(pk=mailbox.pk).update(**change)
-    tasks.sync_due_mailboxes()
-    assert nudged == []
+    assert claiming.claim_next(timezone.now()) is None
 
 
 @pytest.mark.proves("E10")
@@ -134,7 +135,14 @@ def test_a_heartbeat_renews_the_lease_while_a_worker_waits(mailbox, schedule):
 
 
 def test_waits_double_up_to_an_hour():
-    assert [runs.backed_off(failures).total_seconds() / 60 for failures in (1, 2, 3, 6, 7, 50)] == [1, 2, 4, 32, 60, 60]
+    assert [waits.backed_off(failures).total_seconds() / 60 for failures in (1, 2, 3, 6, 7, 50)] == [
+        1,
+        2,
+        4,
+        32,
+        60,
+        60,
+    ]
 
 
 @pytest.mark.proves("E11")
@@ -197,16 +205,18 @@ def test_pressing_sync_never_ends_a_pause_for_refused_credentials(mailbox, refus
     assert mailbox.paused_at == NOON
 
 
+def _vouched_for(mailbox):
+    """A login worked just now, so that its server is not in doubt."""
+    Mailbox.objects.filter(pk=mailbox.pk).update(connected_at=timezone.now())
+
+
 @pytest.mark.proves("R1")
-def test_a_mailbox_whose_worker_died_is_queued_again_as_soon_as_its_lease_is_over(mailbox, nudged):
-    schedule.ensure(mailbox)
-    tasks.sync_due_mailboxes()
-    assert SyncSchedule.objects.claim(mailbox.pk, timezone.now())
-    tasks.sync_due_mailboxes()
-    assert nudged == [mailbox.pk]
+def test_a_mailbox_whose_worker_died_is_taken_as_soon_as_its_lease_is_over(mailbox):
+    _vouched_for(mailbox)
+    assert claiming.claim_next(timezone.now())
+    assert claiming.claim_next(timezone.now()) is None
     SyncSchedule.objects.update(leased_until=timezone.now() - timedelta(seconds=1))
-    tasks.sync_due_mailboxes()
-    assert nudged == [mailbox.pk, mailbox.pk]
+    assert claiming.claim_next(timezone.now())
 
 
 @pytest.mark.proves("E11")
