@@ -1,7 +1,8 @@
 """The work behind `benchmarks/pages`: fill a database, ask for each page in turn, compare.
 
 `python -m benchmarks.page_times ROUNDS SEED MAILBOXES MESSAGES` measures on the database of DATABASE_URL and prints one
-JSON object: page -> {"ms": [...], "queries": [with a small store, with the full one]}.
+`python -m benchmarks.page_times ROUNDS SEED MAILBOXES MESSAGES` measures on the database of DATABASE_URL and prints one
+JSON object: page -> {"ms": [...], "processor": [...], "queries": [with a small store, the full one]}. "processor" is
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LIMIT = "an empty page"
 
 class Times(TypedDict):
     ms: list[float]
+    processor: list[float]
     queries: list[int]
 
 
@@ -53,6 +55,7 @@ def _figures(engine: str, times: dict[str, Times]) -> list[Figure]:
         assert small == full, f"{page} on {engine}: {small} queries with a small store, {full} with the full one"
         peers = {} if page == LIMIT else {LIMIT: ratio(measured["ms"], limit)}
         figures.append(Figure(f"{engine}: {page}, {full} queries", measured["ms"], "ms", peers))
+        figures.append(Figure(f"{engine}: {page}, processor", measured["processor"], "ms"))
     return figures
 
 

@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
-from time import perf_counter
+from pathlib import Path
+from time import perf_counter, process_time
 
 from django.core.management import call_command
 from django.db import connection
@@ -43,10 +44,12 @@ def measure(rounds: int, seed: int, mailboxes: int, messages: int) -> dict[str, 
         cursor.execute("ANALYZE")
     times: dict[str, Times] = {}
     for page, url in world.pages().items():
-        times[page] = {"ms": [], "queries": [small[page], _queries(world.client, url)]}
+        times[page] = {"ms": [], "processor": [], "queries": [small[page], _queries(world.client, url)]}
     for _ in range(rounds):
         for page, url in world.pages().items():
-            times[page]["ms"].append(_milliseconds(world.client, url))
+            wall, processor = _milliseconds(world.client, url)
+            times[page]["ms"].append(wall)
+            times[page]["processor"].append(processor)
     return times
 
 
@@ -185,10 +188,19 @@ def _queries(client: Client, url: str) -> int:
     return len(captured)
 
 
-def _milliseconds(client: Client, url: str) -> float:
-    began = perf_counter()
+def _milliseconds(client: Client, url: str) -> tuple[float, float]:
+    """By the clock, and of the processor."""
+    began, used = perf_counter(), _processor_seconds()
     _ask(client, url)
-    return (perf_counter() - began) * 1000
+    return (perf_counter() - began) * 1000, (_processor_seconds() - used) * 1000
+
+
+def _processor_seconds() -> float:
+    """Of this process, and of the one that serves it on PostgreSQL (Linux counts its nanoseconds)."""
+    if connection.vendor != "postgresql":
+        return process_time()
+    pid = connection.connection.info.backend_pid
+    return process_time() + int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def _ask(client: Client, url: str) -> None:

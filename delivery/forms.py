@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, read_addresses
 from delivery.log import Filters
 from delivery.states import State
+from organizations.long_select import LongSelect
 from organizations.models import User
 from organizations.plain_words import PlainWords
 from protocols.message.addresses import Address
@@ -67,9 +68,19 @@ class AttachmentsField(forms.FileField):
         return files
 
 
+class _Mailboxes(forms.models.ModelChoiceIterator):  # type: ignore[type-arg]
+    """Key and label alone: there may be a thousand."""
+
+    def __iter__(self) -> Iterator[tuple[int | str, str]]:  # type: ignore[override]
+        if self.field.empty_label is not None:
+            yield "", str(self.field.empty_label)
+        for pk, name, address in self.queryset.values_list("pk", "display_name", "address"):
+            yield pk, f"{name} <{address}>"
+
+
 class MailboxChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
-    def label_from_instance(self, obj: Mailbox) -> str:
-        return f"{obj.display_name} <{obj.address}>"
+    widget = LongSelect
+    iterator = _Mailboxes
 
 
 class ComposeForm(PlainWords, forms.Form):

@@ -86,7 +86,7 @@ def search(user: User, filters: Filters, now: datetime) -> QuerySet[OutboxMessag
 
 def page(found: QuerySet[OutboxMessage], after: str = "", size: int = PAGE) -> Page:
     """Return one page, newest first, with two queries however long the log is. A broken cursor is the first page."""
-    messages = newest_first(found.defer("raw").select_related("mailbox", "author"), "created_at", after, size=size)
+    messages = newest_first(found.defer("raw"), "created_at", after, size=size)
     return Page(rows(messages.rows), messages.next)
 
 

@@ -33,7 +33,7 @@ from mailstore.resources import (
 )
 from mailstore.schedule import progress, request_sync, resume
 from mailstore.search_words import LONGEST_QUERY
-from mailstore.searching import parse, search_messages
+from mailstore.searching import newest_found, parse
 from organizations.calls import (
     LARGEST_KEY,
     ApiRequest,
@@ -79,8 +79,9 @@ def messages_list(request: ApiRequest, listing: Query[MessageListing]) -> Messag
     if listing.q.strip():
         if complaints := parse(listing.q, timezone.get_current_timezone()).complaints:
             raise Invalid(*(FieldError("q", complaint) for complaint in complaints))
-        found = search_messages(found, listing.q)
-    page = newest_first(found, "received_at", listing.checked_cursor, size=listing.limit)
+        page = newest_found(found, listing.q, listing.checked_cursor, size=listing.limit)
+    else:
+        page = newest_first(found, "received_at", listing.checked_cursor, size=listing.limit)
     return MessageList(items=[message_summary(message) for message in page.rows], next=page.next or None)
 
 

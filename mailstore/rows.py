@@ -15,6 +15,12 @@ from organizations.paging import Page, cursor, newest_first
 
 _ADDRESSED = frozenset({Folder.SpecialUse.SENT, Folder.SpecialUse.DRAFTS})  # what matters there is to whom
 
+#: What a row of a found message is made of.
+SHOWN = (
+    "conversation", "received_at", "is_seen", "from_name", "from_address", "subject", "preview", "attachment_count",
+    "folder__name", "folder__special_use", "mailbox__address",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

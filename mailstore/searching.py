@@ -9,19 +9,24 @@ finds nothing, and has a sentence in `complaints`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Final
 
-from django.db.models import Q
+from django.db import connections
+from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from mailstore import fulltext
 from mailstore.fulltext import Field, Phrase
-from mailstore.models import Folder, MessageQuerySet
+from mailstore.models import Folder, Message, MessageQuerySet
 from mailstore.search_words import Part, complaint, day, parts
+from organizations.paging import PAGE_SIZE, Page, cut, following, newest_first
 
 MOST_WORDS: Final = 12  # in one phrase
+NEWEST: Final = 2_000  # messages that are looked at before the index is asked for all of them
 SHORTEST_PREFIX: Final = 2  # characters; a single letter matches only itself
 
 _FIELDS: Final = {"from": Field.SENDER, "to": Field.RECIPIENTS, "cc": Field.RECIPIENTS, "subject": Field.SUBJECT}
@@ -55,12 +60,69 @@ def search_messages(queryset: MessageQuerySet, text: str) -> MessageQuerySet:
     query = parse(text, timezone.get_current_timezone())
     if query.finds_nothing:
         return queryset.none()
-    found = queryset.filter(*query.conditions)
+    found = _without_words(queryset, query)
     if query.phrases:
         found = found.filter(pk__in=fulltext.matching(query.phrases))
+    return found.order_by("-received_at", "-pk")
+
+
+def newest_found(queryset: MessageQuerySet, text: str, after: str = "", *, size: int = PAGE_SIZE) -> Page[Message]:
+    """Return a page of what `search_messages` finds, in two queries at most; `after` is a cursor.
+
+    The words that people look for stand in thousands of messages, and a page shows the newest few. So the newest
+    messages are looked at one by one, and only where they do not fill the page is the index asked for all that match.
+    """
+    query = parse(text, timezone.get_current_timezone())
+    if query.finds_nothing:
+        return Page([])
+    if not query.phrases:
+        return newest_first(_without_words(queryset, query), "received_at", after, size=size)
+    candidates = following(_without_words(queryset, query).select_related(None), "received_at", after)
+    keys = _newest_keys(candidates, query.phrases, size + 1)
+    return cut(list(following(queryset.filter(pk__in=keys), "received_at", "")), "received_at", size)
+
+
+def _without_words(queryset: MessageQuerySet, query: Query) -> MessageQuerySet:
+    """All of a search but the phrases that must hold."""
+    found = queryset.filter(*query.conditions)
     for phrase in query.unwanted:
         found = found.exclude(pk__in=fulltext.matching([phrase]))
-    return found.order_by("-received_at", "-pk")
+    return found
+
+
+def _newest_keys(candidates: QuerySet[Message], phrases: Sequence[Phrase], limit: int) -> list[int]:
+    """The keys of the first `limit` of `candidates`, newest first, that hold all `phrases`. One query.
+
+    The second part does not run where the first fills the page, or has seen all candidates already: both engines look
+    at its LIMIT first.
+    """
+    matching = fulltext.matching(phrases)
+    keys = candidates.values("pk", "received_at")
+    newest, newest_values = keys[:NEWEST].query.sql_with_params()
+    further, further_values = keys[NEWEST : NEWEST + 1].query.sql_with_params()
+    if connections[candidates.db].vendor == "postgresql":
+        # Each of the newest by its key, which OFFSET keeps from becoming a join; all of them by the index, once,
+        # however many PostgreSQL takes them for.
+        holds = f"EXISTS ({matching.sql} AND message_id = newest.pk OFFSET 0)"
+        listed = keys.filter(pk__in=RawSQL("SELECT message_id FROM matching", ()))
+        found, found_values = listed.query.sql_with_params()
+        found = f"WITH matching (message_id) AS MATERIALIZED ({matching.sql}) {found}"
+        found_values = (*matching.params, *found_values)
+    else:
+        holds = f"pk IN ({matching.sql})"
+        found, found_values = keys.filter(pk__in=matching).query.sql_with_params()
+    wanted = f"CASE WHEN (SELECT count(*) FROM recent) < {limit} AND EXISTS ({further}) THEN {limit} ELSE 0 END"  # noqa: S608
+    sql = f"""
+        WITH recent AS (
+            SELECT pk FROM ({newest}) AS newest WHERE {holds} ORDER BY received_at DESC, pk DESC LIMIT {limit}
+        )
+        SELECT 0, pk FROM recent UNION ALL SELECT 1, pk FROM ({found} LIMIT {wanted}) AS found
+    """  # noqa: S608
+    with connections[candidates.db].cursor() as cursor:
+        cursor.execute(sql, [*newest_values, *matching.params, *found_values, *further_values])
+        rows = cursor.fetchall()
+    last = max((part for part, _ in rows), default=0)
+    return [pk for part, pk in rows if part == last]
 
 
 def parse(text: str, zone: tzinfo) -> Query:

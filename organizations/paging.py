@@ -42,10 +42,19 @@ def newest_first(rows: QuerySet[Row], moment: str, after: str = "", *, size: int
 
     A cursor that is none, as in an address that somebody cut short, begins at the top.
     """
+    return cut(list(following(rows, moment, after)[: size + 1]), moment, size)
+
+
+def following(rows: QuerySet[Row], moment: str, after: str) -> QuerySet[Row]:
+    """All rows that follow the cursor `after`, newest first."""
     if place := _place(after):
         at, pk = place
         rows = rows.filter(Q(**{f"{moment}__lt": at}) | Q(pk__lt=pk), **{f"{moment}__lte": at})
-    found = list(rows.order_by(f"-{moment}", "-pk")[: size + 1])
+    return rows.order_by(f"-{moment}", "-pk")
+
+
+def cut(found: list[Row], moment: str, size: int) -> Page[Row]:
+    """A page of `size` of the rows `found`; one more than that tells that others follow."""
     more = len(found) > size
     return Page(found[:size], cursor(getattr(found[size - 1], moment), found[size - 1].pk) if more else "")
 

@@ -13,11 +13,10 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Mailbox
 from mailstore.models import Message
-from mailstore.rows import found_rows
+from mailstore.rows import SHOWN, found_rows
 from mailstore.search_words import LONGEST_QUERY
-from mailstore.searching import Query, parse, search_messages
+from mailstore.searching import Query, newest_found, parse
 from organizations.caching import private
-from organizations.paging import newest_first
 from organizations.requests import SignedInRequest
 
 
@@ -79,9 +78,9 @@ def search_context(request: SignedInRequest) -> dict[str, object]:
     now = timezone.now()
     mailboxes = Mailbox.objects.readable_by(request.user, now)
     only = get_object_or_404(mailboxes, pk=asked.mailbox_pk) if asked.mailbox_pk is not None else None
-    messages = Message.objects.live().filter(mailbox__in=mailboxes if only is None else [only])
-    found = search_messages(messages, asked.text).select_related("folder", "mailbox")
-    page = newest_first(found, "received_at", request.GET.get("after", ""))
+    live = Message.objects.live().select_related("folder", "mailbox").only(*SHOWN)
+    messages = live.readable_by(request.user, now) if only is None else live.filter(mailbox=only)
+    page = newest_found(messages, asked.text, request.GET.get("after", ""))
     in_panel = only is not None and Mailbox.objects.in_panel_of(request.user, now).filter(pk=only.pk).exists()
     return {
         "search": asked,

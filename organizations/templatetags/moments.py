@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from django import template
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 register = template.Library()
 
@@ -36,6 +38,16 @@ def day(moment: datetime, now: datetime) -> str:
 @register.filter
 def ago(moment: datetime) -> str:
     return in_words(moment, timezone.now())
+
+
+@register.simple_tag
+def ago_element(moment: datetime | None) -> SafeString:
+    """Relative words that stay true while the page is open, with the exact moment as a tooltip; nothing for None."""
+    if not moment:
+        return SafeString()
+    return format_html(
+        '<time datetime="{}" title="{}" data-relative>{}</time>', iso(moment), moment_in_full(moment), ago(moment)
+    )
 
 
 @register.filter

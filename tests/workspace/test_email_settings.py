@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Mailbox, MailboxGrant
+from accounts.models import Mailbox, MailboxGrant, State
+from emailsettings.account_cards import card_of, count_states
 from mailservers.models import MailServer
 from mailstore.models import SyncSchedule
 from tests.accounts.forms import Answer, answer_of
@@ -342,3 +345,39 @@ def test_whoever_may_send_from_a_mailbox_lands_in_its_mail(client_of, shared_mai
     assert client_of(charlie).get("/")["Location"] == reverse(PAGE)
     MailboxGrant.objects.create(mailbox=shared_mailbox, user=charlie, may_send=True)
     assert client_of(charlie).get("/")["Location"] == reverse("mailstore:mail")
+
+
+# --- Two ways to say one state ------------------------------------------------------------------------------------
+
+
+def test_the_numbers_on_top_count_what_the_cards_say(administrator, organization):
+    """The database counts states, a card says its own: for everything that a state depends on, they agree."""
+    now = timezone.now()
+    early, late = now - timedelta(minutes=5), now + timedelta(minutes=5)
+    cases = product(
+        [None, {"title": "Wrong password"}], [None, early], [None, early, late], ["", "the server"], [None, early],
+        [None, early], [early, late],
+    )  # fmt: skip
+    mailboxes, rows = [Mailbox(organization=organization, address="none@example.org", display_name="None")], []
+    for number, (attention, paused, leased, waits, finished, requested, due) in enumerate(cases):
+        mailbox = Mailbox(
+            organization=organization, address=f"box{number}@example.org", display_name=f"Box {number}",
+            attention=attention, paused_at=paused,
+        )  # fmt: skip
+        mailboxes.append(mailbox)
+        rows.append(
+            SyncSchedule(
+                mailbox=mailbox,
+                leased_until=leased,
+                waiting_for=waits,
+                finished_at=finished,
+                requested_at=requested,
+                due_at=due,
+                started_at=early,
+            )
+        )
+    Mailbox.objects.bulk_create(mailboxes)
+    SyncSchedule.objects.bulk_create(rows)
+    said = Counter(card_of(administrator, mailbox.pk, now).state for mailbox in mailboxes)
+    assert count_states(administrator, now) == said
+    assert set(said) == set(State)

@@ -10,8 +10,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from mailstore import searching
 from mailstore.models import Folder, Message
-from mailstore.searching import parse, search_messages
+from mailstore.searching import newest_found, parse, search_messages
 from tests.mailstore.receiving.letters import NOON, fetched, letter, make_folder
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +144,58 @@ def test_a_thousand_hostile_queries_are_answered(mail):
 def test_a_search_is_one_query(mail, assert_queries):
     with assert_queries(1):
         list(search_messages(Message.objects.all(), 'report -lunch from:carol has:attachment in:inbox "x y"'))
+
+
+# --- Page by page -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(store):
+    """Sixty messages, all about a report; every twentieth has an invoice too. Some came at the same moment."""
+    letters = (
+        letter(uid, subject=f"Report {uid}", body="the annual invoice" if uid % 20 == 1 else "a report")
+        for uid in range(1, 61)
+    )
+    store(*(fetched(uid, raw, at=NOON + timedelta(hours=uid // 3)) for uid, raw in enumerate(letters, 1)))
+
+
+@pytest.mark.parametrize("newest", [2, 30, 2000])
+@pytest.mark.parametrize(
+    "text", ["report", "invoice", '"annual invoice" report', "report -invoice", "nothing", "has:attachment"]
+)
+def test_pages_hold_what_the_whole_search_finds(many, alice, monkeypatch, newest, text):
+    """Whether the newest messages fill a page, or the index is asked for all."""
+    monkeypatch.setattr(searching, "NEWEST", newest)
+    readable = Message.objects.live().readable_by(alice, timezone.now())
+    shown, after = [], ""
+    while True:
+        page = newest_found(readable, text, after, size=2 if text == "invoice" else 7)
+        shown += page.rows
+        if not (after := page.next):
+            break
+    assert shown == list(search_messages(readable, text))
+
+
+def test_a_page_of_a_search_holds_only_what_one_may_read(many, charlie):
+    assert newest_found(Message.objects.readable_by(charlie, timezone.now()), "report").rows == []
+
+
+@pytest.mark.parametrize(("text", "queries"), [("report", 2), ("invoice", 2), ("nothing", 1)])
+def test_a_page_of_a_search_is_two_queries_wherever_it_is_found(many, alice, assert_queries, text, queries):
+    readable = Message.objects.readable_by(alice, timezone.now()).select_related("folder", "mailbox")
+    with assert_queries(queries):
+        for message in newest_found(readable, text).rows:
+            assert (message.folder.name, message.mailbox.address) == ("INBOX", "alice@example.org")
+
+
+def test_lists_by_time_walk_along_an_index(many, mailbox, alice):
+    """No sorting: the newest forty of a mailbox, or of all that one may read, cost the same however many there are."""
+    live = Message.objects.live().order_by("-received_at", "-pk")
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":  # which with sixty messages would sort them
+            cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off")
+        for found in (live.filter(mailbox=mailbox), live.readable_by(alice, timezone.now())):
+            plan = found[:41].explain()
+            assert "message_newest_" in plan
+            assert "Sort" not in plan
+            assert "TEMP B-TREE" not in plan
