@@ -177,6 +177,6 @@ def _check(request: ApiRequest, mailbox: Mailbox, password: Secret, *, noted_for
     with checking(request):
         reports = [part.check(ignore) for part in parts]
     note_check(request, noted_for, request.user, reports)
-    found = map(check_document, reports)
+    found = (check_document(report, request.user) for report in reports)
     incoming = next(found) if mailbox.incoming() is not None else None
     return both_checks(incoming, next(found, None))

@@ -107,7 +107,7 @@ def mailboxes_connect(request: ApiRequest, body: NewConnection) -> Status[Mailbo
     mailbox = conclude(request.user, wish, reports, request)
     if mailbox is not None:
         return Status(201, mailbox_at(request, mailbox.pk))
-    found = {side: check_document(report) for side, report in reports.items()}
+    found = {side: check_document(report, request.user) for side, report in reports.items()}
     raise _not_connected(wish.address, both_checks(found.get("reads"), found.get("sends")))
 
 

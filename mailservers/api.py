@@ -165,6 +165,8 @@ def _form(request: ApiRequest, body: Asked, server: MailServer) -> MailServerFor
 
 def _save(request: ApiRequest, form: MailServerForm) -> MailServerDocument:
     server = save_server(form, request.user, request)
+    if server is None:
+        raise invalid_form(form)
     return server_document(_server_or_404(request, server.pk))
 
 
@@ -172,4 +174,4 @@ def _check(request: ApiRequest, form: MailServerForm) -> Check:
     with checking(request):
         report = check_of(form, request.user)(ignore)
     note_check(form, report, request.user, request)
-    return check_document(report)
+    return check_document(report, request.user)

@@ -5,10 +5,11 @@ No mail is sent and nothing is changed. The network is waited for, so nobody cal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailservers.diagnosis import diagnose
 from mailservers.passwords import with_hint_at_spaces
+from mailservers.probing import answering_fixes
 from organizations.dialing import dialer, trust
 from organizations.models import Organization
 from protocols.checking import CheckResult, check_imap, check_smtp
@@ -81,6 +82,7 @@ def _report(
     organization: Organization | None,
 ) -> CheckReport:
     diagnosis = None
+    check = check_imap if protocol is Protocol.IMAP else check_smtp
     if result.error is not None:
         diagnosis = diagnose(
             result.error,
@@ -90,4 +92,12 @@ def _report(
             organization=organization,
         )
         diagnosis = with_hint_at_spaces(diagnosis, result.error, credentials)
+        fixes = answering_fixes(
+            result.error,
+            diagnosis.fixes,
+            protocol=protocol,
+            endpoint=endpoint,
+            answers=lambda neighbour: check(neighbour, None, dialer=dialer(), trust=trust()).ok,
+        )
+        diagnosis = replace(diagnosis, fixes=fixes)
     return CheckReport(result.ok, result.steps, diagnosis, result.server_response)

@@ -37,13 +37,13 @@ def fixes_for(error: MailError, *, protocol: Protocol, endpoint: Endpoint) -> di
     if early and isinstance(error, Unreachable | SecurityRefused) and usual not in (None, endpoint.security):
         return {"security": str(usual)}
     if error.step is StepName.STARTTLS and isinstance(error, SecurityRefused):
-        return _way(TLS_PORT[protocol], Security.TLS)
+        return way(TLS_PORT[protocol], Security.TLS)
     if error.step is StepName.TLS and _speaks_plainly(error):
         return {"security": Security.STARTTLS.value}
     if _wants_protection(error) and endpoint.security is Security.NONE:
         if usual is Security.STARTTLS:
             return {"security": Security.STARTTLS.value}
-        return _way(TLS_PORT[protocol], Security.TLS)
+        return way(TLS_PORT[protocol], Security.TLS)
     return {}
 
 
@@ -57,7 +57,8 @@ def label_of(fixes: dict[str, str]) -> str:
     return "Use " + " and ".join(parts) if parts else ""
 
 
-def _way(port: int, security: Security) -> dict[str, str]:
+def way(port: int, security: Security) -> dict[str, str]:
+    """Another port with its security, as form values."""
     return {"security": security.value, "port": str(port)}
 
 

@@ -22,6 +22,7 @@ from protocols.endpoint import Endpoint, Security
 from providers.fields import grouped_choices
 from providers.models import Provider, SecurityChoice, Status
 
+NAME_TAKEN = "There is a mail server “{name}” already. Choose another name, so that people can tell them apart."
 USUAL_PORTS = (25, 465, 587)
 SECURITIES = [(SecurityChoice.NONE, "None"), (SecurityChoice.STARTTLS, "STARTTLS"), (SecurityChoice.TLS, "TLS")]
 
@@ -102,6 +103,17 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     def ports(self) -> str:
         """For static/ports.js: which security a port stands for."""
         return json.dumps({str(port): usual for port in (465, 587, 2525) if (usual := usual_security(port))})
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if self.name_is_taken(name):
+            raise forms.ValidationError(NAME_TAKEN.format(name=name))
+        return name
+
+    def name_is_taken(self, name: str) -> bool:
+        """Whether another server of the organization has it, in capitals or not."""
+        others = MailServer.objects.of(self.organization).exclude(pk=self.instance.pk).values_list("name", flat=True)
+        return name.casefold() in {other.casefold() for other in others}
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -8,6 +8,7 @@ from typing import Any, Self
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from organizations.models import Organization, User
 from organizations.operations import Operation
@@ -65,6 +66,7 @@ class MailServer(SealedModel):
             models.UniqueConstraint(
                 fields=["organization"], condition=Q(is_default=True), name="one_default_server_per_organization"
             ),
+            models.UniqueConstraint("organization", Lower("name"), name="one_mail_server_per_name"),
             models.CheckConstraint(condition=Q(timeout__gte=1, timeout__lte=300), name="server_timeout_1_to_300_s"),
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="server_port_in_range"),
         ]

@@ -103,7 +103,7 @@ def provider_check(request: SignedInRequest, pk: int) -> HttpResponse | Streamin
     def work(emit: Emit) -> None:
         emit({"begin": render_to_string("mailservers/_provider_forecast.html", {"forecast": foreseen})})
         for part in parts.values():
-            run_part(part, emit)
+            run_part(part, emit, reader=request.user)
 
     return stream_lines(request, work)
 

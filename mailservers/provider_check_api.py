@@ -48,7 +48,8 @@ def providers_check(request: ApiRequest, pk: int, body: CheckedAddress) -> Provi
         raise invalid_form(form)
     foreseen = forecast(provider, form.cleaned_data["address"], organization)
     with checking(request):
-        found = {side: check_document(part.check(ignore)) for side, part in parts_of(provider, organization).items()}
+        reports = {side: part.check(ignore) for side, part in parts_of(provider, organization).items()}
+    found = {side: check_document(report, request.user) for side, report in reports.items()}
     recognition = foreseen.recognition
     check = both_checks(found.get("reads"), found.get("sends"))
     return ProviderCheck(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mailservers.allowing import told_to
 from mailservers.checking import CheckReport
 from mailservers.models import MailServer
 from organizations.calls import Asked, Key, Text
+from organizations.models import User
 
 SecurityName = Literal["tls", "starttls", "none"]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -149,8 +152,9 @@ class TestMessageResult(BaseModel):
     server_response: str
 
 
-def check_document(report: CheckReport) -> Check:
-    return Check.model_validate(report.as_json())
+def check_document(report: CheckReport, reader: User) -> Check:
+    """In the words for `reader`."""
+    return Check.model_validate(replace(report, diagnosis=told_to(reader, report.diagnosis)).as_json())
 
 
 def both_checks(incoming: Check | None, outgoing: Check | None) -> BothChecks:

@@ -30,8 +30,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.encoding import iri_to_uri
 
+from mailservers.allowing import told_to
 from mailservers.checking import CheckReport
 from mailservers.words import fix_of, shown_detail, step_label
+from organizations.models import User
+from organizations.requests import SignedInRequest
 from protocols.steps import Observer, Step, StepStatus
 
 log = logging.getLogger(__name__)
@@ -81,7 +84,7 @@ class Part:
 
 
 def stream_check(
-    request: HttpRequest, parts: Sequence[Part], finish: Callable[[list[CheckReport]], Sequence[Line]] | None = None
+    request: SignedInRequest, parts: Sequence[Part], finish: Callable[[list[CheckReport]], Sequence[Line]] | None = None
 ) -> StreamingHttpResponse:
     """Run the parts one after the other and show each step as it ends; `finish` may add lines of its own.
 
@@ -89,7 +92,7 @@ def stream_check(
     """
 
     def work(emit: Emit) -> None:
-        reports = [run_part(part, emit) for part in parts]
+        reports = [run_part(part, emit, reader=request.user) for part in parts]
         for line in finish(reports) if finish else ():
             emit(line)
 
@@ -130,11 +133,12 @@ def show_line(emit: Emit, label: str, status: StepStatus, detail: str, ms: int) 
     emit({"step": render_to_string("mailservers/_check_step.html", context)})
 
 
-def run_part(part: Part, emit: Emit) -> CheckReport:
-    """Run one part and show its steps and its verdict."""
+def run_part(part: Part, emit: Emit, *, reader: User) -> CheckReport:
+    """Run one part and show its steps and its verdict in the words for `reader`."""
     emit({"begin": render_to_string("mailservers/_check_begin.html", {"label": part.label})})
     report = part.check(lambda step: show_step(emit, step))
-    context = {"report": report, "diagnosis": report.diagnosis, "fix": fix_of(report.diagnosis, part.fills)}
+    diagnosis = told_to(reader, report.diagnosis)
+    context = {"report": report, "diagnosis": diagnosis, "fix": fix_of(diagnosis, part.fills)}
     emit({"end": render_to_string("mailservers/_check_end.html", context), "ok": report.ok})
     return report
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from mailservers.allowing import told_to
 from mailservers.diagnosis import diagnose
 from mailservers.models import MailServer
 from mailservers.passwords import opened
@@ -71,7 +72,10 @@ def try_test_message(
     try:
         words = _send(server, user, observe, handed_over)
     except MailError as exc:
-        problem, words = _explained(exc, server), "" if isinstance(exc, DestinationRefused) else exc.reply
+        problem, words = (
+            told_to(user, _explained(exc, server)),
+            "" if isinstance(exc, DestinationRefused) else exc.reply,
+        )
     audit.record(
         "mailserver.test_message",
         organization=server.organization,

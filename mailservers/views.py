@@ -111,8 +111,10 @@ def _edit(request: SignedInRequest, server: MailServer) -> HttpResponse:
     form = MailServerForm(request.POST, instance=server, organization=organization)
     if not form.is_valid():
         return _dialog(request, form, status=422)
-    server = save_server(form, request.user, request)
-    return _done(request, f"{server.name} was added." if is_new else f"{server.name} was saved.")
+    saved = save_server(form, request.user, request)
+    if saved is None:
+        return _dialog(request, form, status=422)
+    return _done(request, f"{saved.name} was added." if is_new else f"{saved.name} was saved.")
 
 
 def _server(request: SignedInRequest, pk: int) -> MailServer:

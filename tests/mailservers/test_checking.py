@@ -326,5 +326,5 @@ def test_reading_the_test_dialog_sends_nothing(ada: Client, administrator: User,
 
 def test_the_dialer_of_a_real_dovecot_is_the_only_way_to_it(dovecot: Dovecot, rules):
     report = check_incoming(Endpoint(HOST, dovecot.plain_port, Security.NONE, 5), dovecot.new_user())
-    assert report.diagnosis.code == "destination-refused"
+    assert report.diagnosis.code == "port-not-allowed"
     assert report.steps == ()

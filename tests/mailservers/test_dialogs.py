@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -117,7 +118,32 @@ def test_a_password_on_an_unprotected_line_needs_a_confirmation(ada: Client):
     assert answer.status_code == 422
     assert "readable" in str(answer.context["form"].errors["accepts_clear_text"])
     assert post(ada, "create", security="none", port="25", accepts_clear_text="on").status_code == 204
-    assert post(ada, "create", security="none", port="25", username="", password="").status_code == 204
+    relay = post(ada, "create", name="Second", security="none", port="25", username="", password="")
+    assert relay.status_code == 204, relay.context["form"].errors
+
+
+@pytest.mark.proves("B2")
+def test_two_servers_of_an_organization_never_have_the_same_name(ada: Client, make_server, other_organization):
+    make_server("Büro", organization=other_organization)
+    assert post(ada, "create", name="Büro").status_code == 204
+    again = post(ada, "create", name=" BÜRO ")
+    assert again.status_code == 422
+    words = "There is a mail server “BÜRO” already. Choose another name, so that people can tell them apart."
+    assert again.context["form"].errors["name"] == [words]
+    own = MailServer.objects.get(name="Büro", organization__name="Example Ltd")
+    assert post(ada, "edit", own.pk, name="büro", password="").status_code == 204
+    make_server("Office")
+    with pytest.raises(IntegrityError, match="one_mail_server_per_name"), transaction.atomic():
+        make_server("OFFICE")
+
+
+def test_a_name_that_was_taken_at_the_same_moment_is_refused_in_words(ada: Client, make_server, monkeypatch):
+    make_server("Office")
+    seen = iter([False, True])  # the form looked before the other one was stored
+    monkeypatch.setattr(MailServerForm, "name_is_taken", lambda self, name: next(seen))
+    answer = post(ada, "create", name="Office")
+    assert answer.status_code == 422
+    assert "already" in str(answer.context["form"].errors["name"])
 
 
 @pytest.mark.proves("B6")
