@@ -6,6 +6,7 @@ what an attacker slips in before TLS starts is seen.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from io import BytesIO
@@ -105,6 +106,10 @@ class Wire:
             self._start += size
             return octets
         deadline = monotonic() + self.timeout + size / SLOWEST_RATE
+        if size <= len(self._buffer) // 2:  # a small message at the end of the buffer is completed there
+            while self.pending < size:
+                self._fill(deadline)
+            return self.read(size)
         gathered = BytesIO()
         missing = size
         while missing:
@@ -115,6 +120,16 @@ class Wire:
             self._start += taken
             missing -= taken
         return gathered.getvalue()
+
+    def take(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        """Take what `pattern` matches where reading goes on; None, and nothing is taken, where it does not match.
+
+        Looks at what arrived already and waits for nothing.
+        """
+        found = pattern.match(self._buffer, self._start, self._end)
+        if found is not None:
+            self._start = found.end()
+        return found
 
     def take_over(self) -> tuple[socket.socket, bytes]:
         """Give the line away, with what arrived on it and was not read yet. This object is of no use any more."""

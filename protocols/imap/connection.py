@@ -23,6 +23,7 @@ LONGEST_QUOTED = 1000  # octets; longer strings go as literals
 
 _LITERAL_MARK = re.compile(rb"~?\{(\d{1,20})\+?\}$", re.ASCII)
 _STATUS = re.compile(rb"\* (?:OK|NO|BAD|BYE|PREAUTH)\b", re.IGNORECASE)
+_MESSAGE = re.compile(rb"\* (\d{1,10}) FETCH (\([^\r\n{}]{1,1000})\{(\d{1,8})\}\r\n", re.ASCII)
 _UNSAFE = re.compile(rb"[\r\n\0]")
 
 
@@ -104,6 +105,9 @@ class Connection:
         deadline = None if streaming else monotonic() + LONGEST_COMMAND
         budget = LINES_PER_COMMAND
         while True:
+            while streaming and budget >= 0 and (message := self._message()) is not None:
+                budget -= len(message.parts[0])
+                yield message
             parts = self._read()
             line = parts[0]
             if line.startswith(b"* "):
@@ -190,6 +194,23 @@ class Connection:
         parts = [line]
         if line[-1:] != b"}" or not line.startswith(b"* ") or _STATUS.match(line):
             return parts
+        return self._with_literals(parts)
+
+    def _message(self) -> Untagged | None:
+        """Read a FETCH response with a literal, as messages stream in, in fewer steps than `_read` and `untagged`.
+
+        None, and nothing is read, where something else comes, or the line has not arrived yet.
+        """
+        found = self.wire.take(_MESSAGE) if self._transcript is None else None
+        if found is None:
+            return None
+        number, line, size = found.groups()
+        parts = [line, self.wire.read(int(size)), self.wire.readline()]
+        return Untagged(b"FETCH", int(number), parts if parts[2] == b")" else self._with_literals(parts))
+
+    def _with_literals(self, parts: list[bytes]) -> list[bytes]:
+        """Read on after a line as long as the last one announces a literal."""
+        line = parts[-1]
         while line[-1:] == b"}" and (mark := _LITERAL_MARK.search(line)):
             size = int(mark[1])
             if size > LARGEST_LITERAL or len(parts) > 1000:

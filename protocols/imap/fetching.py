@@ -178,12 +178,11 @@ def flag_set(written: bytes) -> frozenset[str]:
 def internal_date(written: bytes) -> datetime | None:
     """Read `17-Jul-1996 02:44:25 -0700` (RFC 9051 date-time) as UTC; None when it is no such date."""
     try:
-        moment = datetime(
-            int(written[7:11]), _MONTHS[written[3:6].lower()], int(written[0:2]),
-            int(written[12:14]), int(written[15:17]), min(int(written[18:20]), 59),
-            tzinfo=_zone(written[21:26]),
-        )  # fmt: skip
-        return moment.astimezone(UTC)
+        year, month, day = int(written[7:11]), _MONTHS[written[3:6].lower()], int(written[0:2])
+        hour, minute, second = int(written[12:14]), int(written[15:17]), min(int(written[18:20]), 59)
+        if written[21:26] == b"+0000":
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, tzinfo=_zone(written[21:26])).astimezone(UTC)
     except (ValueError, KeyError, OverflowError):
         return None
 
