@@ -10,7 +10,6 @@ from mailstore.packs import Location, StorageFull
 from mailstore.reading import Entry, Envelope
 from mailstore.run import OutOfTime, Run
 from mailstore.writers import Batch
-from mailstore.writing import Placed
 from organizations.faultpoints import faultpoint
 from protocols.errors import MailError, Refused
 from protocols.imap.fetching import FetchedMessage
@@ -127,23 +126,23 @@ class _Intake:
         self._run.writer.finish()
         self._tell()
 
-    def _collect(self) -> tuple[list[Placed], UidSet] | None:
+    def _collect(self) -> Batch | None:
         if self._being_read is None:
             return None
         (places, covered), self._being_read = self._being_read, None
         try:
-            return list(zip(self._run.reader.collect(), places, strict=True)), covered
+            read = self._run.reader.collect()
         except OSError:
             self._tell()  # a writer that found no room gives back the octets of later batches: that is the failure
             raise
-
-    def _write(self, ready: tuple[list[Placed], UidSet] | None) -> None:
-        if ready is None:
-            return
+        messages = list(zip(read.messages, places, strict=True))
         run = self._run
-        messages, covered = ready
-        run.writer.submit(Batch(self._folder, messages, run.claim, run.packs, covered, self._new_from))
-        self._tell()
+        return Batch(self._folder, messages, run.claim, run.packs, covered, self._new_from, read.postings)
+
+    def _write(self, ready: Batch | None) -> None:
+        if ready is not None:
+            self._run.writer.submit(ready)
+            self._tell()
 
     def _tell(self) -> None:
         for folder, stored in self._run.writer.news():

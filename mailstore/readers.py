@@ -17,7 +17,7 @@ from typing import IO, Protocol, Self
 
 from django.conf import settings
 
-from mailstore.reading import Entry, ReadMessage, read_entries, unread
+from mailstore.reading import Entry, ReadBatch, ReadMessage, read_entries, unread
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Reader(Protocol):
 
     def submit(self, entries: Sequence[Entry]) -> None: ...
 
-    def collect(self) -> list[ReadMessage]: ...
+    def collect(self) -> ReadBatch: ...
 
 
 class InlineReader:
@@ -42,7 +42,7 @@ class InlineReader:
     def submit(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
 
-    def collect(self) -> list[ReadMessage]:
+    def collect(self) -> ReadBatch:
         entries, self._entries = self._entries, ()
         return read_entries(entries)
 
@@ -50,16 +50,16 @@ class InlineReader:
 class ReaderProcess:
     """Reads in a process of its own. Use as a context manager.
 
-    with_columns: make what PostgreSQL is told to index there as well (`ReadMessage.columns`).
+    with_postings: make what PostgreSQL is told to index there as well.
 
     Where that process dies or takes too long, the batch is halved until the one message is found; it is stored unread,
     and the others in full (fault R30).
     """
 
     def __init__(
-        self, command: Sequence[str] = COMMAND, *, with_columns: bool = False, time_limit: float = TIME_LIMIT
+        self, command: Sequence[str] = COMMAND, *, with_postings: bool = False, time_limit: float = TIME_LIMIT
     ) -> None:
-        self._command = (*command, "columns") if with_columns else command
+        self._command = (*command, "postings") if with_postings else command
         self._time_limit = time_limit
         self._process: subprocess.Popen[bytes] | None = None
         self._entries: Sequence[Entry] = ()
@@ -83,15 +83,15 @@ class ReaderProcess:
             log.warning("The reader process had ended; another one takes its place.")
             self._stop()  # `collect` notices and starts another one
 
-    def collect(self) -> list[ReadMessage]:
+    def collect(self) -> ReadBatch:
         entries, self._entries = self._entries, ()
         if not entries:
-            return []
+            return ReadBatch([])
         try:
             return self._receive()
         except (OSError, EOFError) as exc:
             log.warning("The reader process failed on a batch of %s messages: %r", len(entries), exc)
-            return self._salvage(entries)
+            return ReadBatch(self._salvage(entries))  # postings of halves would not fit together
 
     def _salvage(self, entries: Sequence[Entry]) -> list[ReadMessage]:
         """Read a batch that failed as a whole, half by half, each time with a new process after a failure."""
@@ -104,7 +104,7 @@ class ReaderProcess:
         for half in (entries[:middle], entries[middle:]):
             try:
                 self._send(half)
-                found += self._receive()
+                found += self._receive().messages
             except (OSError, EOFError):
                 found += self._salvage(half)
         return found
@@ -134,7 +134,7 @@ class ReaderProcess:
         stdin.write(pickle.dumps(entries, pickle.HIGHEST_PROTOCOL))
         stdin.flush()
 
-    def _receive(self) -> list[ReadMessage]:
+    def _receive(self) -> ReadBatch:
         """Wait for the answer. Raises EOFError when the process ended, TimeoutError when it takes too long."""
         if self._process is None:
             raise EOFError("the process had ended before")
@@ -142,7 +142,7 @@ class ReaderProcess:
         if not select.select([stdout], [], [], self._time_limit)[0]:
             raise TimeoutError(f"no answer within {self._time_limit:.0f} s")
         length = int.from_bytes(_exactly(stdout, 8), "big")
-        answer: list[ReadMessage] = pickle.loads(_exactly(stdout, length))  # noqa: S301  from our own process
+        answer: ReadBatch = pickle.loads(_exactly(stdout, length))  # noqa: S301  from our own process
         return answer
 
 

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import NamedTuple
 
+from mailstore.postings import posted
 from mailstore.texts import storable
-from mailstore.words import Texts, postgresql_columns
+from mailstore.words import Texts
 from protocols.message.parse import Address, MessageSummary, PartInfo, parse_summary
 
 RECIPIENTS_KEPT = 500
@@ -80,8 +81,8 @@ class Entry(NamedTuple):
 class ReadMessage(NamedTuple):
     """One message, ready to be written. Texts fit their columns and hold nothing that a database refuses.
 
-    texts:   what is searched.
-    columns: what PostgreSQL is told instead, where that was asked for; `texts` are left out then.
+    texts:    what is searched.
+    in_order: what PostgreSQL is told of it instead, where that was asked for; `texts` are left out then.
     """
 
     uid: int
@@ -100,17 +101,24 @@ class ReadMessage(NamedTuple):
     defects: str
     attachments: tuple[PartInfo, ...]
     texts: Texts
-    columns: bytes = b""
+    in_order: bytes = b""
+
+
+class ReadBatch(NamedTuple):
+    """Messages in the order they were asked for. postings: of all of them, where that was asked for."""
+
+    messages: list[ReadMessage]
+    postings: Sequence[bytes] = ()
 
 
 _NO_TEXTS = Texts("", "", "", "")
 _NOTHING = MessageSummary("", (), (), "", None, (), (), (), None, (), "", "", ("unreadable",), "")
 
 
-def read_entries(entries: Sequence[Entry], *, with_columns: bool = False) -> list[ReadMessage]:
+def read_entries(entries: Sequence[Entry], *, with_postings: bool = False) -> ReadBatch:
     """Read messages where they lie. Raises OSError when the files do not give what was just put into them.
 
-    with_columns: make what PostgreSQL is told to index as well.
+    with_postings: make what PostgreSQL is told to index as well.
     """
     read: list[ReadMessage] = []
     path, descriptor = "", -1
@@ -123,14 +131,17 @@ def read_entries(entries: Sequence[Entry], *, with_columns: bool = False) -> lis
             raw = os.pread(descriptor, entry.length, entry.offset)
             if len(raw) != entry.length:
                 raise OSError(f"A pack is shorter than what was written to it: {entry.path}")
-            message = read_message(entry.envelope, raw)
-            if with_columns:
-                message = message._replace(texts=_NO_TEXTS, columns=postgresql_columns(message.texts))
-            read.append(message)
+            read.append(read_message(entry.envelope, raw))
     finally:
         if path:
             os.close(descriptor)
-    return read
+    if not with_postings:
+        return ReadBatch(read)
+    ordered, postings = posted([message.texts for message in read])
+    return ReadBatch(
+        [message._replace(texts=_NO_TEXTS, in_order=words) for message, words in zip(read, ordered, strict=True)],
+        postings,
+    )
 
 
 def read_message(envelope: Envelope, raw: bytes) -> ReadMessage:

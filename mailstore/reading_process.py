@@ -1,7 +1,7 @@
 """`python -m mailstore.reading_process`: reads messages for a sync, in a process of its own (see `readers.py`).
 
-Takes pickled lists of `Entry` on standard input, answers each with the length (8 octets) and the pickle of a list of
-`ReadMessage`; with columns for PostgreSQL where its argument is `columns`. It has neither settings nor secrets nor
+Takes pickled lists of `Entry` on standard input, answers each with the length (8 octets) and the pickle of a
+`ReadBatch`; with postings for PostgreSQL where its argument is `postings`. It has neither settings nor secrets nor
 connections, and at most a gigabyte of memory: a message that bursts it takes nothing else along. Ends with its parent,
 when standard input ends.
 """
@@ -26,11 +26,11 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 20)  # a batch holds thousands of messages, none of them in a cycle
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
-    with_columns = "columns" in sys.argv[1:]
+    with_postings = "postings" in sys.argv[1:]
     with suppress(EOFError, BrokenPipeError):
         while True:
             entries = pickle.load(requests)  # noqa: S301  from our parent
-            answer = pickle.dumps(read_entries(entries, with_columns=with_columns), pickle.HIGHEST_PROTOCOL)
+            answer = pickle.dumps(read_entries(entries, with_postings=with_postings), pickle.HIGHEST_PROTOCOL)
             answers.write(len(answer).to_bytes(8, "big"))
             answers.write(answer)
             answers.flush()

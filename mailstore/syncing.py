@@ -89,7 +89,7 @@ def _sync_folders(run: Run) -> None:
             pulling.pull(run, folder, pulling.first_page(planned.wanted), new_from=planned.announced_from)
     with ExitStack() as stack:
         if sum(planned.messages for planned in plans) >= MANY:
-            run.reader = stack.enter_context(ReaderProcess(with_columns=fulltext.wants_columns()))
+            run.reader = stack.enter_context(ReaderProcess(with_postings=fulltext.wants_postings()))
             if writers.database_works_beside():
                 run.writer = stack.enter_context(writers.WriterThread())
         for planned in plans:

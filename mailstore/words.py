@@ -40,15 +40,25 @@ def folded_words(text: str) -> tuple[str, ...]:
     return tuple(_folded(text).decode().split())
 
 
-def postgresql_columns(texts: Texts) -> bytes:
-    """Return the columns `words` (a tsvector) and `in_order` in the form of COPY BINARY.
+def words_of(texts: Texts) -> list[list[bytes]]:
+    """Return the words of each field, as often as they stand there."""
+    return [_folded(text[:INDEXED]).split() for text in texts]
 
-    words:    every word once, with the weight of its field; a word of a short field need not be known for the body too.
-    in_order: a line per field with its words between single spaces, one at either end, for phrases. Cheaper to make and
-              to store than positions.
+
+def in_order(fields: list[list[bytes]]) -> bytes:
+    """Return a line per field with its words between single spaces, one at either end, for phrases.
+
+    Cheaper to make and to store than positions.
     """
-    fields = [_folded(text[:INDEXED]).split() for text in texts]
-    subject, sender, recipients, body = lexemes = [_lexemes(words) for words in fields]
+    return b"\n".join([b" %s " % b" ".join(words) for words in fields])
+
+
+def tsvector(ordered: bytes) -> bytes:
+    """Return every word of what `in_order` made, once, with the weight of its field, as a tsvector of COPY BINARY.
+
+    A word of a short field need not be known for the body too.
+    """
+    subject, sender, recipients, body = lexemes = [_lexemes(line.split()) for line in ordered.split(b"\n")]
     several = subject & sender | subject & recipients | sender & recipients
     once = (subject - several, sender - several, recipients - several, body.difference(subject, sender, recipients))
     pieces = [_LENGTH.pack(len(several) + sum(map(len, once)))]
@@ -56,9 +66,7 @@ def postgresql_columns(texts: Texts) -> bytes:
     for word in several:
         places = [place for place, words in zip(_PLACES, lexemes, strict=True) if word in words]
         pieces.append(struct.pack(f">{len(word)}sxH{len(places)}H", word, len(places), *places))
-    words = b"".join(pieces)
-    in_order = b"\n".join([b" %s " % b" ".join(field) for field in fields])
-    return b"".join((_LENGTH.pack(len(words)), words, _LENGTH.pack(len(in_order)), in_order))
+    return b"".join(pieces)
 
 
 def _lexemes(words: list[bytes]) -> set[bytes]:

@@ -33,6 +33,7 @@ class Batch:
     packs: PackWriter
     covered: UidSet
     new_from: int | None
+    postings: Sequence[bytes] = ()
 
     def store(self) -> Stored:
         """Raises what `store_batch` raises."""
@@ -43,6 +44,7 @@ class Batch:
             packs=self.packs,
             covered=self.covered,
             new_from=self.new_from,
+            postings=self.postings,
         )
 
 

@@ -73,6 +73,7 @@ def store_batch(
     packs: PackWriter,
     covered: UidSet = NO_UIDS,
     new_from: int | None = None,
+    postings: Sequence[bytes] = (),
 ) -> Stored:
     """Store `messages` of `folder`, whose `uidvalidity` is theirs, and move its cursor.
 
@@ -81,12 +82,13 @@ def store_batch(
     covered:  UIDs that are dealt with once this batch is stored, beyond those of its messages.
     new_from: messages with this UID or a higher one are arrivals, unless the mailbox holds their octets already: then
               they were only moved. None: old mail, nothing is announced.
+    postings: what the full-text index is told of all `messages` together, where that was made before.
 
     A message that the database refuses is stored bare; it never stops the others. Raises ClaimLost, StorageFull, and
     OperationalError where the disk of the database is full: then as much as finds room is stored before.
     """
     packs.settle()
-    batch = _Batch(folder, claim, packs, covered | UidSet(read.uid for read, _ in messages), new_from)
+    batch = _Batch(folder, claim, packs, covered | UidSet(read.uid for read, _ in messages), new_from, postings)
     stored = _store_all(batch, list(messages))
     faultpoint("batch committed")
     return stored
@@ -99,10 +101,11 @@ class _Batch:
     packs: PackWriter
     covered: UidSet
     new_from: int | None
+    postings: Sequence[bytes]
 
     def only(self, messages: Sequence[Placed]) -> _Batch:
         """The same batch, of which no more than `messages` is dealt with."""
-        return replace(self, covered=UidSet(read.uid for read, _ in messages))
+        return replace(self, covered=UidSet(read.uid for read, _ in messages), postings=())
 
 
 def _store_all(batch: _Batch, messages: list[Placed]) -> Stored:
@@ -118,10 +121,10 @@ def _store_all(batch: _Batch, messages: list[Placed]) -> Stored:
             raise
     if len(messages) == 1:
         read, place = messages[0]
-        return _store(batch, [(bare_message(read), place)])
+        return _store(replace(batch, postings=()), [(bare_message(read), place)])
     middle = len(messages) // 2
     first, second = messages[:middle], messages[middle:]
-    return _store_all(batch.only(first), first) + _store_all(batch, second)
+    return _store_all(batch.only(first), first) + _store_all(replace(batch, postings=()), second)
 
 
 def _store_what_fits(batch: _Batch, messages: list[Placed]) -> None:
@@ -150,11 +153,11 @@ def _store(batch: _Batch, messages: list[Placed]) -> Stored:
     now = timezone.now()
     with transaction.atomic():
         batch.claim.hold(now, done=len(messages))
-        messages = _not_stored_yet(folder, messages)
+        given, messages = len(messages), _not_stored_yet(folder, messages)
         keys = bulk.reserve_keys(Message, len(messages)) if messages else []
         arrivals = _arrivals(batch, messages, keys)
         if messages:
-            _insert(folder, messages, keys)
+            _insert(folder, messages, keys, batch.postings if len(messages) == given else ())
         _insert_arrivals(arrivals, now)
         cursor = UidSet.parse(_cursor(folder)) | batch.covered
         Folder.objects.filter(pk=folder.pk).update(stored=str(cursor))
@@ -202,7 +205,7 @@ def _arrivals(batch: _Batch, messages: list[Placed], keys: Sequence[int]) -> lis
     return [key for key, read in new if (read.message_id, read.sha256) not in held]
 
 
-def _insert(folder: Folder, messages: list[Placed], keys: Sequence[int]) -> None:
+def _insert(folder: Folder, messages: list[Placed], keys: Sequence[int], postings: Sequence[bytes]) -> None:
     assigned = threads.assign(folder.mailbox_id, [read.tied for read, _ in messages])
     rows = zip(keys, assigned.conversations, messages, strict=True)
     bulk.insert_rows(
@@ -214,7 +217,11 @@ def _insert(folder: Folder, messages: list[Placed], keys: Sequence[int]) -> None
         [row for key, (read, _) in zip(keys, messages, strict=True) for row in _attachment_rows(key, read)],
     )
     fulltext.add(
-        [fulltext.IndexedMessage(key, read.texts, read.columns) for key, (read, _) in zip(keys, messages, strict=True)]
+        [
+            fulltext.IndexedMessage(key, read.texts, read.in_order)
+            for key, (read, _) in zip(keys, messages, strict=True)
+        ],
+        postings,
     )
     touched = set(assigned.conversations)
     listings.refresh(touched - assigned.merged, folder_pk=folder.pk)

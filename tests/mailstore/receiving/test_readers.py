@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailstore.readers import InlineReader, ReaderProcess
-from mailstore.reading import Entry, Envelope
+from mailstore.reading import Entry, Envelope, ReadBatch
 from tests.mailstore.receiving.letters import NOON, letter
 
 FRAGILE = """
@@ -46,7 +46,22 @@ def test_both_readers_read_alike(tmp_path):
         process.submit(batch)
         assert process.collect() == inline.collect()
         process.submit([])
-        assert process.collect() == []
+        assert process.collect() == ReadBatch([])
+
+
+def test_postings_are_made_where_mail_is_read_but_not_of_a_batch_that_was_halved(tmp_path):
+    batch = entries(tmp_path, letter(1), letter(2, subject="Ärger"))
+    with ReaderProcess(with_postings=True) as process:
+        process.submit(batch)
+        read = process.collect()
+    assert any(b"arger" in row for row in read.postings)
+    assert [message.texts.subject for message in read.messages] == ["", ""]
+    assert b" arger " in read.messages[1].in_order
+    with ReaderProcess([sys.executable, "-c", FRAGILE], with_postings=True) as process:
+        process.submit(entries(tmp_path, letter(1), letter(2, subject="kill")))
+        read = process.collect()
+    assert len(read.messages) == 2
+    assert not read.postings
 
 
 @pytest.mark.proves("R30", "T13")
@@ -56,7 +71,7 @@ def test_a_message_that_kills_or_stalls_its_reader_is_found_and_the_rest_is_read
     letters[4] = letter(5, subject=deed)
     with ReaderProcess([sys.executable, "-c", FRAGILE], time_limit=1.0) as process:
         process.submit(entries(tmp_path, *letters))
-        read = process.collect()
+        read = process.collect().messages
     assert [message.uid for message in read] == list(range(1, 8))
     assert [message.subject for message in read if message.uid != 5] == [f"Letter {n}" for n in (1, 2, 3, 4, 6, 7)]
     assert (read[4].subject, read[4].defects) == ("", '["unreadable"]')

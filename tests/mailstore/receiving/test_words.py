@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import struct
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
 
 from mailstore import fulltext
 from mailstore.fulltext import Field, IndexedMessage, Phrase
-from mailstore.words import Texts, folded_words, postgresql_columns
+from mailstore.postings import posted
+from mailstore.words import Texts, folded_words, in_order, tsvector, words_of
 
 HOSTILE = [
     Texts("a" * 1_000, "", "b" * 50_000, "c" * 262_144),
@@ -38,27 +42,40 @@ def test_words_have_no_case_and_no_accents(text, words):
 
 
 def test_every_word_is_told_once_and_the_order_of_all():
-    columns = postgresql_columns(Texts("Annual report", "Carol <carol@x.org>", "bob@x.org", "The REPORT, the report"))
-    size, count = struct.unpack(">ii", columns[:8])
+    ordered = in_order(words_of(Texts("Annual report", "Carol <carol@x.org>", "bob@x.org", "The REPORT, the report")))
+    assert ordered.decode() == " annual report \n carol carol x org \n bob x org \n the report the report "
+    [count] = struct.unpack(">i", tsvector(ordered)[:4])
     assert count == len({"annual", "report", "carol", "x", "org", "bob", "the"})
-    in_order = columns[4 + size + 4 :].decode()
-    assert in_order == " annual report \n carol carol x org \n bob x org \n the report the report "
+
+
+@pytest.fixture(params=["one by one", "as a batch"])
+def index(request) -> Callable[[list[Texts]], None]:
+    """`index(texts)` tells the index of messages with keys from 1 on, as for new mail or as for a large download."""
+
+    def indexing(texts: list[Texts]) -> None:
+        ordered, postings = posted(texts)
+        if request.param == "as a batch":
+            fulltext.add(list(map(IndexedMessage, itertools.count(1), texts, ordered)), postings)
+        else:
+            fulltext.add(list(map(IndexedMessage, itertools.count(1), texts)))
+
+    return indexing
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
-def test_the_engine_takes_hostile_texts(number):
-    fulltext.add([IndexedMessage(1, HOSTILE[number]), IndexedMessage(2, Texts("plain", "", "", "words"))])
+def test_the_engine_takes_hostile_texts(index, number):
+    index([HOSTILE[number], Texts("plain", "", "", "words")])
     assert found(Phrase(("words",))) == {2}
 
 
 @pytest.mark.django_db
-def test_neighbours_are_found_in_their_field_and_never_across_two():
+def test_neighbours_are_found_in_their_field_and_never_across_two(index):
     messages = [
         Texts("annual report", "Carol Jones", "Bob Dylan", "the report of the year"),
         Texts("report", "Jones Carol", "Carol Jones, Bob", "annual"),
     ]
-    fulltext.add([IndexedMessage(number, texts) for number, texts in enumerate(messages, start=1)])
+    index(messages)
     assert found(Phrase(("annual", "report"))) == {1}
     assert found(Phrase(("report", "of", "the"))) == {1}
     assert found(Phrase(("report", "of", "th"), is_prefix=True)) == {1}
@@ -70,6 +87,35 @@ def test_neighbours_are_found_in_their_field_and_never_across_two():
     assert found(Phrase(("ann",), Field.SUBJECT, is_prefix=True)) == {1}
     assert found(Phrase(("report", "carol"))) == set()
     assert found(Phrase(("report", "jones"))) == set()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", range(4))
+def test_any_words_are_found_where_they_stand(index, seed):
+    chance = random.Random(seed)
+    vocabulary = ["".join(chance.choices("abß漢1", k=chance.randint(1, 3))) for _ in range(40)]
+    messages = [
+        Texts(*(" ".join(chance.choices(vocabulary, k=chance.randint(0, 6))) for _ in range(4))) for _ in range(60)
+    ]
+    index(messages)
+    for _ in range(100):
+        phrases = [
+            Phrase(
+                tuple(chance.choices(vocabulary, k=chance.randint(1, 2))),
+                chance.choice([None, *Field]),
+                is_prefix=chance.random() < 0.5,
+            )
+            for _ in range(chance.randint(1, 2))
+        ]
+        expected = {key for key, texts in enumerate(messages, start=1) if all(holds(texts, each) for each in phrases)}
+        assert found(*phrases) == expected, phrases
+
+
+def holds(texts: Texts, phrase: Phrase) -> bool:
+    """Tell whether the words of `phrase` stand next to each other in one field of `texts`."""
+    fields = [getattr(texts, phrase.field)] if phrase.field else texts
+    searched = f" {' '.join(phrase.words)}{'' if phrase.is_prefix else ' '}"
+    return any(searched in f" {text} " for text in fields)
 
 
 def found(*phrases: Phrase) -> set[int]:

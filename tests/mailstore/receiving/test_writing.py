@@ -156,10 +156,10 @@ def test_ten_megabytes_of_headers_are_stored(store):
 def test_a_message_the_database_refuses_is_stored_bare_and_the_rest_in_full(store, monkeypatch):
     insert = writing._insert
 
-    def refuse(folder, messages, keys):
+    def refuse(folder, messages, keys, postings):
         if any(read.subject == "Letter 6" for read, _ in messages):
             raise writing.DataError("refused by the database")
-        insert(folder, messages, keys)
+        insert(folder, messages, keys, postings)
 
     monkeypatch.setattr(writing, "_insert", refuse)
     assert store(*(fetched(uid) for uid in range(1, 11)), covered=UidSet([range(1, 50)])).messages == 10
