@@ -30,7 +30,7 @@ from delivery.resources import (
     summary_document,
 )
 from mailstore.models import Message
-from organizations.calls import LARGEST_KEY, ApiRequest, Listing, Problem, Text, invalid, needs
+from organizations.calls import LARGEST_KEY, ApiRequest, Day, Listing, Problem, Text, invalid, needs
 from organizations.models import User
 from organizations.scopes import Scope
 
@@ -65,8 +65,8 @@ class LogListing(Listing):
     state: StateName | None = Field(None, description="Any recipient in it.")
     mailbox: int | None = Field(None, ge=1, le=LARGEST_KEY)
     q: Text = Field("", max_length=200, description="In the subject or an address.")
-    since: date | None = Field(None, description="First day, in your time zone.")
-    until: date | None = Field(None, description="Last day.")
+    since: Day | None = Field(None, description="First day, in your time zone.")
+    until: Day | None = Field(None, description="Last day.")
 
     def filters(self) -> log.Filters:
         return log.Filters(

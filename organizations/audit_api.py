@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 
 from ninja import Query, Router
 from pydantic import BaseModel, Field, JsonValue
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, JsonValue
 from organizations import audit_log
 from organizations.audit_forms import AuditFilterForm
 from organizations.audit_words import words_for
-from organizations.calls import LARGEST_KEY, ApiRequest, Listing, Text, invalid_form, needs
+from organizations.calls import LARGEST_KEY, ApiRequest, Day, Listing, Text, invalid_form, needs
 from organizations.models import AuditEntry
 from organizations.operations import Operation
 from organizations.paging import newest_first
@@ -29,8 +29,8 @@ class AuditListing(Listing):
     object: Text = Field("", max_length=101, description="One thing: its kind, a colon, its id, as in `mailbox:12`.")
     name: Text = Field("", max_length=320, description="The whole name of what it was done to.")
     outcome: AuditEntry.Outcome | None = None
-    since: date | None = Field(None, description="First day, in your time zone.")
-    until: date | None = Field(None, description="Last day.")
+    since: Day | None = Field(None, description="First day, in your time zone.")
+    until: Day | None = Field(None, description="Last day.")
 
     def asked(self) -> dict[str, str]:
         """As the page's form sends it."""

@@ -6,8 +6,10 @@ The routers of the apps stand on this; `emailsettings.api` puts them together an
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,7 +18,7 @@ from django.forms import BaseForm
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import HttpBearer
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from organizations import tokens
 from organizations.models import ApiToken, User
@@ -34,6 +36,17 @@ LARGEST_KEY: Final = 2**63 - 1
 Key = Annotated[int, Field(ge=1, le=LARGEST_KEY)]
 #: One or many lines without NUL, which no database and no mail server takes.
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+
+
+def _only_as_a_day(value: object) -> object:
+    """Raises ValueError for what else would be read as one: "0.0" as seconds since 1970, "2026-11-21T00:00" as well."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise ValueError("Write a day as in 2026-11-21")
+    return value
+
+
+#: A day in a query, as RFC 3339 writes it (full-date).
+Day = Annotated[date, BeforeValidator(_only_as_a_day)]
 
 
 class ApiRequest(SignedInRequest):

@@ -139,7 +139,7 @@ def _member(location: tuple[object, ...]) -> str:
 
 
 def _sentence(error: dict[str, object]) -> str:
-    kind, message = error["type"], _printable(error["msg"])
+    kind, message = error["type"], _printable(error["msg"]).removeprefix("Value error, ")
     if kind == "missing":
         return "This is missing."
     if kind == "extra_forbidden":

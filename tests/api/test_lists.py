@@ -78,6 +78,14 @@ def test_a_made_up_cursor_leads_into_ones_own_list_only(api_of, administrator, a
     assert [one["subject"] for one in api_of(alice).get(f"/messages?cursor={far}").data["items"]] in ([], ["Private"])
 
 
+@pytest.mark.parametrize("day", ["0.0", "86400", "2026-11-21T00:00", "21.11.2026", "%D9%A2026-11-21", "2026-02-30"])
+@pytest.mark.parametrize("path", ["/email-log", "/audit-log"])
+def test_what_is_no_day_is_refused_in_words(api_of, administrator, path, day):
+    answer = api_of(administrator).get(f"{path}?until={day}")
+    assert fields(answer) == ["until"]
+    assert "Value error" not in answer.content.decode()
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "colour=red"])
 def test_other_questions_are_refused(api_of, administrator, query):
     assert fields(api_of(administrator).get(f"/mailboxes?{query}")) == [query.partition("=")[0]]
