@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
-from mailstore import removal
+from mailstore import removal, renaming
 from mailstore.models import Folder
+from mailstore.renaming import LONGEST_NAME, NO_NAME
 from mailstore.run import Run
 from mailstore.texts import storable
-from protocols.imap.folders import FolderEntry
+from protocols.errors import Refused
+from protocols.imap.folders import FolderEntry, Namespaces
+from protocols.imap.plan import FolderState
+from protocols.imap.session import ImapSession
 
 log = logging.getLogger(__name__)
 
 LONGEST_RAW_NAME = 2000  # octets
-LONGEST_NAME = 1000
 
 # Left out unless ticked (spec E7): unwanted mail, and views that show the mail of other folders again.
 NOT_FOLLOWED = frozenset({
@@ -29,73 +35,114 @@ NOT_FOLLOWED = frozenset({
 _UNSENDABLE = (b"\0", b"\r", b"\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A folder to sync. state: where the server told it along with the list."""
+
+    folder: Folder
+    state: FolderState | None
+
+
 def refresh_folders(mailbox: Mailbox) -> int:
     """Ask the server for its folders now and record what is new or changed; return how many it listed.
 
     Nothing is taken away: whether a folder is gone is for a sync to decide. Raises MailError.
     """
-    with imap_session(mailbox) as session:
-        entries = [entry for entry in session.folders() if len(entry.raw_name) <= LONGEST_RAW_NAME]
     known = {folder.wire_name: folder for folder in mailbox.folders.all()}
+    with imap_session(mailbox) as session:
+        entries = _entries(session)
+        namespaces = _namespaces(session, known, entries)
     for entry in entries:
         try:
             with transaction.atomic():
-                _record(mailbox, known, entry)
+                _record(mailbox, known, entry, namespaces)
         except IntegrityError:  # a sync that runs right now was quicker with this one
             log.info("Mailbox %s: another worker has recorded a folder meanwhile.", mailbox.pk)
     return len(entries)
 
 
-def update_folders(run: Run) -> list[Folder]:
+def update_folders(run: Run) -> list[Listed]:
     """LIST the server's folders into rows; return those to sync, INBOX first, then Sent, then by name."""
-    entries = [entry for entry in run.session.folders() if len(entry.raw_name) <= LONGEST_RAW_NAME]
+    entries = _entries(run.session, with_states=True)
+    usable = {entry.raw_name for entry in entries if entry.selectable}
+    known = {folder.wire_name: folder for folder in run.mailbox.folders.all()}
+    namespaces = _namespaces(run.session, known, entries)
+    lost = [folder for name, folder in known.items() if name not in usable and _was_opened(folder)]
+    new = [entry for entry in entries if entry.selectable and _is_new(known.get(entry.raw_name))]
+    if lost and new and renaming.follow_renames(run, lost, new):
+        known = {folder.wire_name: folder for folder in run.mailbox.folders.all()}
     now = timezone.now()
     with transaction.atomic():
         run.claim.hold(now)
-        known = {folder.wire_name: folder for folder in run.mailbox.folders.all()}
         for entry in entries:
-            _record(run.mailbox, known, entry)
-        gone = [folder for name, folder in known.items() if name not in {entry.raw_name for entry in entries}]
-    for folder in gone:
-        _missing(run, folder, now)
-    followed = run.mailbox.folders.filter(is_followed=True, is_selectable=True, vanished_at=None, missing_since=None)
-    suspicious = run.mailbox.folders.filter(is_followed=True, is_selectable=True, vanished_at=None).exclude(missing="")
-    return sorted({*followed, *suspicious}, key=_rank)
+            _record(run.mailbox, known, entry, namespaces)
+    listed = {entry.raw_name for entry in entries}
+    for name, folder in known.items():
+        if name not in listed or (name not in usable and folder.exists):
+            _missing(run, folder, now, is_listed=name in listed)
+    states = {entry.raw_name: entry.state for entry in entries}
+    followed = run.mailbox.folders.filter(is_followed=True, is_selectable=True, vanished_at=None)
+    wanted = followed.filter(Q(missing_since=None) | ~Q(missing=""))
+    return [Listed(folder, states.get(folder.wire_name)) for folder in sorted(wanted, key=_rank)]
 
 
-def _record(mailbox: Mailbox, known: dict[bytes, Folder], entry: FolderEntry) -> None:
+def _entries(session: ImapSession, *, with_states: bool = False) -> list[FolderEntry]:
+    listed = session.folders(with_states=with_states)
+    return [entry for entry in listed if len(entry.raw_name) <= LONGEST_RAW_NAME]
+
+
+def _namespaces(session: ImapSession, known: Mapping[bytes, Folder], entries: list[FolderEntry]) -> Namespaces:
+    """Ask whose folders are whose, where one is seen for the first time."""
+    try:
+        return session.namespaces() if any(entry.raw_name not in known for entry in entries) else Namespaces()
+    except Refused:
+        return Namespaces()
+
+
+def _was_opened(folder: Folder) -> bool:
+    return folder.vanished_at is None and folder.uidvalidity is not None
+
+
+def _is_new(folder: Folder | None) -> bool:
+    return folder is None or folder.vanished_at is not None
+
+
+def _record(mailbox: Mailbox, known: Mapping[bytes, Folder], entry: FolderEntry, namespaces: Namespaces) -> None:
     """Make or correct the row of one LIST entry; an unchanged one costs no query."""
     use = Folder.SpecialUse.INBOX if entry.raw_name == b"INBOX" else entry.special_use or ""
     problem = ""
     if any(octet in entry.raw_name for octet in _UNSENDABLE):
         problem = "Its name contains a line break or a NUL character, which cannot be sent to a server."
     values: dict[str, object] = {
-        "name": storable(entry.name, LONGEST_NAME) or "(no name)",
+        "name": storable(entry.name, LONGEST_NAME) or NO_NAME,
         "delimiter": storable(entry.delimiter or "", 1),
         "special_use": use,
         "is_selectable": entry.selectable and not problem,
         "vanished_at": None,
     }
+    if entry.state is not None:
+        values["mailboxid"] = entry.state.mailboxid
     folder = known.get(entry.raw_name)
     if folder is None:
-        follow = mailbox.all_folders and use not in NOT_FOLLOWED
+        # What others let this user see may be the mail of a whole company: only when it is ticked.
+        follow = mailbox.all_folders and use not in NOT_FOLLOWED and not namespaces.is_foreign(entry)
         Folder.objects.create(mailbox=mailbox, raw_name=entry.raw_name, is_followed=follow, problem=problem, **values)
         return
-    if folder.missing_since and not folder.missing:
+    if folder.missing_since and not folder.missing and entry.selectable:
         values["missing_since"] = None  # it is back before it was believed gone
     changed = {name: value for name, value in values.items() if getattr(folder, name) != value}
     if changed:
         Folder.objects.filter(pk=folder.pk).update(**changed)
 
 
-def _missing(run: Run, folder: Folder, now: datetime) -> None:
-    """A folder is not listed any more: hide it when a second look at least five minutes later agrees."""
+def _missing(run: Run, folder: Folder, now: datetime, *, is_listed: bool) -> None:
+    """A folder is gone, or became a mere name: hide it when a second look at least five minutes later agrees."""
     if folder.vanished_at:
         return
     if folder.missing_since is None or folder.missing:
         run.write_folder(folder, missing_since=now, missing="")
     elif now - folder.missing_since >= removal.BELIEVE_AFTER:
-        removal.hide_folder(run, folder, now)
+        removal.hide_folder(run, folder, now, is_listed=is_listed)
         log.info("Folder %s of mailbox %s is gone from the server.", folder.pk, run.mailbox.pk)
 
 

@@ -14,6 +14,7 @@ from mailstore.run import Run, first_day
 from organizations.faultpoints import faultpoint
 from protocols.errors import Refused
 from protocols.imap import plan
+from protocols.imap.opened import Opened
 from protocols.imap.plan import FolderState, UidSet
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class FolderPlan:
     wanted:   UIDs to fetch, existing or not.
     new_from: UIDs from here on are new mail; the ones below belong to the first download.
     since:    where the chosen period begins; None: with the first message.
+    is_open:  the folder was opened to find out, as before a first download.
     """
 
     folder: Folder
@@ -33,6 +35,7 @@ class FolderPlan:
     wanted: UidSet
     new_from: int
     since: datetime | None
+    is_open: bool = True
 
     @property
     def announced_from(self) -> int | None:
@@ -46,12 +49,20 @@ class FolderPlan:
         return min(len(self.wanted), self.state.exists)
 
 
-def look(run: Run, folder: Folder) -> FolderPlan | None:
-    """Decide what a folder needs; None: nothing has changed since the last time. Leaves the folder open."""
+def look(run: Run, folder: Folder, told: FolderState | None = None) -> FolderPlan | None:
+    """Decide what a folder needs; None: nothing has changed since the last time.
+
+    A folder that was synced before is judged by its state from outside: `told` with the list, or asked for. One that
+    is new, doubtful or renumbered is opened.
+    """
     since = first_day(run.mailbox, timezone.now())
     falls_short = coverage.falls_short(folder, since)
-    if not falls_short and _is_unchanged(run, folder):
-        return None
+    if not falls_short and _is_settled(folder):
+        state = told or _asked(run, folder)
+        if state is not None and state.uidvalidity == folder.uidvalidity:
+            if _is_unchanged(folder, state):
+                return None
+            return FolderPlan(folder, state, _unsettled(folder, state), folder.uidnext or 1, since, is_open=False)
     state = run.session.examine(folder.wire_name)
     faultpoint("folder examined")
     if folder.uidvalidity is not None and folder.uidvalidity != state.uidvalidity:
@@ -71,58 +82,83 @@ def sync_folder(run: Run, planned: FolderPlan) -> None:
     """Carry out a plan: fetch, then bring flags and removals in line, then move the marks of the folder."""
     folder = planned.folder
     run.enter(folder)
-    state = run.session.examine(folder.wire_name)
+    is_first = folder.synced_at is None
+    # A doubtful folder is compared message by message: a second look must not repeat what the first one was told.
+    asks_for_changes = not is_first and not folder.missing
+    opened = _opened(run, folder, reconciling.settled_state(folder) if asks_for_changes else None)
+    state = opened.state
     if state.uidvalidity != planned.state.uidvalidity:
         log.info("Folder %s changed its UIDVALIDITY during the sync; the next run takes care.", folder.pk)
         return
     wanted = planned.wanted | UidSet([range(planned.state.uidnext, state.uidnext)])
-    pulling.pull(run, folder, wanted - UidSet.parse(folder.stored), new_from=planned.announced_from)
-    is_first = folder.synced_at is None
+    wanted = _narrowed(run, state, wanted - UidSet.parse(folder.stored))
+    pulling.pull(run, folder, wanted, new_from=planned.announced_from)
     if not is_first:
-        reconciling.flags(run, folder, state)
-        if reconciling.is_short(folder, state, new_from=planned.new_from):
-            reconciling.removals(run, folder)
-    settled = UidSet.parse(folder.stored) | UidSet([range(1, state.uidnext)])
-    run.write_folder(
-        folder,
-        uidnext=max(state.uidnext, folder.uidnext or 1),
-        # Flags may have changed while the first download ran: the next run asks from where this one began.
-        highestmodseq=folder.highestmodseq if is_first else state.highestmodseq,
-        stored=str(settled),
-        synced_at=timezone.now(),
-        covers_from=planned.since if is_first else folder.covers_from,
-        # A doubtful folder keeps its old count, so that the next run looks at it again.
-        exists=folder.exists if folder.missing else state.exists,
-    )
+        missed = reconciling.catch_up(run, folder, opened, new_from=planned.new_from)
+        pulling.pull(run, folder, missed, new_from=planned.announced_from)
+    _settle(run, planned, state, is_first=is_first)
     faultpoint("folder done")
+
+
+def _opened(run: Run, folder: Folder, known: FolderState | None) -> Opened:
+    if known is None:
+        return Opened(run.session.examine(folder.wire_name))
+    return run.session.resync(folder.wire_name, known)
+
+
+def _settle(run: Run, planned: FolderPlan, state: FolderState, *, is_first: bool) -> None:
+    """Remember what the folder was like. Where nothing differs, nothing is written."""
+    folder = planned.folder
+    settled = UidSet.parse(folder.stored) | UidSet([range(1, state.uidnext)])
+    marks: dict[str, object] = {
+        "uidnext": max(state.uidnext, folder.uidnext or 1),
+        # Flags may have changed while the first download ran: the next run asks from where this one began.
+        "highestmodseq": folder.highestmodseq if is_first else state.highestmodseq,
+        "mailboxid": state.mailboxid,
+        "stored": str(settled),
+        "covers_from": planned.since if is_first else folder.covers_from,
+        # A doubtful folder keeps its old count, so that the next run looks at it again.
+        "exists": folder.exists if folder.missing else state.exists,
+    }
+    if is_first or any(getattr(folder, name) != value for name, value in marks.items()):
+        run.write_folder(folder, **marks, synced_at=timezone.now())
+
+
+def _is_settled(folder: Folder) -> bool:
+    """Whether the last run left nothing open that only a look into the folder can settle."""
+    doubtful = folder.synced_at is None or folder.missing or folder.epoch_changes
+    return not doubtful and not coverage.has_gaps(folder)
+
+
+def _asked(run: Run, folder: Folder) -> FolderState | None:
+    """Ask for the state without opening the folder."""
+    try:
+        return run.session.status(folder.wire_name)
+    except Refused:
+        return None  # EXAMINE will say why
+
+
+def _is_unchanged(folder: Folder, state: FolderState) -> bool:
+    """Compare the state with that after the last run. Without CONDSTORE flags may have changed unseen."""
+    known = (folder.uidnext, folder.exists, folder.highestmodseq)
+    return folder.highestmodseq is not None and known == (state.uidnext, state.exists, state.highestmodseq)
 
 
 def _wanted(run: Run, folder: Folder, state: FolderState, since: datetime | None) -> UidSet:
     """UIDs to fetch: whatever is not dealt with, during the first download only of the chosen period."""
-    stored = UidSet.parse(folder.stored)
-    new_from = folder.uidnext or 1
-    wanted = UidSet([range(1, state.uidnext)]) - stored
+    wanted = _unsettled(folder, state)
     if since is not None and folder.synced_at is None:
-        old = UidSet([range(1, new_from)])
+        old = UidSet([range(1, folder.uidnext or 1)])
         wanted = (run.session.uids_since(since.date()) & wanted) | (wanted - old)
+    return _narrowed(run, state, wanted)
+
+
+def _unsettled(folder: Folder, state: FolderState) -> UidSet:
+    return UidSet([range(1, state.uidnext)]) - UidSet.parse(folder.stored)
+
+
+def _narrowed(run: Run, state: FolderState, wanted: UidSet) -> UidSet:
+    """Where a server skips millions of UIDs, keep those that exist in the open folder (fault R24)."""
     if plan.is_sparse(FolderState(state.uidvalidity, len(wanted), state.exists), coverage.NUMBERS_AT_ONCE):
-        wanted = wanted & coverage.existing(run, state)
+        return wanted & coverage.existing(run, state)
     return wanted
-
-
-def _is_unchanged(run: Run, folder: Folder) -> bool:
-    """Ask for the state without opening the folder. Without CONDSTORE flags may have changed unseen."""
-    if folder.synced_at is None or folder.highestmodseq is None or folder.missing or folder.epoch_changes:
-        return False
-    if coverage.has_gaps(folder):
-        return False
-    try:
-        state = run.session.status(folder.wire_name)
-    except Refused:
-        return False  # EXAMINE will say why
-    return (state.uidvalidity, state.uidnext, state.exists, state.highestmodseq) == (
-        folder.uidvalidity,
-        folder.uidnext,
-        folder.exists,
-        folder.highestmodseq,
-    )

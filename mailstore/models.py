@@ -156,6 +156,7 @@ class Folder(models.Model):
     uidvalidity = models.PositiveBigIntegerField(null=True, blank=True)
     uidnext = models.PositiveBigIntegerField(null=True, blank=True)
     highestmodseq = models.PositiveBigIntegerField(null=True, blank=True)
+    mailboxid = models.CharField(max_length=255, blank=True, help_text="What stays when its name changes (RFC 8474).")
     exists = models.PositiveIntegerField(default=0, help_text="Messages on the server when last examined.")
     stored = models.TextField(blank=True)
     synced_at = models.DateTimeField(null=True, blank=True)
@@ -163,6 +164,9 @@ class Folder(models.Model):
     problem = models.CharField(max_length=300, blank=True, help_text="Why it cannot be synced, in words.")
     missing = models.TextField(blank=True)
     missing_since = models.DateTimeField(null=True, blank=True)
+    flags_compared_at = models.DateTimeField(
+        null=True, blank=True, help_text="When all flags were last compared, where the server counts no changes."
+    )
     epoch_changes = models.PositiveSmallIntegerField(default=0, help_text="UIDVALIDITY changes in a row (fault R10).")
 
     class Meta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import NamedTuple
 
 from django.db import transaction
@@ -16,9 +17,12 @@ from mailstore.pulling import newest_first
 from mailstore.reading import Flags
 from mailstore.run import Run
 from organizations.faultpoints import faultpoint
-from protocols.imap.plan import FolderState, UidSet
+from protocols.imap.opened import Opened
+from protocols.imap.plan import HIGHEST_UID, FolderState, UidSet
 
 FLAGS_AT_ONCE = 5_000  # messages per command and transaction
+NEWEST_FLAGS = 2_000  # messages whose flags are compared each time, where the server counts no changes
+ALL_FLAGS_EVERY = timedelta(hours=6)
 UIDS_AT_ONCE = 20_000  # stored messages whose existence one command asks for
 
 
@@ -38,26 +42,61 @@ class _Known(NamedTuple):
 _FLAG_COLUMNS = ("pk", "conversation", "uid", "is_seen", "is_flagged", "is_answered", "is_draft", "keywords")
 
 
+def settled_state(folder: Folder) -> FolderState:
+    """The folder as it was after the last run."""
+    return FolderState(folder.epoch, folder.uidnext or 1, folder.exists, folder.highestmodseq)
+
+
+def catch_up(run: Run, folder: Folder, opened: Opened, *, new_from: int) -> UidSet:
+    """Bring flags and removals of the open folder in line; return UIDs that exist and that nobody has dealt with.
+
+    With QRESYNC the server told both while it opened the folder. Whatever it told, its count of messages has to agree
+    with ours; else all UIDs are compared.
+    """
+    left = UidSet()
+    if opened.resynced:
+        _apply(run, folder, opened.flags)
+        left = opened.vanished & UidSet([range(1, folder.uidnext or 1)])
+        if gone := _live_keys(folder, left):
+            removal.hide(run, folder, gone, timezone.now())
+    else:
+        flags(run, folder, opened.state)
+    if not _is_short(folder, opened.state, left, new_from=new_from):
+        return UidSet()
+    removals(run, folder)
+    beyond = run.session.existing_uids(opened.state.uidnext, HIGHEST_UID)  # a UIDNEXT may be lower than what exists
+    return beyond - UidSet.parse(folder.stored)
+
+
 def flags(run: Run, folder: Folder, state: FolderState) -> int:
     """Take over changed flags of stored messages; return how many messages changed.
 
-    With CONDSTORE only the changed ones are asked for, otherwise those of every stored message.
+    With CONDSTORE only the changed ones are asked for. Without it the newest messages are compared each time, and all
+    of them a few times a day.
     """
     if folder.highestmodseq is not None and state.highestmodseq is not None:
         if folder.highestmodseq == state.highestmodseq:
             return 0
         asked = UidSet([range(1, state.uidnext)])
         return _apply(run, folder, run.session.flags(asked, changed_since=folder.highestmodseq))
-    stored = UidSet(_rows(folder).live().values_list("uid", flat=True).iterator())
-    return sum(_apply(run, folder, run.session.flags(part)) for part in newest_first(stored, FLAGS_AT_ONCE))
+    stored = _rows(folder).live().order_by("-uid").values_list("uid", flat=True)
+    newest = list(stored[: NEWEST_FLAGS + 1])
+    now = timezone.now()
+    if len(newest) > NEWEST_FLAGS:
+        if folder.flags_compared_at is None or now - folder.flags_compared_at > ALL_FLAGS_EVERY:
+            newest = list(stored.iterator())
+            run.write_folder(folder, flags_compared_at=now)
+        else:
+            newest.pop()
+    return sum(_apply(run, folder, run.session.flags(part)) for part in newest_first(UidSet(newest), FLAGS_AT_ONCE))
 
 
-def is_short(folder: Folder, state: FolderState, *, new_from: int) -> bool:
-    """Tell whether something may have left: the server's count is not ours of last time plus what is new."""
+def _is_short(folder: Folder, state: FolderState, left: UidSet, *, new_from: int) -> bool:
+    """Tell whether the server's count is not ours of last time, plus what is new, minus what it said has left."""
     if folder.missing or folder.epoch_changes:
         return True
     new = _rows(folder).filter(uid__gte=new_from, uid__lt=state.uidnext).count()
-    return state.exists != folder.exists + new
+    return state.exists != folder.exists + new - len(left)
 
 
 def removals(run: Run, folder: Folder) -> None:
@@ -70,12 +109,20 @@ def removals(run: Run, folder: Folder) -> None:
     rows = list(_rows(folder).order_by("uid").values_list("uid", "pk", "vanished_at"))
     for start in range(0, len(rows), UIDS_AT_ONCE):
         part = rows[start : start + UIDS_AT_ONCE]
-        existing = set(run.session.existing_uids(part[0][0], part[-1][0]))
+        existing = run.session.existing_uids(part[0][0], part[-1][0])
         gone.update(pk for uid, pk, vanished_at in part if vanished_at is None and uid not in existing)
         back.update(pk for uid, pk, vanished_at in part if vanished_at is not None and uid in existing)
     faultpoint("removals found")
     removal.show_again(run, folder, back, now)
     removal.hide(run, folder, gone, now)
+
+
+def _live_keys(folder: Folder, uids: UidSet) -> set[int]:
+    """Keys of the messages that are shown under these UIDs. A server may name billions, so ours are gone through."""
+    if not uids:
+        return set()
+    shown = _rows(folder).live().filter(uid__gte=uids.lowest, uid__lte=uids.highest).values_list("pk", "uid")
+    return {pk for pk, uid in shown.iterator() if uid in uids}
 
 
 def _apply(run: Run, folder: Folder, found: Mapping[int, frozenset[str]]) -> int:

@@ -51,11 +51,15 @@ def show_again(run: Run, folder: Folder, keys: Iterable[int], now: datetime) -> 
     _change(run, folder, keys, None, now)
 
 
-def hide_folder(run: Run, folder: Folder, now: datetime) -> None:
-    """Hide a folder that the server no longer has, and its messages."""
+def hide_folder(run: Run, folder: Folder, now: datetime, *, is_listed: bool = False) -> None:
+    """Hide a folder that the server no longer has, and its messages. `is_listed`: as a mere name, without messages.
+
+    Should it come back as it was, nothing that is remembered of its state must say that nothing has changed.
+    """
     keys = Message.objects.live().filter(folder=folder).values_list("pk", flat=True)
     _hide(run, folder, set(keys), now)
-    run.write_folder(folder, vanished_at=now, missing_since=None, missing="")
+    vanished_at = None if is_listed else now
+    run.write_folder(folder, vanished_at=vanished_at, missing_since=None, missing="", exists=0, highestmodseq=None)
 
 
 def _hide(run: Run, folder: Folder, keys: set[int], now: datetime) -> int:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
 from mailstore import folder_sync, fulltext, pulling, runs, writers
-from mailstore.folder_list import update_folders
+from mailstore.folder_list import Listed, update_folders
 from mailstore.folder_sync import FolderPlan
 from mailstore.full_database import DATABASE_FULL, is_full
 from mailstore.heartbeat import heartbeat
@@ -76,15 +76,15 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
 
 def _sync_folders(run: Run) -> None:
     """Look at every folder first, so that the total is honest, but show the newest page of the INBOX before that."""
-    folders = update_folders(run)
     plans: list[FolderPlan] = []
-    for folder in folders:
-        planned = _attempt(run, folder)
+    for listed in update_folders(run):
+        folder = listed.folder
+        planned = _attempt(run, listed)
         if planned is None:
             continue
         run.expect(planned.messages)
         plans.append(planned)
-        if folder.special_use == Folder.SpecialUse.INBOX and planned.wanted:
+        if folder.special_use == Folder.SpecialUse.INBOX and planned.wanted and planned.is_open:
             run.enter(folder)
             pulling.pull(run, folder, pulling.first_page(planned.wanted), new_from=planned.announced_from)
     with ExitStack() as stack:
@@ -104,10 +104,11 @@ def _carry_out(run: Run, planned: FolderPlan) -> None:
         _note_refusal(run, planned.folder, exc)
 
 
-def _attempt(run: Run, folder: Folder) -> FolderPlan | None:
+def _attempt(run: Run, listed: Listed) -> FolderPlan | None:
     """Look at a folder; one that the server does not open does not stop the others (fault R12)."""
+    folder = listed.folder
     try:
-        planned = folder_sync.look(run, folder)
+        planned = folder_sync.look(run, folder, listed.state)
     except Refused as exc:
         _note_refusal(run, folder, exc)
         return None

@@ -18,11 +18,13 @@ class Opened:
     """A folder as EXAMINE or SELECT reported it.
 
     state:    uidnext is 0 where the server did not tell it.
-    vanished: with QRESYNC: UIDs that left since the state we named, also such as we never saw (RFC 7162, 3.2.5).
-    flags:    with QRESYNC: flags by UID of what changed since then.
+    resynced: the server told all that changed since the state we named (QRESYNC, RFC 7162, 3.2.5):
+    vanished: UIDs that left, also such as we never saw,
+    flags:    and flags by UID of what was changed or is new.
     """
 
     state: FolderState
+    resynced: bool = False
     vanished: UidSet = field(default_factory=UidSet)
     flags: dict[int, frozenset[str]] = field(default_factory=dict)
 
@@ -56,7 +58,7 @@ def read_opened(responses: Iterable[Untagged]) -> Opened:
         _identity(codes.get("MAILBOXID", "")),
     )
     gone = UidSet(span for part in vanished for span in part.ranges())
-    return Opened(state, gone, flags)
+    return Opened(state, vanished=gone, flags=flags)
 
 
 def read_status(response: Untagged) -> tuple[bytes, FolderState] | None:

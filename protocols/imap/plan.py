@@ -93,6 +93,16 @@ class UidSet:
     def __and__(self, other: UidSet) -> UidSet:
         return self - (self - other)
 
+    @property
+    def lowest(self) -> int:
+        """Raises IndexError for the empty set."""
+        return self._spans[0][0]
+
+    @property
+    def highest(self) -> int:
+        """Raises IndexError for the empty set."""
+        return self._spans[-1][1] - 1
+
     def ranges(self) -> Iterator[range]:
         """Yield the runs of consecutive UIDs, lowest first."""
         return (range(start, stop) for start, stop in self._spans)

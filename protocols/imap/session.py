@@ -128,7 +128,7 @@ class ImapSession:
     def resync(self, raw_name: bytes, known: FolderState) -> Opened:
         """Open a folder like `examine`; with QRESYNC hear what left and what changed since `known` (RFC 7162, 3.2.5).
 
-        Without QRESYNC, or where `known` is of another epoch, `vanished` and `flags` are empty: the caller compares.
+        Where the result is not `resynced` (no QRESYNC, another epoch, no MODSEQ kept) the caller has to compare.
         """
         if not self.resyncs or known.highestmodseq is None:
             return Opened(self.examine(raw_name))
@@ -136,7 +136,9 @@ class ImapSession:
             self._command(b"ENABLE", b"QRESYNC")
             self._resync_enabled = True
         option = b"(QRESYNC (%d %d))" % (known.uidvalidity, known.highestmodseq)
-        return self._open(b"EXAMINE", raw_name, (option,))
+        opened = self._open(b"EXAMINE", raw_name, (option,))
+        counts = opened.state.highestmodseq is not None
+        return replace(opened, resynced=counts and opened.state.uidvalidity == known.uidvalidity)
 
     @property
     def resyncs(self) -> bool:

@@ -83,8 +83,8 @@ def test_mail_that_comes_during_the_first_download_is_an_arrival(account: Accoun
     account.deliver_letters(1)
     look = folder_sync.look
 
-    def look_then_deliver(run, folder):
-        planned = look(run, folder)
+    def look_then_deliver(run, folder, told):
+        planned = look(run, folder, told)
         if folder.name == "INBOX":
             account.deliver_letters(2)
         return planned
