@@ -6,8 +6,8 @@ import uuid
 from urllib.parse import urlsplit
 
 from django.contrib import messages
-from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -139,7 +139,7 @@ def _leave(request: SignedInRequest, form: ComposeForm, queued: OutboxMessage) -
     log = reverse("delivery:message", args=[queued.pk])
     messages.success(request, format_html('Queued. <a class="link" href="{}">See it in the log</a>', log))
     there = _safe(request, form.cleaned_data["next"]) or reverse("delivery:email-log")
-    return HttpResponseClientRedirect(there) if request.htmx else redirect(there)
+    return HttpResponseClientRedirect(there) if request.htmx else HttpResponseRedirect(there)
 
 
 def _way_back(request: SignedInRequest) -> str:
@@ -153,6 +153,9 @@ def _way_back(request: SignedInRequest) -> str:
 
 
 def _safe(request: SignedInRequest, url: str) -> str:
+    """`url` where it is a page of ours, as a path or in full; else ""."""
+    if not url.startswith(("/", "http://", "https://")):
+        return ""
     return url if url_has_allowed_host_and_scheme(url, {request.get_host()}, require_https=request.is_secure()) else ""
 
 

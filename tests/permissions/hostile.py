@@ -114,8 +114,9 @@ class FormReader(HTMLParser):
         elif tag == "input" and given.get("type") == "file":
             self.files.add(name)
         elif tag == "input" and given.get("type") != "submit":
-            chosen = given.get("type") not in ("checkbox", "radio") or "checked" in given
-            self._add(name, given.get("value", "on") if chosen else None)
+            ticked = given.get("type") in ("checkbox", "radio")
+            missing = ticked and "checked" not in given
+            self._add(name, None if missing else given.get("value", "on" if ticked else ""))
         elif tag == "select":
             self._select = name
             self._add(name, None)

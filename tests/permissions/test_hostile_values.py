@@ -20,6 +20,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
+from delivery.models import OutboxMessage
+from organizations.models import Invitation, Role
 from protocols.errors import Unreachable
 from protocols.network import Dialer
 from tests.permissions import hostile
@@ -58,7 +60,7 @@ SAMPLE = 2  # values of each field without --all
 NOT_ASKED = {"account_login", "account_logout", "events"}
 
 
-Chosen = Callable[[dict, str], dict]
+Chosen = Callable[..., dict]
 
 
 def _areas() -> list[str]:
@@ -85,12 +87,12 @@ def everything(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def chosen(everything: bool) -> Chosen:
-    """`chosen(values, key)`: all of them, or a sample."""
+    """`chosen(values, key, size=SAMPLE)`: all of them, or a sample."""
 
-    def choose(values: dict, key: str) -> dict:
+    def choose(values: dict, key: str, size: int = SAMPLE) -> dict:
         if everything:
             return values
-        names = random.Random(key).sample(sorted(values), min(SAMPLE, len(values)))
+        names = random.Random(key).sample(sorted(values), min(size, len(values)))
         return {name: values[name] for name in names}
 
     return choose
@@ -163,7 +165,7 @@ class Walk:
 
     def with_files(self, chosen: Chosen) -> list[str]:
         found = []
-        for name in sorted(self.files) + sorted(self.names - self.files)[:3]:
+        for name in sorted(self.files) + sorted(self.names - self.files)[:1]:
             for what, file in (FILES if name in self.files else chosen(FILES, f"{self.row} {name}")).items():
                 body, content_type = hostile.multipart(self.good, name, file)
                 found += self._try(f"{name} = {what}", body, content_type)
@@ -174,7 +176,7 @@ class Walk:
         keys = {f"the {word} of another organization": pk for word, pk in self.world.foreign.items()}
         found = []
         for name in sorted(self.names):
-            for what, pk in chosen(keys, f"{self.row} {name}").items():
+            for what, pk in chosen(keys, f"{self.row} {name}", 1).items():
                 found += self._try(f"{name} = {what}", {**self.good, name: [str(pk).encode()]})
         return found
 
@@ -215,6 +217,28 @@ class Walk:
         body = values if isinstance(values, bytes) else hostile.encoded(values).encode()
         kind = content_type or "application/x-www-form-urlencoded"
         return self.client.generic(self.row.method, self.url, body, content_type=kind)
+
+
+#: Forms that make something: route, who presses the button twice, what is made, and what else is typed.
+CREATING: list[tuple[str, str, type[Model], Values]] = [
+    ("organizations:invite", "administrator", Invitation, {}),
+    ("organizations:create-role", "administrator", Role, {}),
+    ("delivery:compose", "owner", OutboxMessage, {}),
+]
+
+
+@pytest.mark.parametrize(("route", "actor", "made", "typed"), CREATING, ids=[route for route, *_ in CREATING])
+def test_a_button_that_is_pressed_twice_makes_one(
+    world: World, route: str, actor: str, made: type[Model], typed: Values
+):
+    row = next(row for row in rows() if (row.route, row.method) == (route, "POST"))
+    walk = Walk(row, world, actor)
+    before = made._default_manager.count()
+    first = walk._send({**walk.good, **typed})
+    assert made._default_manager.count() == before + 1, first.status_code
+    again = walk._send({**walk.good, **typed})
+    assert made._default_manager.count() == before + 1
+    assert again.status_code < 500
 
 
 def _text(answer: HttpResponse) -> str:
