@@ -53,6 +53,14 @@ def matching(phrases: Sequence[Phrase]) -> RawSQL:
     return RawSQL(sql, [" AND ".join(map(_for_sqlite, phrases))])  # noqa: S611
 
 
+def holding(phrases: Sequence[Phrase], key: str) -> RawSQL:
+    """Return a condition that the message with the key `key`, an expression, holds every phrase: for few messages."""
+    if connection.vendor == "postgresql":
+        return fulltext_postgresql.holding(phrases, key)
+    found = matching(phrases)
+    return RawSQL(f"{key} IN ({found.sql})", found.params)  # noqa: S611
+
+
 def _for_sqlite(phrase: Phrase) -> str:
     """FTS5 query syntax; words hold letters and digits only, so that nothing in them is syntax."""
     column = f"{phrase.field} : " if phrase.field else ""

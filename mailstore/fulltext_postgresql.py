@@ -9,7 +9,7 @@ The postings of a batch leave with its last message: a trigger sees to that too.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from django.db import connection
@@ -66,13 +66,42 @@ def matching(phrases: Sequence[Phrase]) -> RawSQL:
     return RawSQL(f"({indexed}) UNION ALL ({posted})", [query, *expected, *asked, *expected])  # noqa: S611
 
 
+def holding(phrases: Sequence[Phrase], key: str) -> RawSQL:
+    """Return a condition that the message with the key `key`, an expression, holds every phrase.
+
+    Of few messages that is known faster from their own words than from the index. OFFSET keeps the question from
+    becoming a join.
+    """
+    neighbours, expected = _neighbours(phrases)
+    in_line, written = "", []
+    for phrase in phrases:
+        for word, is_prefix in _words(phrase):
+            in_line += f" AND strpos({_line(phrase)}, %s) > 0"
+            written.append(f" {word}{'' if is_prefix else ' '}")
+    sql = (
+        "EXISTS (SELECT FROM mailstore_fulltext WHERE "
+        f"(words @@ %s::tsquery OR words IS NULL{in_line}){neighbours} AND message_id = {key} OFFSET 0)"
+    )
+    return RawSQL(sql, [" & ".join(map(_tsquery, phrases)), *written, *expected])  # noqa: S611
+
+
+def _words(phrase: Phrase) -> Iterator[tuple[str, bool]]:
+    """The words of a phrase, each with whether it may go on."""
+    for number, word in enumerate(phrase.words, start=1):
+        yield word, phrase.is_prefix and number == len(phrase.words)
+
+
+def _line(phrase: Phrase) -> str:
+    """The words in order that a phrase is looked for in."""
+    return f"split_part(in_order, E'\\n', {_LINES[phrase.field]})" if phrase.field else "in_order"
+
+
 def _neighbours(phrases: Sequence[Phrase]) -> tuple[str, list[str]]:
     """Conditions that words of a phrase stand next to each other, and their parameters."""
     conditions, parameters = "", []
     for phrase in phrases:
         if len(phrase.words) > 1:
-            line = f"split_part(in_order, E'\\n', {_LINES[phrase.field]})" if phrase.field else "in_order"
-            conditions += f" AND {line} LIKE %s"
+            conditions += f" AND {_line(phrase)} LIKE %s"
             parameters.append(f"% {' '.join(phrase.words)}{'' if phrase.is_prefix else ' '}%")
     return conditions, parameters
 
@@ -81,8 +110,7 @@ def _posted(phrases: Sequence[Phrase]) -> tuple[str, list[str]]:
     """The messages of which postings tell that they hold every word, and the parameters."""
     queries, parameters = [], []
     for phrase in phrases:
-        for number, word in enumerate(phrase.words, start=1):
-            is_prefix = phrase.is_prefix and number == len(phrase.words)
+        for word, is_prefix in _words(phrase):
             within = f" AND entry & {2**FIELD_BITS - 1} = {_NUMBERS[phrase.field]}" if phrase.field else ""
             queries.append(
                 f"SELECT first_message + (entry >> {FIELD_BITS}) FROM mailstore_posting, unnest(entries) AS entry"  # noqa: S608

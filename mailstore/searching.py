@@ -96,30 +96,27 @@ def _newest_keys(candidates: QuerySet[Message], phrases: Sequence[Phrase], limit
     The second part does not run where the first fills the page, or has seen all candidates already: both engines look
     at its LIMIT first.
     """
-    matching = fulltext.matching(phrases)
+    matching, holds = fulltext.matching(phrases), fulltext.holding(phrases, "newest.pk")
     keys = candidates.values("pk", "received_at")
     newest, newest_values = keys[:NEWEST].query.sql_with_params()
     further, further_values = keys[NEWEST : NEWEST + 1].query.sql_with_params()
     if connections[candidates.db].vendor == "postgresql":
-        # Each of the newest by its key, which OFFSET keeps from becoming a join; all of them by the index, once,
-        # however many PostgreSQL takes them for.
-        holds = f"EXISTS ({matching.sql} AND message_id = newest.pk OFFSET 0)"
+        # All of them by the index, once, however many PostgreSQL takes them for.
         listed = keys.filter(pk__in=RawSQL("SELECT message_id FROM matching", ()))
         found, found_values = listed.query.sql_with_params()
         found = f"WITH matching (message_id) AS MATERIALIZED ({matching.sql}) {found}"
         found_values = (*matching.params, *found_values)
     else:
-        holds = f"pk IN ({matching.sql})"
         found, found_values = keys.filter(pk__in=matching).query.sql_with_params()
     wanted = f"CASE WHEN (SELECT count(*) FROM recent) < {limit} AND EXISTS ({further}) THEN {limit} ELSE 0 END"  # noqa: S608
     sql = f"""
         WITH recent AS (
-            SELECT pk FROM ({newest}) AS newest WHERE {holds} ORDER BY received_at DESC, pk DESC LIMIT {limit}
+            SELECT pk FROM ({newest}) AS newest WHERE {holds.sql} ORDER BY received_at DESC, pk DESC LIMIT {limit}
         )
         SELECT 0, pk FROM recent UNION ALL SELECT 1, pk FROM ({found} LIMIT {wanted}) AS found
     """  # noqa: S608
     with connections[candidates.db].cursor() as cursor:
-        cursor.execute(sql, [*newest_values, *matching.params, *found_values, *further_values])
+        cursor.execute(sql, [*newest_values, *holds.params, *found_values, *further_values])
         rows = cursor.fetchall()
     last = max((part for part, _ in rows), default=0)
     return [pk for part, pk in rows if part == last]

@@ -109,6 +109,7 @@ def test_any_words_are_found_where_they_stand(index, seed):
         ]
         expected = {key for key, texts in enumerate(messages, start=1) if all(holds(texts, each) for each in phrases)}
         assert found(*phrases) == expected, phrases
+        assert held(*phrases) == expected, phrases
 
 
 def holds(texts: Texts, phrase: Phrase) -> bool:
@@ -122,4 +123,15 @@ def found(*phrases: Phrase) -> set[int]:
     subquery = fulltext.matching(phrases)
     with connection.cursor() as cursor:
         cursor.execute(subquery.sql, subquery.params)
+        return {key for (key,) in cursor.fetchall()}
+
+
+def held(*phrases: Phrase) -> set[int]:
+    """The same of messages looked at one by one."""
+    condition = fulltext.holding(phrases, "newest.pk")
+    keys = ", ".join(f"({key})" for key in range(1, 70))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH newest (pk) AS (VALUES {keys}) SELECT pk FROM newest WHERE {condition.sql}", condition.params
+        )
         return {key for (key,) in cursor.fetchall()}
