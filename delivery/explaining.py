@@ -57,6 +57,12 @@ class Button(NamedTuple):
     hint: str
 
 
+NAMED = 5  # recipients by address in a question; the others are counted
+QUESTIONS = {
+    "send-again": "It goes once more to {people}. Nobody knows whether they have it already: they may get it twice.",
+    "try-again": "It goes once more to {people}, who did not get it.",
+    "resend": "The same mail goes to {people} as a new message. Whoever has it already gets it a second time.",
+}
 BUTTONS = (
     Button("mark-sent", "It was sent", "check", "", "You know that it arrived. Nothing is sent."),
     Button("send-again", "Send again", "send", "", "It may arrive twice."),
@@ -127,7 +133,23 @@ class Story:
 
     @property
     def buttons(self) -> list[Button]:
-        return [button for button in BUTTONS if button.name in self.decisions]
+        """Those that act at once."""
+        return [button for button in BUTTONS if button.name in self.decisions and button.name not in QUESTIONS]
+
+    @property
+    def questions(self) -> list[tuple[Button, str]]:
+        """Those that send again, each with what will happen and to whom: they ask before they act."""
+        asking = [button for button in BUTTONS if button.name in self.decisions and button.name in QUESTIONS]
+        return [(button, QUESTIONS[button.name].format(people=self._people(button.name))) for button in asking]
+
+    def _people(self, decision: str) -> str:
+        """Whom a decision to send again concerns."""
+        state = {"send-again": State.UNCERTAIN, "try-again": State.FAILED}.get(decision)
+        addresses = [one.address for one in self.recipients if state is None or one.state == state]
+        named, more = addresses[:NAMED], len(addresses) - NAMED
+        if more > 0:
+            return f"{', '.join(named)} and {more} other{'s' if more > 1 else ''}"
+        return " and ".join([", ".join(named[:-1]), named[-1]]) if len(named) > 1 else "".join(named)
 
     @property
     def decisions(self) -> frozenset[str]:

@@ -222,6 +222,26 @@ def test_an_uncertain_message_offers_a_person_the_two_ways_out(client_of, messag
     assert states(message) == {"bob@example.org": State.SENT}
 
 
+@pytest.mark.proves("I3", "I9")
+def test_sending_again_asks_first_and_says_to_whom(client_of, make_message, mailbox, alice):
+    many = make_message(mailbox, alice, *(f"p{number}@example.org" for number in range(8)))
+
+    def asked(state: State, words: str) -> str:
+        many.recipients.update(state=state)
+        page = client_of(alice).get(reverse("delivery:message", args=[many.pk])).content.decode()
+        before, _, after = page.partition(f"{words}</summary>")
+        assert before != page
+        return after.partition("</details>")[0]
+
+    people = "p0@example.org, p1@example.org, p2@example.org, p3@example.org, p4@example.org and 3 others"
+    assert f"It goes once more to {people}. Nobody knows" in asked(State.UNCERTAIN, "Send again")
+    assert f"It goes once more to {people}, who did not" in asked(State.FAILED, "Send again to those who failed")
+    once_more = asked(State.SENT, "Send once more")
+    assert f"The same mail goes to {people} as a new message." in once_more
+    assert "Yes, send it" in once_more
+    assert reverse("delivery:resend", args=[many.pk]) in once_more
+
+
 def test_a_button_pressed_too_late_changes_nothing_and_says_so(client_of, message, alice):
     message.recipients.update(state=State.SENT)
     response = client_of(alice).post(reverse("delivery:decide", args=[message.pk, "cancel"]), follow=True)

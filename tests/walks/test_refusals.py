@@ -83,7 +83,8 @@ def test_one_bad_address_does_not_hold_up_the_good_one(product: Product, tab: Pa
     [bob, nobody] = [doing.recipients(tab).get_by_role("listitem").filter(has_text=each) for each in (BOB, "nobody@")]
     expect(bob).to_contain_text("Sent")
     expect(nobody).to_contain_text("Failed")
-    tab.get_by_role("button", name="Send again to those who failed").click()
+    tab.get_by_text("Send again to those who failed").click()
+    tab.get_by_role("button", name="Yes, send it").click()
     expect(tab.get_by_text("Queued again.")).to_be_visible()
     expect(doing.tries(tab)).to_have_count(2, timeout=doing.SLOW)
     expect(doing.verdict(tab)).to_contain_text("Failed", timeout=doing.SLOW)
@@ -107,7 +108,8 @@ def test_pressing_send_again_and_again_sends_once(product: Product, tab: Page, m
 def test_sending_once_more_makes_a_second_message(tab: Page, mail: SandboxMail):
     tab.get_by_role("link", name="Twice").click()
     first = tab.url
-    tab.get_by_role("button", name="Send once more").click()
+    tab.get_by_text("Send once more").click()
+    tab.get_by_role("button", name="Yes, send it").click()
     expect(tab.get_by_text("Queued once more, as a new message.")).to_be_visible()
     assert tab.url != first
     expect(doing.verdict(tab)).to_contain_text("Sent", timeout=doing.SLOW)
