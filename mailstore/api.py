@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -32,6 +33,7 @@ from mailstore.resources import (
     sync_document,
 )
 from mailstore.schedule import progress, request_sync, resume
+from mailstore.search_places import unknown_places
 from mailstore.search_words import LONGEST_QUERY
 from mailstore.searching import newest_found, parse
 from organizations.calls import (
@@ -77,12 +79,18 @@ def messages_list(request: ApiRequest, listing: Query[MessageListing]) -> Messag
     if listing.folder is not None:
         found = found.filter(folder_id=listing.folder)
     if listing.q.strip():
-        if complaints := parse(listing.q, timezone.get_current_timezone()).complaints:
+        complaints = parse(listing.q, timezone.get_current_timezone()).complaints
+        if complaints := complaints + unknown_places(listing.q, _searched(request, listing.mailbox)):
             raise Invalid(*(FieldError("q", complaint) for complaint in complaints))
         page = newest_found(found, listing.q, listing.checked_cursor, size=listing.limit)
     else:
         page = newest_first(found, "received_at", listing.checked_cursor, size=listing.limit)
     return MessageList(items=[message_summary(message) for message in page.rows], next=page.next or None)
+
+
+def _searched(request: ApiRequest, mailbox_pk: int | None) -> QuerySet[Mailbox]:
+    mailboxes = Mailbox.objects.readable_by(request.user, timezone.now())
+    return mailboxes if mailbox_pk is None else mailboxes.filter(pk=mailbox_pk)
 
 
 @router.get("/messages/{int:pk}", auth=reads, operation_id="messages_get", response=MessageDocument, tags=["Messages"])

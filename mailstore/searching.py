@@ -30,7 +30,7 @@ NEWEST: Final = 2_000  # messages that are looked at before the index is asked f
 SHORTEST_PREFIX: Final = 2  # characters; a single letter matches only itself
 
 _FIELDS: Final = {"from": Field.SENDER, "to": Field.RECIPIENTS, "cc": Field.RECIPIENTS, "subject": Field.SUBJECT}
-_PLACES: Final = {use.label.casefold(): use.value for use in Folder.SpecialUse} | {
+PLACES: Final = {use.label.casefold(): use.value for use in Folder.SpecialUse} | {
     use.value: use.value for use in Folder.SpecialUse
 }
 
@@ -147,7 +147,7 @@ def _condition(part: Part, zone: tzinfo) -> Q | None:
             return Q(received_at__gte=day(part.value, zone))
         case "in":
             place = part.value.strip()
-            use = _PLACES.get(place.casefold())
+            use = PLACES.get(place.casefold())
             by_use = Q(folder__special_use=use) if use is not None else Q()
             return by_use | Q(folder__name__iexact=place)
     return None

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import Mailbox
 from mailstore.models import Message
 from mailstore.rows import SHOWN, found_rows
+from mailstore.search_places import unknown_places
 from mailstore.search_words import LONGEST_QUERY
 from mailstore.searching import Query, newest_found, parse
 from organizations.caching import private
@@ -81,9 +82,11 @@ def search_context(request: SignedInRequest) -> dict[str, object]:
     live = Message.objects.live().select_related("folder", "mailbox").only(*SHOWN)
     messages = live.readable_by(request.user, now) if only is None else live.filter(mailbox=only)
     page = newest_found(messages, asked.text, request.GET.get("after", ""))
+    complaints = asked.complaints + unknown_places(asked.text, mailboxes if only is None else [only])
     in_panel = only is not None and Mailbox.objects.in_panel_of(request.user, now).filter(pk=only.pk).exists()
     return {
         "search": asked,
+        "complaints": complaints,
         "only": only,
         "back": reverse("mailstore:mailbox", args=[asked.mailbox_pk]) if in_panel else reverse("mailstore:mail"),
         "page": found_rows(page, asked.query, asked.words),

@@ -154,6 +154,14 @@ def test_a_search_that_makes_no_sense_says_why(api, mailbox, deliver):
     assert fields(api.get("/messages?mailbox=999")) == ["mailbox"]
 
 
+def test_a_search_in_a_folder_that_is_nowhere_says_so(api, mailbox, deliver):
+    deliver(mailbox, mail("Here"))
+    answer = api.get("/messages?q=in:nosuch")
+    assert answer.status_code == 422
+    assert "No folder is called nosuch. There are: INBOX." in str(answer.data["errors"])
+    assert len(api.get("/messages?q=in:inbox").data["items"]) == 1
+
+
 def test_an_address_is_recognised(api):
     assert api.get("/discovery?address=anna@unknown.example").data["source"] == "unknown"
     assert fields(api.get("/discovery?address=anna")) == ["address"]

@@ -364,6 +364,24 @@ def test_a_search_that_makes_no_sense_says_so_and_keeps_what_was_typed(client, m
     assert 'class="conversation ' not in page
 
 
+@pytest.mark.proves("H1", "F2")
+def test_a_folder_that_is_nowhere_is_told_as_such_with_those_that_are(client, mailbox, deliver, make_mailbox, bob):
+    deliver(mailbox, mail("Here"))
+    Folder.objects.create(mailbox=make_mailbox("bob@example.org", bob), name="Bobs own", raw_name=b"Bobs own")
+
+    def found(q: str, **more: object) -> str:
+        return text_of(client.get(reverse("mailstore:search"), {"q": q, **more}))
+
+    for asked in ("in:nosuch", "here in:nosuch", "in:bobs"):
+        page = found(asked)
+        assert f"No folder is called {asked.rpartition(':')[2]}. There are: INBOX." in page
+        assert "Nothing found" not in page
+    assert "Bobs own" not in found('in:"bobs own"')
+    assert "No folder is called" in found("in:nosuch", mailbox=mailbox.pk)
+    assert "No folder is called" not in found("in:inbox") + found("in:sent") + found("here")
+    assert "Nothing found" in found("in:sent")
+
+
 def test_the_number_of_queries_does_not_grow_with_the_results(client, mailbox, shared_mailbox, deliver, assert_queries):
     deliver(mailbox, mail("Letter"))
 
