@@ -61,7 +61,7 @@ async def _stream(user: User, session_key: str) -> AsyncIterator[str]:
                 if not await _is_signed_in(user, session_key):
                     return  # the browser comes back, and is sent to the sign-in page
                 seen_at = loop.time()
-            if news is not None and await _may_know(user, *news):
+            if news is not None and await by_readers(may_know)(user, *news):
                 yield f"data: {json.dumps({'kind': news[0], 'pk': news[1]})}\n\n"
                 quiet_since = loop.time()
             elif loop.time() - quiet_since >= HEARTBEAT_SECONDS:
@@ -120,8 +120,7 @@ def _is_signed_in(user: User, session_key: str) -> bool:
     )
 
 
-@by_readers
-def _may_know(user: User, kind: str, pk: int) -> bool:
+def may_know(user: User, kind: str, pk: int) -> bool:
     """Ask anew for each announcement: the user's rights may have changed since the page was opened."""
     if kind == NOTIFICATIONS and pk != user.pk:
         return False  # somebody else's; without a query, since many may come at once

@@ -123,6 +123,6 @@ def test_a_question_that_fails_says_so_and_the_next_is_answered(alice):
     async def ask_both() -> bool:
         with pytest.raises(LookupError, match="nothing there"):
             await fail()
-        return await events._may_know(alice, "notifications", alice.pk)
+        return await readers.by_readers(events.may_know)(alice, "notifications", alice.pk)
 
     assert async_to_sync(ask_both)()
