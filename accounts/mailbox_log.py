@@ -18,6 +18,7 @@ _ACTIONS: Final = {
     "mailbox.deleted": "deleted the account",
     "mailbox.paused": "paused it",
     "mailbox.resumed": "resumed it",
+    "mailbox.sync_released": "released the sync that was running",
     "mailbox.emptied": "removed the stored mail, to download it again",
     "mailbox.folders_refreshed": "refreshed the list of folders",
     "mailbox.signature_changed": "changed the signature",
@@ -62,6 +63,15 @@ class SyncLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningSync:
+    """The sync that is under way: the process that holds it, since when, and where it is."""
+
+    holder: str
+    since: datetime
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditLine:
     at: datetime
     who: str
@@ -74,6 +84,14 @@ def sync_lines(mailbox: Mailbox) -> list[SyncLine]:
         SyncLine(run.started_at, run.ended_at, "good" if run.came_through else "bad", run.words, run.count)
         for run in mailbox.sync_runs.all()[:SHOWN]
     ]
+
+
+def running_sync(mailbox: Mailbox, now: datetime) -> RunningSync | None:
+    """What is syncing the mailbox at this moment; None: nothing."""
+    schedule = getattr(mailbox, "schedule", None)
+    if schedule is None or schedule.started_at is None or not schedule.is_running(now):
+        return None
+    return RunningSync(schedule.holder or "an unnamed process", schedule.started_at, schedule.folder_name)
 
 
 def audit_lines(mailbox: Mailbox) -> list[AuditLine]:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.dialogs import changeable_or_404
 from accounts.folders_form import FoldersForm
-from accounts.mailbox_log import audit_lines, sync_lines
+from accounts.mailbox_log import audit_lines, running_sync, sync_lines
 from accounts.models import Mailbox
 from accounts.receive_form import ReceiveForm
 from accounts.rights import Right
@@ -70,9 +70,11 @@ def log(request: SignedInRequest, pk: int) -> HttpResponse:
     mailbox = changeable_or_404(request, pk)
     schedule = getattr(mailbox, "schedule", None)
     next_at = schedule.due_at if schedule is not None and mailbox.downloads and mailbox.paused_at is None else None
-    if next_at is not None and next_at <= timezone.now():
+    now = timezone.now()
+    running = running_sync(mailbox, now)
+    if next_at is not None and (running or next_at <= now):
         next_at = None
-    context = {"syncs": sync_lines(mailbox), "changes": audit_lines(mailbox), "next_at": next_at}
+    context = {"syncs": sync_lines(mailbox), "changes": audit_lines(mailbox), "next_at": next_at, "running": running}
     return settings_tab(request, mailbox, "log", context)
 
 

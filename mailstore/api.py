@@ -32,7 +32,7 @@ from mailstore.resources import (
     message_summary,
     sync_document,
 )
-from mailstore.schedule import progress, request_sync, resume
+from mailstore.schedule import progress, release, request_sync, resume
 from mailstore.search_places import unknown_places
 from mailstore.search_words import LONGEST_QUERY
 from mailstore.searching import newest_found, parse
@@ -204,6 +204,19 @@ def refuse_send_only(mailbox: Mailbox) -> None:
         raise Problem(409, "only-sends", "This mailbox only sends.", "It has no IMAP server to fetch mail from.")
 
 
+@router.post(
+    "/mailboxes/{int:pk}/sync/release",
+    auth=writes_mailboxes,
+    operation_id="mailboxes_release_sync",
+    response=SyncDocument,
+    tags=["Mailboxes"],
+)
+def mailboxes_release_sync(request: ApiRequest, pk: int) -> SyncDocument:
+    """Take the mailbox from a process that hangs with it; the next free one goes on. Harmless where nobody syncs it."""
+    release(changeable_or_404(request, pk), by=request.user, now=timezone.now(), request=request)
+    return sync_at(request, pk)
+
+
 def _ticks(mailbox: Mailbox, body: FolderChoice) -> dict[str, object]:
     """What the page's form would post: as it stands, with what was sent in its place."""
     before = FoldersForm(mailbox=mailbox)
@@ -218,8 +231,9 @@ def _ticks(mailbox: Mailbox, body: FolderChoice) -> dict[str, object]:
 
 
 def sync_at(request: ApiRequest, pk: int) -> SyncDocument:
-    mailbox = visible_or_404(request, pk)
-    return sync_document(progress(getattr(mailbox, "schedule", None), timezone.now()))
+    mailbox, now = visible_or_404(request, pk), timezone.now()
+    may_change = Mailbox.objects.manageable_by(request.user, now).filter(pk=pk).exists()
+    return sync_document(progress(getattr(mailbox, "schedule", None), now), with_holder=may_change)
 
 
 def _readable(request: ApiRequest) -> MessageQuerySet:

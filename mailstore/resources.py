@@ -115,6 +115,8 @@ class SyncDocument(BaseModel):
     until: datetime | None = Field(description="When it tries again.")
     arrived: int = Field(description="New messages of the last finished run.")
     finished_at: datetime | None = Field(description="End of the last run that came through.")
+    started_at: datetime | None = Field(description="Begin of the present run.")
+    holder: str = Field(description="The process that syncs it now, for those who may change its settings.")
 
 
 def message_summary(message: Message) -> MessageSummary:
@@ -164,7 +166,7 @@ def folder_document(folder: Folder) -> FolderDocument:
     )
 
 
-def sync_document(progress: Progress) -> SyncDocument:
+def sync_document(progress: Progress, *, with_holder: bool) -> SyncDocument:
     return SyncDocument(
         state=progress.state.value,
         folder=progress.folder,
@@ -176,6 +178,8 @@ def sync_document(progress: Progress) -> SyncDocument:
         until=progress.until,
         arrived=progress.arrived,
         finished_at=progress.since,
+        started_at=progress.began,
+        holder=progress.holder if with_holder else "",
     )
 
 

@@ -6,15 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import Mailbox, State
 from mailstore import hosts
+from mailstore.history import note_run
 from mailstore.models import SyncSchedule
 from mailstore.runs import UNSTEADY_EPOCH, interval
 from mailstore.tasks import sync_mailbox
-from organizations import live
+from mailstore.writing import Claim
+from organizations import audit, live
+from organizations.models import User
 from organizations.nudging import nudge
 
 SHORTEST_MEASURE = 2.0  # seconds a run must have lasted before its rate means something
@@ -30,6 +35,7 @@ class Progress:
     waiting_for:     what a waiting mailbox waits for, in words; `until` is when it tries again.
     arrived:         new messages that the last finished run brought.
     since:           end of the last run that came through.
+    holder, began:   the process that syncs it, and since when; empty and None while nobody does.
     """
 
     state: State
@@ -42,6 +48,8 @@ class Progress:
     until: datetime | None = None
     arrived: int = 0
     since: datetime | None = None
+    holder: str = ""
+    began: datetime | None = None
 
 
 def ensure(mailbox: Mailbox) -> SyncSchedule:
@@ -111,16 +119,30 @@ def follow_interval(mailboxes: QuerySet[Mailbox]) -> None:
         unchanged.update(due_at=due_at)
 
 
-def release(mailbox_pk: int, now: datetime) -> bool:
+def release(mailbox: Mailbox, *, by: User, now: datetime, request: HttpRequest | None = None) -> bool:
     """Take the mailbox away from the process that syncs it, and make it due; False where nobody does.
 
-    What that process still writes is refused, since its claim is not the newest any more.
+    What that process still writes is refused, since its claim is not the newest any more. A login that the server
+    refused keeps its time.
     """
-    running = SyncSchedule.objects.running(now).filter(pk=mailbox_pk)
-    if not running.update(fence=F("fence") + 1, leased_until=None, due_at=now, folder_name=""):
-        return False
-    hosts.leave_lane(Mailbox.objects.get(pk=mailbox_pk).imap_host)
-    _nudge(mailbox_pk)
+    with transaction.atomic():
+        running = SyncSchedule.objects.select_for_update().running(now).filter(pk=mailbox.pk)
+        held = running.values("holder", "fence").first()
+        if held is None:
+            return False
+        note_run(Claim(mailbox.pk, held["fence"]), now, "Released while it ran")
+        due_at = F("due_at") if mailbox.login_refusals else Value(now)
+        running.update(fence=F("fence") + 1, leased_until=None, due_at=due_at, folder_name="")
+        hosts.leave_lane(mailbox.imap_host)
+        audit.record(
+            "mailbox.sync_released",
+            organization=by.organization,
+            actor=by,
+            target=mailbox,
+            detail={"holder": held["holder"]},
+            request=request,
+        )
+        _nudge(mailbox.pk)
     return True
 
 
@@ -158,6 +180,8 @@ def _running(schedule: SyncSchedule, now: datetime) -> Progress:
         seconds_left=left,
         arrived=schedule.arrived,
         since=schedule.finished_at,
+        holder=schedule.holder,
+        began=schedule.started_at,
     )
 
 

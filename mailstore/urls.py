@@ -11,6 +11,7 @@ urlpatterns = [
     path("mail/<int:mailbox_pk>/", panel.mailbox, name="mailbox"),
     path("mail/<int:mailbox_pk>/folders", panel.folders, name="folders"),
     path("mail/<int:mailbox_pk>/sync", receiving.sync, name="sync"),
+    path("mail/<int:mailbox_pk>/sync/release", receiving.release_sync, name="release-sync"),
     path("mail/<int:mailbox_pk>/download", receiving.download, name="download"),
     path("mail/<int:mailbox_pk>/estimate", receiving.estimate, name="estimate"),
     path("mail/<int:mailbox_pk>/folders/refresh", receiving.refresh_folders, name="refresh-folders"),

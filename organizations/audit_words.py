@@ -49,6 +49,7 @@ ACTIONS: dict[str, dict[str, str]] = {
         "mailbox.deleted": "Email account deleted",
         "mailbox.paused": "Email account paused",
         "mailbox.resumed": "Email account resumed",
+        "mailbox.sync_released": "Sync of an email account taken from a process",
         "mailbox.emptied": "Stored mail of an email account deleted",
         "mailbox.folders_refreshed": "Folders of an email account asked for",
         "mailbox.signature_changed": "Signature changed",

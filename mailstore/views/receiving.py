@@ -19,7 +19,7 @@ from mailstore import coverage, deletion, folder_list
 from mailstore.estimate import estimate_download
 from mailstore.models import Message
 from mailstore.run import first_day
-from mailstore.schedule import request_sync, resume
+from mailstore.schedule import release, request_sync, resume
 from organizations.models import User
 from organizations.requests import SignedInRequest
 from protocols.diagnosis import Diagnosis
@@ -34,6 +34,17 @@ def sync(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     resume(mailbox.pk)
     request_sync(mailbox.pk)
     return HttpResponse(status=204)
+
+
+@require_POST
+def release_sync(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
+    """Take the mailbox from a process that hangs with it."""
+    mailbox = changeable_or_404(request, mailbox_pk)
+    if release(mailbox, by=request.user, now=timezone.now(), request=request):
+        messages.success(request, "The sync was taken away. The next free process goes on.")
+    else:
+        messages.info(request, "That sync has ended meanwhile.")
+    return redirect("accounts:settings-log", mailbox.pk)
 
 
 @require_POST

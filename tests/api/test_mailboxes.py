@@ -87,6 +87,20 @@ def test_a_sync_is_asked_for(api, mailbox):
     assert_problem(api.post(f"/mailboxes/{mailbox.pk}/sync"), 409, "only-sends")
 
 
+@pytest.mark.proves("G7")
+def test_a_sync_names_its_holder_to_whom_may_take_it_away(api, api_of, bob, shared_mailbox):
+    path = f"/mailboxes/{shared_mailbox.pk}/sync"
+    SyncSchedule.objects.update(due_at=timezone.now())
+    fence = SyncSchedule.objects.claim(shared_mailbox.pk, timezone.now(), holder="worker7, process 4711")
+    shown = api.get(path).data
+    assert (shown["state"], shown["holder"]) == ("syncing", "worker7, process 4711")
+    assert shown["started_at"]
+    assert api_of(bob).get(path).data["holder"] == ""
+    for _ in range(2):  # harmless when repeated
+        assert api.post(f"{path}/release").data["state"] != "syncing"
+    assert SyncSchedule.objects.get(mailbox=shared_mailbox).fence == fence + 1
+
+
 @pytest.mark.proves("E10")
 def test_a_mailbox_is_paused_and_resumed(api, mailbox):
     path = f"/mailboxes/{mailbox.pk}"

@@ -175,3 +175,20 @@ def test_a_mailbox_without_imap_has_no_list(client_of, alice, make_mailbox):
     mailbox = make_mailbox("x@example.org", alice, imap_host="")
     assert client_of(alice).post(reverse("mailstore:refresh-folders", args=[mailbox.pk])).status_code == 404
     assert not Folder.objects.exists()
+
+
+@pytest.mark.proves("G7", "R7")
+def test_a_stuck_sync_says_who_holds_it_and_can_be_taken_away(alice, mailbox, log, client_of):
+    assert "Take it away" not in log.get().words
+    SyncSchedule.objects.filter(pk=mailbox.pk).update(due_at=timezone.now())
+    fence = SyncSchedule.objects.claim(mailbox.pk, timezone.now(), holder="worker7, process 4711")
+    assert "by worker7, process 4711" in log.get().words
+    SyncSchedule.objects.update(due_at=timezone.now() + timedelta(hours=1))
+    client = client_of(alice)
+    for words in ("The next free process goes on", "has ended meanwhile"):
+        answer = client.post(reverse("mailstore:release-sync", args=[mailbox.pk]), follow=True)
+        assert words in answer.content.decode()
+    row = SyncSchedule.objects.get(pk=mailbox.pk)
+    assert row.fence > fence
+    assert row.due_at <= timezone.now() or row.is_running(timezone.now())
+    assert "released the sync that was running" in log.get().words

@@ -165,15 +165,15 @@ def test_the_lane_of_a_worker_that_died_is_free_after_its_lease(due, now, settin
 
 
 @pytest.mark.proves("G7", "R7")
-def test_a_claim_says_who_holds_it_and_can_be_taken_away(due, now):
+def test_a_claim_says_who_holds_it_and_can_be_taken_away(due, now, alice):
     [mailbox] = due("slow.test")
     claimed = claiming.claim_next(now)
     row = SyncSchedule.objects.get()
     assert (row.holder, row.started_at) == (claiming.holder(), now)
-    assert schedule.release(mailbox.pk, now)
+    assert schedule.release(mailbox, by=alice, now=now)
     with pytest.raises(ClaimLost):
         claimed.hold(now)
-    assert not schedule.release(mailbox.pk, now)
+    assert not schedule.release(mailbox, by=alice, now=now)
     runs.finish(mailbox, claimed, now, arrived=9)  # the worker wakes up late
     assert SyncSchedule.objects.get().arrived == 0
     assert claiming.claim_next(timezone.now()).fence > claimed.fence
