@@ -7,6 +7,8 @@ A script is text, one action a line:
     C: LOGIN *               read a line and match it, without its IMAP tag, against the pattern (case does not matter)
     C                        read any line
     READ 12                  read 12 octets (a literal)
+    REPEAT 1000 S: line      S: or S- so many times; {n} counts from 1
+    FLOOD line               the line until the client has gone
     TLS                      shake hands
     STALL                    say nothing until the client has gone
     CLOSE                    hang up now
@@ -71,9 +73,17 @@ class Peer:
             word, _, rest = action.partition(" ")
             match word:
                 case "S:" | "S-":
-                    text = rest.replace("{tag}", self.tag)
-                    data = text.encode().decode("unicode_escape").encode("latin-1")
-                    self.send(data + (b"\r\n" if word == "S:" else b""))
+                    self.send(self._octets(rest) + (b"\r\n" if word == "S:" else b""))
+                case "REPEAT":
+                    times, mark, line = rest.split(" ", 2)
+                    data = self._octets(line) + (b"\r\n" if mark == "S:" else b"")
+                    for start in range(1, int(times) + 1, 1000):
+                        numbers = range(start, min(start + 1000, int(times) + 1))
+                        self.send(b"".join(data.replace(b"{n}", b"%d" % number) for number in numbers))
+                case "FLOOD":
+                    block = (self._octets(rest) + b"\r\n") * 1000
+                    while True:
+                        self.send(block)
                 case "C:" | "C":
                     self._expect(rest or "*")
                 case "READ":
@@ -86,6 +96,9 @@ class Peer:
                     return
                 case _:
                     raise ScriptMismatch(f"not a script line: {action}")
+
+    def _octets(self, text: str) -> bytes:
+        return text.replace("{tag}", self.tag).encode().decode("unicode_escape").encode("latin-1")
 
     def _expect(self, pattern: str) -> None:
         said = self.line().decode("utf-8", "replace")
