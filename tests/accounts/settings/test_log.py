@@ -182,7 +182,7 @@ def test_a_stuck_sync_says_who_holds_it_and_can_be_taken_away(alice, mailbox, lo
     assert "Take it away" not in log.get().words
     SyncSchedule.objects.filter(pk=mailbox.pk).update(due_at=timezone.now())
     fence = SyncSchedule.objects.claim(mailbox.pk, timezone.now(), holder="worker7, process 4711")
-    assert "by worker7, process 4711" in log.get().words
+    assert "worker7, process 4711 syncs it" in log.get().words
     SyncSchedule.objects.update(due_at=timezone.now() + timedelta(hours=1))
     client = client_of(alice)
     for words in ("The next free process goes on", "has ended meanwhile"):
