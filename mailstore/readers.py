@@ -22,6 +22,9 @@ from mailstore.reading import Entry, ReadBatch, ReadMessage, read_entries, unrea
 log = logging.getLogger(__name__)
 
 TIME_LIMIT = 60.0  # seconds for one batch; a thousand ordinary messages take a quarter of a second
+# Every batch needs about as much memory as the one before: glibc is to keep what was freed. Given back and asked for
+# again, it comes page by page, which took a tenth of the reader's time.
+_KEEPING_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "268435456"}
 COMMAND = (sys.executable, "-s", "-m", "mailstore.reading_process")
 
 
@@ -116,7 +119,7 @@ class ReaderProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=settings.BASE_DIR,
-            env={"PYTHONPATH": str(settings.BASE_DIR), "LANG": "C.UTF-8"},
+            env={"PYTHONPATH": str(settings.BASE_DIR), "LANG": "C.UTF-8", **_KEEPING_MEMORY},
         )
         return self._process
 

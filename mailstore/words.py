@@ -82,8 +82,6 @@ def _folded(text: str) -> bytes:
     if text.isascii():
         return text.encode().translate(_FOLDED)
     plain = unicodedata.normalize("NFKD", text.lower())[:INDEXED]
-    return _NOT_A_WORD.sub(" ", "".join(filter(_stands_alone, plain)) if not plain.isascii() else plain).encode()
-
-
-def _stands_alone(character: str) -> bool:
-    return not unicodedata.combining(character)
+    for mark in filter(unicodedata.combining, set(plain)):
+        plain = plain.replace(mark, "")
+    return plain.encode().translate(_FOLDED) if plain.isascii() else _NOT_A_WORD.sub(" ", plain).encode()
