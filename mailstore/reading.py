@@ -18,6 +18,7 @@ from mailstore.postings import posted
 from mailstore.texts import storable
 from mailstore.words import Texts
 from protocols.message.parse import Address, MessageSummary, PartInfo, parse_summary
+from protocols.message.threading import thread_keys
 
 RECIPIENTS_KEPT = 500
 KEYWORDS_KEPT = 50
@@ -176,7 +177,7 @@ def _assemble(envelope: Envelope, summary: MessageSummary, sha256: bytes) -> Rea
         received_at=received_at,
         flags=Flags.of(envelope.flags),
         message_id=storable(summary.message_id, 998),
-        tied=Tied(_thread_keys(summary), summary.subject, received_at),
+        tied=Tied(thread_keys(summary), summary.subject, received_at),
         subject=subject,
         from_name=storable(sender.name, 320),
         from_address=storable(sender.address, 320),
@@ -197,15 +198,6 @@ def _assemble(envelope: Envelope, summary: MessageSummary, sha256: bytes) -> Rea
 def is_inline(part: PartInfo) -> bool:
     """Tell whether a part is shown within the text, such as the logo in a signature, and is no attachment to people."""
     return bool(part.cid) and part.disposition != "attachment"
-
-
-def _thread_keys(summary: MessageSummary) -> tuple[str, ...]:
-    identifiers = dict.fromkeys((summary.message_id, *summary.in_reply_to, *summary.references))
-    return tuple(map(_key, filter(None, identifiers)))
-
-
-def _key(message_id: str) -> str:
-    return hashlib.blake2b(message_id.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def _pairs(addresses: Iterable[Address]) -> str:

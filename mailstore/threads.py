@@ -18,6 +18,7 @@ from mailstore import bulk
 from mailstore.models import Conversation, Message, ThreadKey
 from mailstore.reading import Tied
 from mailstore.texts import storable
+from protocols.message.threading import Groups
 
 
 @dataclass(slots=True)
@@ -28,35 +29,11 @@ class Assigned:
     merged: set[int] = field(default_factory=set)
 
 
-class _Groups:
-    """Disjoint sets of message numbers and keys (union by the smaller root, with path halving)."""
-
-    def __init__(self, size: int) -> None:
-        self._parent = list(range(size))
-        self._by_key: dict[str, int] = {}
-
-    def tie(self, number: int, key: str) -> None:
-        other = self._by_key.setdefault(key, number)
-        first, second = self.root(number), self.root(other)
-        if first != second:
-            self._parent[max(first, second)] = min(first, second)
-
-    def root(self, number: int) -> int:
-        parent = self._parent
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    def roots(self) -> dict[str, int]:
-        return {key: self.root(number) for key, number in self._by_key.items()}
-
-
 def assign(mailbox_pk: int, messages: Sequence[Tied]) -> Assigned:
     """Find or make the conversation of each message. Runs inside the writer's transaction, in a constant number of
     queries; the caller holds the mailbox's schedule row, so that nobody else threads it meanwhile.
     """
-    groups = _Groups(len(messages))
+    groups = Groups(len(messages))
     for number, message in enumerate(messages):
         for key in message.keys:
             groups.tie(number, key)

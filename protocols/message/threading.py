@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from protocols.message.parse import MessageSummary
 
-_LONGEST_KEY = 250
-_MOST_KEYS = 50
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Prefixes that mail programs write, by language. Left out on purpose: "Ref:" and "I:", which begin ordinary subjects.
@@ -38,33 +35,16 @@ _MOST_PREFIXES = 100
 
 
 def thread_keys(summary: MessageSummary) -> tuple[str, ...]:
-    """Return the keys that tie a message to others: its own first, then those it refers to, each once.
+    """Return the keys that tie a message to others: hashes of its own Message-ID and of all that it refers to.
 
-    Keys are Message-IDs; one longer than 250 characters is replaced by its hash. A message without Message-ID gets a
-    synthetic key from what it says, the same for every copy of it. Of very long References the first and the newest
-    are taken.
+    A message that names neither has no key, and is a conversation of its own.
     """
-    own = _key(summary.message_id) if summary.message_id else _synthetic(summary)
-    linked = (*summary.references, *summary.in_reply_to)
-    if len(linked) >= _MOST_KEYS:
-        linked = (linked[0], *linked[2 - _MOST_KEYS :])
-    return tuple(dict.fromkeys((own, *(_key(identifier) for identifier in linked))))
+    identifiers = dict.fromkeys((summary.message_id, *summary.in_reply_to, *summary.references))
+    return tuple(map(_key, filter(None, identifiers)))
 
 
 def _key(identifier: str) -> str:
-    if len(identifier) <= _LONGEST_KEY:
-        return identifier
-    return "sha256:" + hashlib.sha256(identifier.encode("utf-8", "replace")).hexdigest()
-
-
-def _synthetic(summary: MessageSummary) -> str:
-    digest = hashlib.sha256()
-    sender = summary.from_.address if summary.from_ is not None else ""
-    date = summary.date.isoformat() if summary.date is not None else ""
-    recipients = (address.address for address in (*summary.to, *summary.cc))
-    for piece in (sender, date, summary.subject, summary.text, *recipients):
-        digest.update(piece.encode("utf-8", "replace") + b"\0")
-    return f"no-message-id:{digest.hexdigest()}"
+    return hashlib.blake2b(identifier.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def normalised_subject(subject: str) -> str:
@@ -107,110 +87,52 @@ def is_reply_subject(subject: str) -> bool:
     return _PREFIX.match(subject, tag.end() if tag else 0) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Where the messages of a batch belong.
+class Groups:
+    """Disjoint sets of message numbers and keys (union by the smaller root, with path halving)."""
 
-    conversations: one for each message of the batch, in its order: the number of a stored conversation, or a negative
-                   number for a new one (-1, -2, ... in the order they appear).
-    keys:          key -> conversation, only for keys that are new or whose conversation changed.
-    merged:        stored conversation that is absorbed -> stored conversation that stays (the lowest number).
-    """
+    def __init__(self, size: int = 0) -> None:
+        self._parent = list(range(size))
+        self._by_key: dict[str, int] = {}
 
-    conversations: tuple[int, ...]
-    keys: dict[str, int] = field(default_factory=dict)
-    merged: dict[int, int] = field(default_factory=dict)
+    def add(self) -> int:
+        """Return the number of one more message, tied to nothing yet."""
+        self._parent.append(len(self._parent))
+        return len(self._parent) - 1
 
+    def tie(self, number: int, key: str) -> None:
+        """Put a message with all others that are tied to `key`."""
+        other = self._by_key.setdefault(key, number)
+        first, second = self.root(number), self.root(other)
+        if first != second:
+            self._parent[max(first, second)] = min(first, second)
 
-def join(existing: Mapping[str, int], batch: Sequence[Sequence[str]]) -> Joined:
-    """Join a batch of messages, each given by its `thread_keys`, to the stored conversations.
+    def root(self, number: int) -> int:
+        """Return the lowest number of the set that a message is in."""
+        parent = self._parent
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
 
-    existing: key -> conversation, for at least those keys of the batch that are stored. Pure; the caller writes the
-    new keys, moves the messages of the merged conversations, and gives numbers to the new ones.
-    """
-    sets = _DisjointSets()
-    for keys in batch:
-        for key in keys:
-            sets.union(keys[0], key)
-    stored: dict[str, set[int]] = {}
-    first_key: dict[int, str] = {}
-    for key in list(sets.parent):
-        conversation = existing.get(key)
-        if conversation is not None:
-            sets.union(first_key.setdefault(conversation, key), key)
-    for conversation, key in first_key.items():
-        stored.setdefault(sets.find(key), set()).add(conversation)
-    numbers = {root: min(conversations) for root, conversations in stored.items()}
-    assigned: list[int] = []
-    new = 0
-    for keys in batch:
-        root = sets.find(keys[0])
-        if root not in numbers:
-            new -= 1
-            numbers[root] = new
-        assigned.append(numbers[root])
-    keys_now = {key: numbers[sets.find(key)] for key in sets.parent}
-    return Joined(
-        conversations=tuple(assigned),
-        keys={key: number for key, number in keys_now.items() if existing.get(key) != number},
-        merged={
-            old: numbers[root]
-            for root, conversations in stored.items()
-            for old in sorted(conversations)
-            if old != numbers[root]
-        },
-    )
+    def roots(self) -> dict[str, int]:
+        """Return the root of each key."""
+        return {key: self.root(number) for key, number in self._by_key.items()}
 
 
-def thread_messages(messages: Iterable[MessageSummary], *, by_subject: bool = False) -> list[list[str]]:
+def thread_messages(messages: Iterable[MessageSummary]) -> list[list[str]]:
     """Group messages into threads of Message-IDs, oldest thread and oldest message first; each message once.
 
-    A message without Message-ID is named by its synthetic key. Undated messages come first, in the order given.
-    by_subject: let a message with a reply prefix but without any reference join the thread with the same subject that
-                holds a message from or to one of its correspondents.
+    Undated messages come first, in the order given. One without Message-ID is named by its place among `messages`,
+    counted from 1: "no-message-id:7". Of each message only its date and its keys are kept meanwhile.
     """
-    ordered = sorted(messages, key=lambda summary: summary.date or _EPOCH)
-    keyed = [(thread_keys(summary), summary) for summary in ordered]
-    sets = _DisjointSets()
-    for keys, _ in keyed:
-        for key in keys:
-            sets.union(keys[0], key)
-    if by_subject:
-        _union_by_subject(sets, keyed)
-    threads: dict[str, dict[str, None]] = {}
-    for keys, _ in keyed:
-        threads.setdefault(sets.find(keys[0]), {})[keys[0]] = None
+    groups = Groups()
+    named: list[tuple[datetime, int, str]] = []
+    for summary in messages:
+        number = groups.add()
+        for key in thread_keys(summary):
+            groups.tie(number, key)
+        named.append((summary.date or _EPOCH, number, summary.message_id or f"no-message-id:{number + 1}"))
+    threads: dict[int, dict[str, None]] = {}
+    for _, number, name in sorted(named):
+        threads.setdefault(groups.root(number), {})[name] = None
     return [list(thread) for thread in threads.values()]
-
-
-def _union_by_subject(sets: _DisjointSets, keyed: list[tuple[tuple[str, ...], MessageSummary]]) -> None:
-    latest: dict[tuple[str, str], str] = {}
-    for keys, summary in keyed:
-        subject = normalised_subject(summary.subject).casefold()
-        people = {address.address.lower() for address in (*summary.to, *summary.cc, summary.from_) if address}
-        if subject and len(keys) == 1 and is_reply_subject(summary.subject):
-            earlier = next((latest[subject, person] for person in sorted(people) if (subject, person) in latest), None)
-            if earlier is not None:
-                sets.union(earlier, keys[0])
-        latest.update(((subject, person), keys[0]) for person in people)
-
-
-class _DisjointSets:
-    """Union-find over keys; `parent` holds every key that was seen, in order."""
-
-    def __init__(self) -> None:
-        self.parent: dict[str, str] = {}
-
-    def find(self, key: str) -> str:
-        parent = self.parent
-        root = key
-        while parent.setdefault(root, root) != root:
-            root = parent[root]
-        while parent[key] != root:
-            parent[key], key = root, parent[key]
-        return root
-
-    def union(self, first: str, second: str) -> None:
-        root, other = self.find(first), self.find(second)
-        if root != other:
-            self.parent[other] = root
