@@ -45,6 +45,7 @@ def empty(mailbox: Mailbox) -> int:
             _drop(model._default_manager.filter(mailbox=mailbox))
         Folder.objects.filter(mailbox=mailbox).update(
             uidvalidity=None, uidnext=None, highestmodseq=None, exists=0, stored="", synced_at=None, covers_from=None,
+            refused={}, refused_until=None,
             problem="", missing="", missing_since=None, epoch_changes=0,
         )  # fmt: skip
         transaction.on_commit(partial(_emptied, mailbox.pk))

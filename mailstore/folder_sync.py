@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from mailstore import coverage, pulling, reconciling, remapping
+from mailstore import coverage, pulling, reconciling, remapping, unfetchable
 from mailstore.models import Folder
 from mailstore.run import Run, first_day
 from organizations.faultpoints import faultpoint
@@ -91,7 +91,7 @@ def sync_folder(run: Run, planned: FolderPlan) -> None:
         log.info("Folder %s changed its UIDVALIDITY during the sync; the next run takes care.", folder.pk)
         return
     wanted = planned.wanted | UidSet([range(planned.state.uidnext, state.uidnext)])
-    wanted = _narrowed(run, state, wanted - UidSet.parse(folder.stored))
+    wanted = _narrowed(run, state, wanted - UidSet.parse(folder.stored)) | unfetchable.due(folder, timezone.now())
     pulling.pull(run, folder, wanted, new_from=planned.announced_from)
     if not is_first:
         missed = reconciling.catch_up(run, folder, opened, new_from=planned.new_from)
@@ -127,7 +127,7 @@ def _settle(run: Run, planned: FolderPlan, state: FolderState, *, is_first: bool
 def _is_settled(folder: Folder) -> bool:
     """Whether the last run left nothing open that only a look into the folder can settle."""
     doubtful = folder.synced_at is None or folder.missing or folder.epoch_changes
-    return not doubtful and not coverage.has_gaps(folder)
+    return not doubtful and not coverage.has_gaps(folder) and not unfetchable.due(folder, timezone.now())
 
 
 def _asked(run: Run, folder: Folder) -> FolderState | None:

@@ -164,6 +164,8 @@ class Folder(models.Model):
     problem = models.CharField(max_length=300, blank=True, help_text="Why it cannot be synced, in words.")
     missing = models.TextField(blank=True)
     missing_since = models.DateTimeField(null=True, blank=True)
+    refused = models.JSONField(default=dict, help_text="Tries by UID of messages the server refuses to give.")
+    refused_until = models.DateTimeField(null=True, blank=True, help_text="When they are asked for again.")
     flags_compared_at = models.DateTimeField(
         null=True, blank=True, help_text="When all flags were last compared, where the server counts no changes."
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from mailstore import unfetchable
 from mailstore.models import Folder
 from mailstore.packs import Location, StorageFull
 from mailstore.reading import Entry, Envelope
 from mailstore.run import OutOfTime, Run
 from mailstore.writers import Batch
 from organizations.faultpoints import faultpoint
-from protocols.errors import MailError, Refused
+from protocols.errors import Deferred, MailError, Refused
 from protocols.imap.fetching import FetchedMessage
 from protocols.imap.plan import UidSet
+from protocols.imap.responses import response_code
 from protocols.imap.session import ImapSession
 
 log = logging.getLogger(__name__)
@@ -71,10 +73,7 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
         intake.finish()
         raise
     intake.finish()
-    if refusals:
-        log.warning("The server refused %s messages of folder %s: UID %s", len(refusals), folder.pk, refusals)
-        words = "1 message" if len(refusals) == 1 else f"{len(refusals)} messages"
-        run.write_folder(folder, problem=f"The server could not give us {words}; the rest is stored.")
+    unfetchable.settle(run, folder, asked=wanted, refused=refusals)
     return given
 
 
@@ -157,7 +156,10 @@ def _fetched(session: ImapSession, uids: UidSet, refusals: list[int]) -> Iterato
             seen.append(message.uid)
             yield message
         rest = UidSet()
-    except Refused:
+    except (Refused, Deferred) as exc:
+        # Of one message SERVERBUG says that it is corrupt, whatever it may say of a whole server.
+        if isinstance(exc, Deferred) and response_code(exc.reply)[0] != "SERVERBUG":
+            raise
         rest = uids - UidSet(seen)
         if len(refusals) >= MOST_REFUSED or not session.usable:
             raise

@@ -77,6 +77,8 @@ def remap(run: Run, folder: Folder, state: FolderState) -> None:
             uidnext=min(arrivals, default=state.uidnext),
             stored=str(settled),
             highestmodseq=None,
+            refused={},
+            refused_until=None,
             epoch_changes=folder.epoch_changes + 1,
         )
 

@@ -112,7 +112,7 @@ def _attempt(run: Run, listed: Listed) -> FolderPlan | None:
     except Refused as exc:
         _note_refusal(run, folder, exc)
         return None
-    if folder.problem:
+    if folder.problem and not folder.refused:
         run.write_folder(folder, problem="")
     return planned
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from fnmatch import fnmatchcase
 
 import pytest
@@ -22,7 +23,7 @@ from accounts import sessions
 from accounts.models import DownloadPeriod, Mailbox, State
 from mailservers.rulebook import load_rules
 from mailstore import schedule, syncing
-from mailstore.models import Message, SyncSchedule
+from mailstore.models import Folder, Message, SyncSchedule
 from mailstore.packs import read_raw
 from protocols.imap import connection, fetching
 from protocols.network import Dialer, DialPolicy
@@ -198,3 +199,34 @@ def test_the_honest_server_is_honest(sync):
         assert shown() == set(HONEST_UIDS)
         assert hashlib.sha256(letter(1)).digest() == bytes(Message.objects.get(uid=1).sha256)
         assert ending(sync(server.port)) == (State.CONNECTED, "")
+
+
+@pytest.mark.proves("R14")
+def test_a_refused_message_is_asked_for_again_less_and_less_often_and_five_times(sync):
+    refusing = next(script for script in scripts() if script.name == "one_message_refused")
+    with scripted(refusing.play) as server:
+        for tries in range(1, 6):
+            sync(server.port)
+            folder = Folder.objects.get()
+            assert folder.refused == {"2": tries}
+            assert "1 message" in folder.problem
+            if tries < 5:
+                assert folder.refused_until > timezone.now() + timedelta(minutes=50)
+                asked = len(server.lines)
+                sync(server.port)
+                assert not any(b"UID FETCH 2 (UID FLAGS INT" in line for line in server.lines[asked:]), "too early"
+                Folder.objects.update(refused_until=timezone.now())
+        assert folder.refused_until is None
+    assert shown() == {1, 3}
+
+
+@pytest.mark.proves("R14")
+def test_a_refused_message_that_can_be_read_again_is_stored(sync):
+    refusing = next(script for script in scripts() if script.name == "one_message_refused_as_dovecot_does")
+    with scripted(refusing.play) as server:
+        sync(server.port)
+    Folder.objects.update(refused_until=timezone.now())
+    with scripted(read("honest", HONEST).play) as server:
+        assert ending(sync(server.port)) == (State.CONNECTED, "")
+    assert shown() == {1, 2, 3}
+    assert Folder.objects.get().refused == {}
