@@ -88,13 +88,14 @@ def writes() -> Iterator[list[str]]:
 
 
 class FormReader(HTMLParser):
-    """Reads what a browser would send from the form on a page that goes to `url`."""
+    """Reads what a browser would send to `url` from a form on the page at `page`: to save, or to check."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, page: str) -> None:
         super().__init__()
-        self.url = url
+        self.url, self.page = url, page
         self.values: dict[str, list[bytes]] = {}
         self.files: set[str] = set()
+        self.typed: set[str] = set()  # free text, numbers and ticks; the others may be keys of rows
         self._inside = False
         self._select = ""
         self._textarea = ""
@@ -103,8 +104,8 @@ class FormReader(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         name = given.get("name", "")
         if tag == "form":
-            target = given.get("hx-post") or given.get("data-check") or given.get("action", self.url)
-            self._inside = target == self.url and ("hx-post" in given or given.get("method") == "post")
+            targets = {given.get("hx-post"), given.get("data-check"), given.get("action", self.page)}
+            self._inside = self.url in targets and ("hx-post" in given or given.get("method") == "post")
         elif not self._inside:
             return
         elif tag == "option" and self._select and ("selected" in given or not self.values[self._select]):
@@ -117,12 +118,15 @@ class FormReader(HTMLParser):
             ticked = given.get("type") in ("checkbox", "radio")
             missing = ticked and "checked" not in given
             self._add(name, None if missing else given.get("value", "on" if ticked else ""))
+            if given.get("type") not in ("hidden", "radio") and not (ticked and "value" in given):
+                self.typed.add(name)
         elif tag == "select":
             self._select = name
             self._add(name, None)
         elif tag == "textarea":
             self._textarea = name
             self._add(name, "")
+            self.typed.add(name)
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = self._inside and tag != "form"
