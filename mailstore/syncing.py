@@ -6,6 +6,7 @@ Read-only on the server: EXAMINE and PEEK. No transaction is open while we talk 
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import ExitStack
 
 from django.db import OperationalError
@@ -24,11 +25,16 @@ from mailstore.readers import ReaderProcess
 from mailstore.remapping import EpochUnsteady
 from mailstore.run import OutOfTime, Report, Run, rare_collections, report_nothing
 from mailstore.writing import Claim, ClaimLost
+from organizations.faultpoints import faultpoint
 from protocols.errors import Deferred, MailError, Refused
+from protocols.imap.responses import response_code
+from protocols.steps import Step, StepName
 
 log = logging.getLogger(__name__)
 
 MANY = 1_000  # messages that are worth a process of their own for reading
+OF_ONE_FOLDER = frozenset({"INUSE", "SERVERBUG"})  # codes (RFC 5530) that say little about other folders
+_NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
 def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> None:
@@ -46,9 +52,10 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
             heartbeat(claim),
             rare_collections(),
             PackWriter(mailbox_pk, fence) as packs,
-            imap_session(mailbox) as session,
+            imap_session(mailbox, _pass_step) as session,
         ):
             runs.connected(mailbox, timezone.now())
+            faultpoint("login noted")
             run = Run(mailbox, claim, session, packs, report=report)
             _sync_folders(run)
             run.tell(now=True)
@@ -74,6 +81,14 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
         raise
 
 
+def _pass_step(step: Step) -> None:
+    """The conversation begins below us, where no stop can be named."""
+    if step.name is StepName.GREETING:
+        faultpoint("server greeted")
+    elif step.name is StepName.LOGIN:
+        faultpoint("login answered")
+
+
 def _sync_folders(run: Run) -> None:
     """Look at every folder first, so that the total is honest, but show the newest page of the INBOX before that."""
     plans: list[FolderPlan] = []
@@ -87,6 +102,7 @@ def _sync_folders(run: Run) -> None:
         if folder.special_use == Folder.SpecialUse.INBOX and planned.wanted and planned.is_open:
             run.enter(folder)
             pulling.pull(run, folder, pulling.first_page(planned.wanted), new_from=planned.announced_from)
+            faultpoint("newest page stored")
     with ExitStack() as stack:
         if sum(planned.messages for planned in plans) >= MANY:
             run.reader = stack.enter_context(ReaderProcess(with_postings=fulltext.wants_postings()))
@@ -100,7 +116,7 @@ def _carry_out(run: Run, planned: FolderPlan) -> None:
     run.check_time()
     try:
         folder_sync.sync_folder(run, planned)
-    except Refused as exc:
+    except (Refused, Deferred) as exc:
         _note_refusal(run, planned.folder, exc)
 
 
@@ -109,7 +125,7 @@ def _attempt(run: Run, listed: Listed) -> FolderPlan | None:
     folder = listed.folder
     try:
         planned = folder_sync.look(run, folder, listed.state)
-    except Refused as exc:
+    except (Refused, Deferred) as exc:
         _note_refusal(run, folder, exc)
         return None
     if folder.problem and not folder.refused:
@@ -117,9 +133,17 @@ def _attempt(run: Run, listed: Listed) -> FolderPlan | None:
     return planned
 
 
-def _note_refusal(run: Run, folder: Folder, refusal: Refused) -> None:
-    """A single folder was refused. On a session that is of no use any more the whole run ends."""
+def _note_refusal(run: Run, folder: Folder, refusal: Refused | Deferred) -> None:
+    """A single folder was refused, for now or for good. The whole run ends where the session is of no use any more, and
+    where the server is busy with more than this folder; one that fails at the INBOX may be.
+    """
     if not run.session.usable:
         raise Deferred("The server ended the conversation.", reply=refusal.reply) from refusal
+    code, _ = response_code(refusal.reply)
+    if isinstance(refusal, Deferred) and (code not in OF_ONE_FOLDER or folder.special_use == Folder.SpecialUse.INBOX):
+        raise refusal
     log.info("Folder %s was refused: %s", folder.pk, refusal.reply)
-    run.write_folder(folder, problem=f"The server does not open it: {refusal.reply or refusal}"[:300])
+    problem = f"The server does not open it: {refusal.reply or refusal}"[:300]
+    if _NO_LETTERS.sub("", problem) != _NO_LETTERS.sub("", folder.problem):  # some servers add the time to their words
+        run.write_folder(folder, problem=problem)
+    faultpoint("refusal noted")

@@ -58,7 +58,7 @@ def test_a_mail_that_finds_no_room_is_refused_with_its_text_still_there(client_o
 def test_a_sync_that_finds_no_room_says_so_and_waits(mailbox: Mailbox, monkeypatch, expected_errors):
     expected_errors("disk of the database")
 
-    def full(_mailbox: Mailbox) -> None:
+    def full(*_: object) -> None:
         raise OperationalError("database or disk is full")
 
     monkeypatch.setattr(syncing, "imap_session", full)

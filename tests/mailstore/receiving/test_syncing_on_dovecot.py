@@ -14,8 +14,10 @@ from mailstore import folder_sync, removal, schedule, syncing, writing
 from mailstore.models import Arrival, Conversation, Folder, Listing, Message, SyncSchedule
 from mailstore.packs import StorageFull, read_raw
 from protocols.credentials import Secret
+from protocols.errors import Deferred
 from tests.mailstore.receiving.letters import letter
 from tests.mailstore.receiving.server import Account
+from tests.servers.dovecot import Dovecot
 
 pytestmark = pytest.mark.django_db
 
@@ -392,3 +394,36 @@ def test_the_newest_page_of_the_inbox_comes_before_everything_else(account: Acco
     account.sync()
     assert order[0] == ("INBOX", list(range(51, 101)))
     assert account.uids() == list(range(1, 101))
+
+
+@pytest.mark.proves("R12", "R15")
+def test_a_folder_in_which_the_server_fails_stops_no_other_and_is_noted_once(account: Account, dovecot: Dovecot):
+    for name in ("Broken", "Whole"):
+        account.command("create", name)
+        account.deliver_letters(1, 2, folder=name)
+    [octets] = (dovecot.log.parent / "mail" / account.mailbox.address).glob("mdbox/mailboxes/Broken/dbox-Mails")
+    octets.chmod(0)
+    done = account.sync()
+    assert account.uids("Whole") == [1, 2]
+    assert (done.failures, done.waiting_for) == (0, "")
+    assert "[SERVERBUG]" in account.folder("Broken").problem
+    noted = account.folder("Broken").problem
+    account.sync()
+    assert account.folder("Broken").problem == noted
+    octets.chmod(0o700)
+    account.sync()
+    assert account.uids("Broken") == [1, 2]
+    assert account.folder("Broken").problem == ""
+
+
+@pytest.mark.proves("R15")
+def test_a_server_that_is_too_busy_for_one_folder_is_left_alone(account: Account, monkeypatch):
+    account.command("create", "Other")
+    account.deliver_letters(1, folder="Other")
+
+    def busy(*_):
+        raise Deferred("Not now.", reply="NO [THROTTLED] slow down")
+
+    monkeypatch.setattr(folder_sync, "sync_folder", busy)
+    waiting = account.sync()
+    assert (waiting.failures, account.folder("Other").problem) == (1, "")
