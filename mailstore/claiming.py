@@ -15,12 +15,20 @@ from django.db import transaction
 from mailstore import hosts
 from mailstore.models import SyncSchedule
 from mailstore.writing import Claim
+from organizations.faultpoints import faultpoint
 
 LOOKED_AT: Final = 20  # rows per look; those of servers that just filled up are passed over
 
 
 def claim(mailbox_pk: int, now: datetime) -> Claim | None:
     """Take one mailbox, or None: it is not due, somebody has it, it is gone, or its server takes no more now."""
+    taken = _claim(mailbox_pk, now)
+    if taken is not None:
+        faultpoint("claim taken")
+    return taken
+
+
+def _claim(mailbox_pk: int, now: datetime) -> Claim | None:
     with transaction.atomic():
         schedule = SyncSchedule.objects.select_related("mailbox").filter(pk=mailbox_pk).first()
         if schedule is None or schedule.due_at > now or schedule.is_running(now):

@@ -18,6 +18,7 @@ from mailstore.models import Folder
 from mailstore.renaming import LONGEST_NAME, NO_NAME
 from mailstore.run import Run
 from mailstore.texts import storable
+from organizations.faultpoints import faultpoint
 from protocols.errors import Refused
 from protocols.imap.folders import FolderEntry, Namespaces
 from protocols.imap.plan import FolderState
@@ -64,6 +65,7 @@ def refresh_folders(mailbox: Mailbox) -> int:
 def update_folders(run: Run) -> list[Listed]:
     """LIST the server's folders into rows; return those to sync, INBOX first, then Sent, then by name."""
     entries = _entries(run.session, with_states=True)
+    faultpoint("folders listed")
     usable = {entry.raw_name for entry in entries if entry.selectable}
     known = {folder.wire_name: folder for folder in run.mailbox.folders.all()}
     namespaces = _namespaces(run.session, known, entries)
@@ -76,6 +78,8 @@ def update_folders(run: Run) -> list[Listed]:
         run.claim.hold(now)
         for entry in entries:
             _record(run.mailbox, known, entry, namespaces)
+        faultpoint("folders written")
+    faultpoint("folders recorded")
     listed = {entry.raw_name for entry in entries}
     for name, folder in known.items():
         if name not in listed or (name not in usable and folder.exists):
@@ -141,6 +145,7 @@ def _missing(run: Run, folder: Folder, now: datetime, *, is_listed: bool) -> Non
         return
     if folder.missing_since is None or folder.missing:
         run.write_folder(folder, missing_since=now, missing="")
+        faultpoint("missing folder noted")
     elif now - folder.missing_since >= removal.BELIEVE_AFTER:
         removal.hide_folder(run, folder, now, is_listed=is_listed)
         log.info("Folder %s of mailbox %s is gone from the server.", folder.pk, run.mailbox.pk)

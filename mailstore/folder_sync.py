@@ -73,6 +73,7 @@ def look(run: Run, folder: Folder, told: FolderState | None = None) -> FolderPla
         run.write_folder(
             folder, uidvalidity=state.uidvalidity, uidnext=state.uidnext, highestmodseq=state.highestmodseq
         )
+        faultpoint("first state noted")
     if falls_short:
         coverage.reach_back(run, folder, state, since)
     return FolderPlan(folder, state, _wanted(run, folder, state, since), folder.uidnext or 1, since)
@@ -87,6 +88,7 @@ def sync_folder(run: Run, planned: FolderPlan) -> None:
     asks_for_changes = not is_first and not folder.missing
     opened = _opened(run, folder, reconciling.settled_state(folder) if asks_for_changes else None)
     state = opened.state
+    faultpoint("folder opened")
     if state.uidvalidity != planned.state.uidvalidity:
         log.info("Folder %s changed its UIDVALIDITY during the sync; the next run takes care.", folder.pk)
         return

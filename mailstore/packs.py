@@ -219,6 +219,7 @@ class PackWriter:
         _settle_directory(self._directory)
         if not numbers:
             _settle_directory(self._directory.parent)
+        faultpoint("pack begun")
 
     def _take(self, path: Path) -> bool:
         """Open an existing pack under its lock; False where it is full, held by another writer, or just gone."""

@@ -62,10 +62,13 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
     try:
         for uids in newest_first(wanted, BATCH):
             run.check_time()
+            faultpoint("range planned")
             for fetched in _fetched(run.session, uids, refusals):
                 faultpoint("message fetched")
                 intake.take(fetched)
+                faultpoint("octets kept")
                 given += 1
+            faultpoint("range fetched")
             intake.check_room()
             intake.hand_over(uids)
     except (MailError, OutOfTime, StorageFull):
@@ -134,6 +137,7 @@ class _Intake:
         except OSError:
             self._tell()  # a writer that found no room gives back the octets of later batches: that is the failure
             raise
+        faultpoint("batch read")
         messages = list(zip(read.messages, places, strict=True))
         run = self._run
         return Batch(self._folder, messages, run.claim, run.packs, covered, self._new_from, read.postings)

@@ -142,6 +142,8 @@ def _apply(run: Run, folder: Folder, found: Mapping[int, frozenset[str]]) -> int
                 _write(flags_now, [known.pk for known in messages])
             touched = [known for messages in wanted.values() for known in messages]
             listings.refresh({known.conversation for known in touched}, folder_pk=folder.pk)
+            faultpoint("flags written")
+        faultpoint("flags committed")
         changed += len(touched)
     return changed
 

@@ -81,6 +81,8 @@ def remap(run: Run, folder: Folder, state: FolderState) -> None:
             refused_until=None,
             epoch_changes=folder.epoch_changes + 1,
         )
+        faultpoint("epoch written")
+    faultpoint("epoch committed")
 
 
 def _match(run: Run, folder: Folder, state: FolderState) -> _Found:

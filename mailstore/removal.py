@@ -12,6 +12,7 @@ from django.db import transaction
 from mailstore import listings
 from mailstore.models import Folder, Message
 from mailstore.run import Run
+from organizations.faultpoints import faultpoint
 from protocols.imap.plan import UidSet
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,14 @@ def hide(run: Run, folder: Folder, gone: set[int], now: datetime) -> int:
     if folder.missing_since is None or not folder.missing:
         log.warning("%s of %s messages of folder %s are gone; waiting for a second check.", len(gone), live, folder.pk)
         run.write_folder(folder, missing=str(UidSet(gone)), missing_since=now)
+        faultpoint("doubt noted")
         return 0
     if now - folder.missing_since < BELIEVE_AFTER:
         return 0
     agreed = gone & set(UidSet.parse(folder.missing))
     rest = gone - agreed
     hidden = _hide(run, folder, agreed, now)
+    faultpoint("doubt settled")
     run.write_folder(folder, missing=str(UidSet(rest)), missing_since=now if rest else None)
     return hidden
 
@@ -58,6 +61,7 @@ def hide_folder(run: Run, folder: Folder, now: datetime, *, is_listed: bool = Fa
     """
     keys = Message.objects.live().filter(folder=folder).values_list("pk", flat=True)
     _hide(run, folder, set(keys), now)
+    faultpoint("messages of a folder hidden")
     vanished_at = None if is_listed else now
     run.write_folder(folder, vanished_at=vanished_at, missing_since=None, missing="", exists=0, highestmodseq=None)
 
@@ -75,4 +79,6 @@ def _change(run: Run, folder: Folder, keys: Iterable[int], vanished_at: datetime
             messages = Message.objects.filter(pk__in=batch)
             changed += messages.update(vanished_at=vanished_at)
             listings.refresh(set(messages.values_list("conversation", flat=True)), folder_pk=folder.pk)
+            faultpoint("removals written")
+        faultpoint("removals committed")
     return changed

@@ -16,6 +16,7 @@ from django.utils import timezone
 from mailstore.models import Folder, Message
 from mailstore.run import Run
 from mailstore.texts import storable
+from organizations.faultpoints import faultpoint
 from protocols.errors import Refused
 from protocols.imap.folders import FolderEntry
 from protocols.imap.plan import FolderState
@@ -39,7 +40,9 @@ def follow_renames(run: Run, lost: Sequence[Folder], new: Sequence[FolderEntry])
         folder = _recognised(run, waiting, entry)
         if folder is not None:
             log.info("Folder %s of mailbox %s has a new name on the server.", folder.pk, run.mailbox.pk)
+            faultpoint("new name recognised")
             _rename(run, folder, entry)
+            faultpoint("folder renamed")
             renamed.append(folder)
     return renamed
 
@@ -93,3 +96,4 @@ def _rename(run: Run, folder: Folder, entry: FolderEntry) -> None:
             missing_since=None,
         )
         others.filter(pk__in=displaced).update(raw_name=old_raw_name, name=old_name)
+        faultpoint("new name written")

@@ -17,6 +17,7 @@ from mailstore.models import SyncSchedule
 from mailstore.waits import backed_off, jittered
 from mailstore.writing import Claim
 from organizations import live
+from organizations.faultpoints import faultpoint
 from protocols.diagnosis import Cause, Diagnosis, Retry, Who
 from protocols.endpoint import Protocol
 from protocols.errors import LoginRefused, MailError
@@ -50,6 +51,7 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
         asked_again = When(pk=mailbox.pk, then=Value(max(due_at, now + jittered(LOGIN_WAIT))))
     came = f"{arrived:,} new message{'' if arrived == 1 else 's'}" if arrived else "Nothing new"
     note_run(claim, now, came, came_through=True, arrived=arrived)
+    faultpoint("run noted")
     _end(
         claim,
         finished_at=now,
@@ -59,6 +61,7 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
         due_at=Case(asked_again, default=Value(due_at)),
         requested_at=Case(When(requested_at__gt=F("started_at"), then=F("requested_at")), default=None),
     )
+    faultpoint("claim given back")
     # What delivery says about sending is not cured by a sync.
     about_reading = Q(attention__protocol__isnull=True) | ~Q(attention__protocol=Protocol.SMTP.value)
     with transaction.atomic():
@@ -66,6 +69,7 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> No
         if mailbox.disconnected_at is not None:
             tell_connected(mailbox, now)
     _note(mailbox)
+    faultpoint("run finished")
 
 
 def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:

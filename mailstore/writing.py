@@ -159,14 +159,21 @@ def _store(batch: _Batch, messages: list[Placed]) -> Stored:
         if messages:
             _insert(folder, messages, keys, batch.postings if len(messages) == given else ())
         _insert_arrivals(arrivals, now)
+        faultpoint("rows written")
         cursor = UidSet.parse(_cursor(folder)) | batch.covered
         Folder.objects.filter(pk=folder.pk).update(stored=str(cursor))
         faultpoint("batch written")
         if arrivals:
-            announce = signals.arrivals_stored.send_robust
-            transaction.on_commit(lambda: announce(Folder, mailbox_pk=folder.mailbox_id, message_pks=arrivals))
+            transaction.on_commit(lambda: _announce(folder, arrivals))
     folder.stored = str(cursor)
     return Stored(len(messages), len(arrivals))
+
+
+def _announce(folder: Folder, arrivals: list[int]) -> None:
+    """After the commit. Whoever works on new mail finds the rows of what was never announced."""
+    faultpoint("arrivals committed")
+    signals.arrivals_stored.send_robust(Folder, mailbox_pk=folder.mailbox_id, message_pks=arrivals)
+    faultpoint("arrivals announced")
 
 
 def _cursor(folder: Folder) -> str:

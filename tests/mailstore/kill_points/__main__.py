@@ -1,0 +1,140 @@
+"""Kill points of the sync.
+
+    python -m tests.mailstore.kill_points                    60 stops, a few random moments and pauses
+    python -m tests.mailstore.kill_points --all              every stop of every scenario on every server
+    python -m tests.mailstore.kill_points --scenario renamed --stops 0 --seed 7
+
+On SQLite, or on the cluster that DATABASE_URL names. A seed repeats what it chose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests import environment
+
+if TYPE_CHECKING:
+    from tests.mailstore.kill_points.driver import Driver, Share
+    from tests.mailstore.kill_points.scenarios import Scenario
+    from tests.servers.dovecot import Dovecot
+
+#: A server without what makes a sync short: states with the list, counted changes, news on opening a folder.
+PLAIN = "imap_capability = IMAP4rev1 ID ENABLE LITERAL+ UIDPLUS UNSELECT CHILDREN NAMESPACE"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    seed = options.seed
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="es-kill-", dir="/tmp"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(environment.clean_up)
+        stack.enter_context(_database())
+        from tests.mailstore.kill_points.driver import Driver, named_stops
+        from tests.mailstore.kill_points.scenarios import SCENARIOS
+        from tests.mailstore.kill_points.snapshots import snapshots
+        from tests.servers.dovecot import running_dovecot
+
+        kept = snapshots(folder)
+        kept.save("empty")
+        servers = {
+            "Dovecot": stack.enter_context(running_dovecot()),
+            "plain Dovecot": stack.enter_context(running_dovecot(more=PLAIN)),
+        }
+        chosen = [scenario for scenario in SCENARIOS if options.scenario in scenario.name]
+        driver = Driver(kept, folder, random.Random(seed))
+        print(f"seed {seed}, {len(chosen)} scenarios", flush=True)
+        _drive(driver, chosen, servers, options)
+        tally = driver.tally
+        if not options.scenario:
+            tally.faults += [f"no scenario passes {name!r}" for name in sorted(named_stops() - set(tally.passed))]
+    print(
+        f"seed {seed}: {len(chosen)} scenarios, killed at {tally.killed} stops and {tally.killed_at_random} random"
+        f" moments, {tally.paused} pauses, {len(tally.faults)} faults"
+    )
+    print("\n".join(tally.faults), end="\n" if tally.faults else "")
+    return bool(tally.faults)
+
+
+def _drive(driver: Driver, scenarios: list[Scenario], servers: dict[str, Dovecot], options: argparse.Namespace) -> None:
+    randomness = random.Random(options.seed)
+    runs = [(scenario, server) for scenario in scenarios for server in servers]
+    if not options.all:  # each scenario on one of the servers
+        runs = [(scenario, randomness.choice(list(servers))) for scenario in scenarios]
+    shares = _shares(len(runs), options, randomness)
+    for (scenario, server), share in zip(runs, shares, strict=True):
+        print(driver.drive(scenario, server, servers[server], share), flush=True)
+
+
+def _shares(runs: int, options: argparse.Namespace, randomness: random.Random) -> Iterator[Share]:
+    """Spread what was asked for over all runs as evenly as it goes."""
+    from tests.mailstore.kill_points.driver import Share
+
+    order = list(range(runs))
+    randomness.shuffle(order)
+    for place in order:
+        stops, at_random, pauses = (
+            None if number is None else number // runs + (place < number % runs)
+            for number in (None if options.all else options.stops, options.random, options.pauses)
+        )
+        yield Share(stops, at_random or 0, pauses or 0)
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    """A database of our own with empty tables, that nobody else uses."""
+    import django
+
+    django.setup()
+    logging.getLogger().setLevel(logging.ERROR)
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.db import connections
+
+    default = settings.DATABASES["default"]
+    default["CONN_MAX_AGE"] = 0
+    if default["ENGINE"].endswith("sqlite3"):
+        call_command("migrate", verbosity=0)
+        connections.close_all()
+        yield
+        return
+    from tests.mailstore.kill_points.snapshots import maintenance
+
+    name = default["NAME"] = f"kill_points_{os.getpid()}"
+    with maintenance() as cluster:
+        cluster.execute(f'CREATE DATABASE "{name}"')
+    call_command("migrate", verbosity=0)
+    connections.close_all()
+    try:
+        yield
+    finally:
+        connections.close_all()
+        with maintenance() as cluster:
+            for database in (name, f"{name}_empty", f"{name}_beginning"):
+                cluster.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--stops", type=int, default=60, help="in all; without --all")
+    parser.add_argument("--random", type=int, default=8, help="kills at random moments")
+    parser.add_argument("--pauses", type=int, default=6, help="pauses past the lease")
+    parser.add_argument("--scenario", default="", help="only those with this in their names")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

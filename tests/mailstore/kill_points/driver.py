@@ -1,0 +1,162 @@
+"""Kills the sync at every named stop of every scenario, at random moments, and pauses it past its lease.
+
+A dry run of each scenario lists the stops that it passes. For each one chosen: the state before the sync is brought
+back, a forked process is killed there, the lease passes, a worker goes on; then store, server and an uninterrupted run
+are compared (V1 to V3), and one more sync has to change nothing (V6).
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from django.db import connections
+
+import mailstore
+from tests.mailstore.kill_points import killing, state
+from tests.mailstore.kill_points.bench import Bench, prepared
+from tests.mailstore.kill_points.killing import ErrorLines, Unexpected
+from tests.mailstore.kill_points.scenarios import Scenario
+from tests.mailstore.kill_points.snapshots import Snapshots
+from tests.servers.dovecot import Dovecot
+
+#: Stops inside a transaction. Who is paused there holds locks that outlast the lease, so nobody can overtake it.
+IN_TRANSACTION: Final = frozenset({
+    "folders written", "new name written", "removals written", "flags written", "epoch written", "rows written",
+    "batch written",
+})  # fmt: skip
+
+
+@dataclass
+class Tally:
+    """What was done and what went wrong."""
+
+    killed: int = 0
+    killed_at_random: int = 0
+    paused: int = 0
+    passed: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of its stops a scenario is killed at (None: all), how often at random moments, how often paused."""
+
+    stops: int | None
+    at_random: int
+    pauses: int
+
+
+class Driver:
+    def __init__(self, snapshots: Snapshots, folder: Path, randomness: random.Random) -> None:
+        self._snapshots = snapshots
+        self._log = folder / "points"
+        self._random = randomness
+        self.tally = Tally()
+
+    def drive(self, scenario: Scenario, server: str, dovecot: Dovecot, share: Share) -> str:
+        """Put one scenario through its share; return a line that says what was done."""
+        errors = ErrorLines()
+        logging.getLogger().addHandler(errors)
+        try:
+            with prepared(scenario, dovecot, self._snapshots) as bench:
+                points = self._dry_run(bench, server)
+                for point in self._chosen(points, share.stops):
+                    self._kill_at(bench, server, point)
+                for _ in range(share.at_random):
+                    self._kill_after(bench, server, self._random.uniform(0, bench.seconds))
+                quiet = [point for point in points if point.rpartition(":")[0] not in IN_TRANSACTION]
+                for point in self._chosen(quiet, share.pauses):
+                    self._pause(bench, server, point)
+        finally:
+            logging.getLogger().removeHandler(errors)
+        self.tally.faults += [f"{scenario.name} on {server}: logged as an error: {line}" for line in errors.lines]
+        return f"{scenario.name}, {server}: {len(points)} stops"
+
+    def _dry_run(self, bench: Bench, server: str) -> list[str]:
+        """Sync without a stop: what it leaves is what every other run has to end with."""
+        began = time.monotonic()
+        names = killing.passed_points(bench.sync, self._log)
+        bench.seconds = time.monotonic() - began
+        self.tally.passed.update(names)
+        bench.settle()
+        expected = state.stored_state()
+        self._note(bench, server, "uninterrupted", bench.faults())
+        bench.expected = expected
+        return list(_occurrences(names))
+
+    def _kill_at(self, bench: Bench, server: str, point: str) -> None:
+        bench.restore()
+        try:
+            killing.kill_at(bench.sync, point)
+            faults = ["somebody can claim it before the lease has passed"] if bench.is_free() else []
+            bench.resume()
+            faults += bench.faults()
+        except Unexpected as exc:
+            faults = [str(exc)]
+        self.tally.killed += 1
+        self._note(bench, server, f"killed at {point}", faults)
+
+    def _kill_after(self, bench: Bench, server: str, seconds: float) -> None:
+        bench.restore()
+        self.tally.killed_at_random += killing.kill_after(bench.sync, seconds)
+        bench.resume()
+        self._note(bench, server, f"killed after {seconds:.4f} s", bench.faults())
+
+    def _pause(self, bench: Bench, server: str, point: str) -> None:
+        """Pause a sync, let another one overtake it, and see that it changes nothing when it goes on (R34)."""
+        bench.restore()
+        try:
+            process = killing.pause_at(bench.sync, point)
+            bench.resume()
+            faults = bench.faults()
+            connections.close_all()
+            killing.let_go(process)
+        except Unexpected as exc:
+            faults = [str(exc)]
+        self.tally.paused += 1
+        self._note(bench, server, f"paused at {point}", faults + bench.faults())
+
+    def _chosen(self, points: list[str], number: int | None) -> list[str]:
+        """All points, or some of them: each name is as likely as any other, however often it is passed."""
+        if number is None or number >= len(points):
+            return points
+        by_name: dict[str, list[str]] = {}
+        for point in points:
+            by_name.setdefault(point.rpartition(":")[0], []).append(point)
+        chosen: list[str] = []
+        while len(chosen) < number:
+            point = self._random.choice(by_name[self._random.choice(list(by_name))])
+            if point not in chosen:
+                chosen.append(point)
+        return chosen
+
+    def _note(self, bench: Bench, server: str, what: str, faults: list[str]) -> None:
+        connections.close_all()
+        self.tally.faults += [f"{bench.scenario.name} on {server}, {what}: {line}" for line in faults]
+
+
+def named_stops() -> set[str]:
+    """Every stop that the code of receiving names."""
+    found: set[str] = set()
+    for file in Path(mailstore.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "faultpoint":
+                [name] = node.args
+                assert isinstance(name, ast.Constant)
+                found.add(str(name.value))
+    return found
+
+
+def _occurrences(names: list[str]) -> Iterator[str]:
+    seen: Counter[str] = Counter()
+    for name in names:
+        seen[name] += 1
+        yield f"{name}:{seen[name]}"

@@ -1,0 +1,369 @@
+"""What a sync may have to do. Each scenario leaves server and store as they are just before the sync that is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import time_machine
+from django.utils import timezone
+
+from accounts.models import DownloadPeriod, Mailbox
+from mailstore.models import Folder, Message
+from tests.mailstore.receiving.letters import letter
+from tests.mailstore.receiving.server import Account
+
+SECOND_LOOK: Final = timedelta(minutes=6)  # later; five have to pass
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """prepare:  makes what is on the server and in the store.
+    later:       how long after that the sync takes place.
+    mirrors:     afterwards the store shows what the server has; False where it must not believe or take everything.
+    settles_in:  syncs after which another one writes nothing.
+    beside:      messages are read, and on PostgreSQL written, by others than the thread that fetches them.
+    """
+
+    name: str
+    prepare: Callable[[Account], None]
+    later: timedelta = timedelta(0)
+    mirrors: bool = True
+    settles_in: int = 1
+    beside: bool = False
+
+
+SCENARIOS: Final[list[Scenario]] = []
+
+
+def scenario(
+    name: str, *, later: timedelta = timedelta(0), mirrors: bool = True, settles_in: int = 1, beside: bool = False
+) -> Callable[[Callable[[Account], None]], Callable[[Account], None]]:
+    def keep(prepare: Callable[[Account], None]) -> Callable[[Account], None]:
+        SCENARIOS.append(Scenario(name, prepare, later, mirrors, settles_in, beside))
+        return prepare
+
+    return keep
+
+
+# --- The first download -------------------------------------------------------------------------------------------
+
+
+@scenario("first pull of a few messages in three folders")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 8))
+    account.deliver(letter(8, answers=3), flags=r"\Seen \Flagged")
+    account.deliver_letters(9, 10, folder="Sent")
+    account.command("create", "&AMk-t&AOk-")
+    account.deliver_letters(11, 12, 13, folder="&AMk-t&AOk-")
+
+
+@scenario("first pull of many messages with a process that reads", beside=True)
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 25))
+    account.deliver_letters(*range(25, 33), folder="Sent")
+
+
+@scenario("first pull of a week", mirrors=False)
+def _(account: Account) -> None:
+    account.mailbox.download_period = DownloadPeriod.WEEK
+    account.mailbox.save()
+    for number in range(1, 7):
+        account.deliver(letter(number), at=timezone.now() - timedelta(days=60))
+    for number in range(7, 14):
+        account.deliver(letter(number), at=timezone.now() - timedelta(days=3))
+
+
+@scenario("first pull of answers before what they answer")
+def _(account: Account) -> None:
+    for number in range(1, 7):
+        account.deliver(letter(number))
+    for number in range(7, 13):
+        account.deliver(letter(number, answers=number - 6))
+    for number in range(13, 16):
+        account.deliver(letter(number, answers=number - 6), "Sent")
+
+
+@scenario("first pull of attachments")
+def _(account: Account) -> None:
+    for number in range(1, 8):
+        account.deliver(with_attachment(number))
+
+
+@scenario("first pull of malformed messages")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2)
+    for raw in MALFORMED:
+        account.deliver(raw)
+    account.deliver_letters(3)
+
+
+@scenario("first pull of messages larger than a batch")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2, 3)
+    account.deliver(letter(4, body=("x" * 78 + "\r\n") * 8_000))
+    account.deliver(letter(5, body=("y" * 78 + "\r\n") * 8_000))
+    account.deliver_letters(6, 7)
+
+
+@scenario("first pull of a folder that the server opens no more")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2, 3)
+    for name in ("Locked", "Open"):
+        account.command("create", name)
+        account.deliver_letters(4, 5, folder=name)
+    account.lock("Locked")
+
+
+# --- News ---------------------------------------------------------------------------------------------------------
+
+
+@scenario("new mail in two folders")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 6))
+    account.sync()
+    account.deliver_letters(*range(6, 13))
+    account.deliver_letters(13, 14, folder="Sent")
+
+
+@scenario("much new mail with a process that reads", beside=True)
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2)
+    account.sync()
+    account.deliver_letters(*range(3, 24))
+
+
+@scenario("new mail that joins two conversations")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2)
+    account.deliver(letter(3, answers=9))
+    account.deliver(letter(4, answers=8))
+    account.sync()
+    account.deliver(letter(8, answers=1))
+    account.deliver(letter(9, answers=2))
+    account.deliver(letter(10, extra="References: <1@example.com> <2@example.com>\r\n"))
+    account.deliver(letter(11, answers=10), "Sent")
+
+
+@scenario("a new folder with mail")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2)
+    account.sync()
+    account.command("create", "Projects/Bridge")
+    account.deliver_letters(3, 4, 5, 6, 7, folder="Projects/Bridge")
+
+
+@scenario("a folder that was left out until now")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2)
+    account.deliver_letters(3, 4, 5, 6, folder="Trash")
+    account.sync()
+    Folder.objects.filter(name="Trash").update(is_followed=True)
+
+
+@scenario("a longer period was chosen", mirrors=False)
+def _(account: Account) -> None:
+    account.mailbox.download_period = DownloadPeriod.WEEK
+    account.mailbox.save()
+    for number, days in enumerate((300, 200, 25, 20, 15, 12, 10, 3, 2, 1), start=1):
+        account.deliver(letter(number), at=timezone.now() - timedelta(days=days))
+    account.sync()
+    Mailbox.objects.update(download_period=DownloadPeriod.MONTH)  # saved, it would be synced at once
+
+
+@scenario("nothing new")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2, 3)
+    account.sync()
+
+
+# --- Changes ------------------------------------------------------------------------------------------------------
+
+
+@scenario("changed flags")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 16))
+    account.sync()
+    account.store("1:6", "+FLAGS", r"\Seen")
+    account.store("5:9", "+FLAGS", r"\Flagged $Work")
+    account.store("12,14", "+FLAGS", r"\Answered")
+
+
+@scenario("changed flags, new and deleted mail at once")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 13))
+    account.sync()
+    account.store("2:7", "+FLAGS", r"\Seen $Later")
+    account.expunge("3,9")
+    account.deliver_letters(*range(20, 26))
+    account.store("4", "-FLAGS", r"\Seen")
+
+
+@scenario("deleted mail")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 16))
+    account.sync()
+    account.expunge("2,4,6:9,15")
+
+
+@scenario("mail moved to another folder")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 11))
+    account.command("create", "Archive")
+    account.sync()
+    account.select("INBOX")
+    account.client.uid("MOVE", "2,5:7", "Archive")
+    account.unselect()
+
+
+@scenario("mail copied to another folder and answered there")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 8))
+    account.command("create", "Archive")
+    account.sync()
+    account.select("INBOX")
+    account.client.uid("COPY", "3:6", "Archive")
+    account.unselect()
+    account.deliver(letter(9, answers=4), "Archive")
+
+
+@scenario("many messages gone at once, first look", mirrors=False)
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 8))
+    account.sync()
+    account.expunge("1:7")
+    account.deliver_letters(8, folder="Sent")
+
+
+@scenario("many messages gone at once, second look", later=SECOND_LOOK)
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 10))
+    account.sync()
+    account.expunge("1:9")
+    account.sync()
+
+
+# --- Folders ------------------------------------------------------------------------------------------------------
+
+
+@scenario("a renamed folder with new mail")
+def _(account: Account) -> None:
+    account.command("create", "Work")
+    account.deliver_letters(*range(1, 6), folder="Work")
+    account.sync()
+    account.command("rename", "Work", "Office")
+    account.deliver_letters(6, 7, folder="Office")
+
+
+@scenario("two folders that changed their names with each other", settles_in=2)
+def _(account: Account) -> None:
+    for name, numbers in (("One", range(1, 5)), ("Two", range(5, 8))):
+        account.command("create", name)
+        account.deliver_letters(*numbers, folder=name)
+    account.sync()
+    account.command("rename", "One", "Middle")
+    account.command("rename", "Two", "One")
+    account.command("rename", "Middle", "Two")
+    account.deliver_letters(8, folder="Two")
+
+
+@scenario("a deleted folder, first look", mirrors=False)
+def _(account: Account) -> None:
+    account.command("create", "Old")
+    account.deliver_letters(*range(1, 5), folder="Old")
+    account.sync()
+    account.command("delete", "Old")
+
+
+@scenario("a deleted folder, second look", later=SECOND_LOOK)
+def _(account: Account) -> None:
+    account.command("create", "Old")
+    account.deliver_letters(*range(1, 9), folder="Old")
+    account.deliver_letters(9)
+    account.sync()
+    account.command("delete", "Old")
+    account.sync()
+
+
+@scenario("a deleted folder made again with other mail, after it was believed gone", settles_in=2)
+def _(account: Account) -> None:
+    account.command("create", "Old")
+    account.deliver_letters(*range(1, 4), folder="Old")
+    account.sync()
+    account.command("delete", "Old")
+    account.sync()
+    with time_machine.travel(timezone.now() + SECOND_LOOK):
+        account.sync()
+    account.command("create", "Old")
+    account.deliver_letters(*range(5, 10), folder="Old")
+
+
+@scenario("a renumbered folder", settles_in=2)
+def _(account: Account) -> None:
+    account.command("create", "Work")
+    account.deliver_letters(*range(1, 9), folder="Work")
+    account.sync()
+    _renumber(account, "Work", [8, 3, 4, 5, 6, 7, 1, 2])
+
+
+@scenario("a renumbered folder with new mail and messages without Message-ID", settles_in=2)
+def _(account: Account) -> None:
+    account.command("create", "Work")
+    account.deliver_letters(*range(1, 5), folder="Work")
+    for number in range(3):
+        account.deliver(b"From: a@example.com\r\n\r\nhello %d" % number, "Work")
+    account.sync()
+    dates = [message.received_at for message in Message.objects.order_by("uid")]
+    account.command("delete", "Work")
+    account.command("create", "Work")
+    for number in range(3):
+        account.deliver(b"From: a@example.com\r\n\r\nhello %d" % number, "Work", at=dates[4 + number])
+    for number in (4, 3, 2, 1):
+        account.deliver(letter(number), "Work", at=dates[number - 1])
+    for number in range(20, 25):
+        account.deliver(letter(number), "Work", at=timezone.now() + timedelta(seconds=30))
+
+
+@scenario("a renumbered folder in which mail is missing", later=SECOND_LOOK, settles_in=2)
+def _(account: Account) -> None:
+    account.command("create", "Work")
+    account.deliver_letters(*range(1, 9), folder="Work")
+    account.sync()
+    _renumber(account, "Work", [2, 7, 1, 5])
+
+
+def _renumber(account: Account, folder: str, order: list[int]) -> None:
+    """Delete the folder and make it again, with some of its letters in another order."""
+    dates = {message.message_id: message.received_at for message in Message.objects.filter(folder__name=folder)}
+    account.command("delete", folder)
+    account.command("create", folder)
+    for number in order:
+        account.deliver(letter(number), folder, at=dates[f"{number}@example.com"])
+
+
+# --- Messages -----------------------------------------------------------------------------------------------------
+
+
+def with_attachment(number: int) -> bytes:
+    """A letter with a PDF and a picture shown in it."""
+    return (
+        f"Message-ID: <{number}@example.com>\r\nFrom: Carol <carol@example.com>\r\nSubject: Plans {number}\r\n"
+        'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n"
+        f'--b\r\nContent-Type: application/pdf; name="plan-{number}.pdf"\r\nContent-Transfer-Encoding: base64\r\n'
+        f'Content-Disposition: attachment; filename="plan-{number}.pdf"\r\n\r\nJVBERi0xLjQK\r\n'
+        "--b\r\nContent-Type: image/png\r\nContent-ID: <p@example.com>\r\nContent-Disposition: inline\r\n"
+        "Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--b--\r\n"
+    ).encode()
+
+
+MALFORMED: Final = (
+    b"\r\n",
+    b"no header at all",
+    b"Subject: =?utf-8?b?broken\r\nFrom: <<>>,,@\r\nDate: never\r\nMessage-ID: <\r\n\r\nhello",
+    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n--b\r\nContent-Type: x\r\n\r\nhello',
+    b"Content-Type: text/plain; charset=unheard-of\r\nSubject: \xff\xfe\x80\r\n\r\nhello \xff\xfe",
+    b"Subject: " + b"long " * 2_000 + b"\r\n\r\nhello",
+)
