@@ -37,7 +37,11 @@ def report_nothing(folder_name: str, messages: int) -> None: ...
 
 @dataclass(slots=True)
 class Run:
-    """report: told of each stored batch (folder name, messages), for a command in the foreground."""
+    """One run of the sync.
+
+    report:  told of each stored batch (folder name, messages), for a command in the foreground.
+    stored:  messages that were downloaded; those among them that are new mail count as arrived, too.
+    """
 
     mailbox: Mailbox
     claim: Claim
@@ -47,6 +51,7 @@ class Run:
     writer: Writer = field(default_factory=InlineWriter)
     report: Report = report_nothing
     arrived: int = 0
+    stored: int = 0
     _began: float = field(default_factory=monotonic)
     _told_at: float = 0.0
     _news: set[int] = field(default_factory=set)
@@ -72,6 +77,7 @@ class Run:
     def note(self, folder: Folder, stored: Stored) -> None:
         """A batch is stored: count it, and tell open pages."""
         self.arrived += stored.arrivals
+        self.stored += stored.messages
         self.report(folder.name, stored.messages)
         if stored.messages:
             self._news.add(folder.pk)

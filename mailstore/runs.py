@@ -42,15 +42,14 @@ UNSTEADY_EPOCH = Diagnosis(
 )
 
 
-def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int) -> None:
+def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int, stored: int = 0) -> None:
     """The run came through: due again after the interval, or at once where somebody asked meanwhile."""
     due_at = now + jittered(interval(mailbox), spread=0.1)
     asked_again = When(requested_at__gt=F("started_at"), then=Value(now))
     if Mailbox.objects.filter(pk=mailbox.pk, login_refusals__gt=0).exists():
         # The login of the watcher was refused while this run went on: the next try keeps its distance.
         asked_again = When(pk=mailbox.pk, then=Value(max(due_at, now + jittered(LOGIN_WAIT))))
-    came = f"{arrived:,} new message{'' if arrived == 1 else 's'}" if arrived else "Nothing new"
-    note_run(claim, now, came, came_through=True, arrived=arrived)
+    note_run(claim, now, _what_came(arrived, stored), came_through=True, arrived=arrived)
     faultpoint("run noted")
     _end(
         claim,
@@ -149,6 +148,14 @@ def pause(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: datetime) -
     note_run(claim, now, diagnosis.title)
     _end(claim, due_at=now, waiting_for="")
     _needs_attention(mailbox, diagnosis, now, paused_at=now)
+
+
+def _what_came(arrived: int, stored: int) -> str:
+    if arrived:
+        return f"{arrived:,} new message{'' if arrived == 1 else 's'}"
+    if stored:  # older mail, such as what the first download brings
+        return f"{stored:,} message{'' if stored == 1 else 's'} downloaded"
+    return "Nothing new"
 
 
 def interval(mailbox: Mailbox) -> timedelta:

@@ -59,7 +59,7 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
             run = Run(mailbox, claim, session, packs, report=report)
             _sync_folders(run)
             run.tell(now=True)
-        runs.finish(mailbox, claim, timezone.now(), arrived=run.arrived)
+        runs.finish(mailbox, claim, timezone.now(), arrived=run.arrived, stored=run.stored)
     except ClaimLost:
         log.info("Mailbox %s was taken over by a newer claim.", mailbox_pk)
     except OutOfTime:

@@ -45,6 +45,16 @@ def test_syncs_that_bring_nothing_are_counted_and_those_with_mail_stand_alone(ma
     ]
 
 
+def test_older_mail_that_was_downloaded_is_told_though_it_is_not_new(mailbox, rules):
+    for stored in (1_717, 1, 0):
+        runs.finish(mailbox, claimed(mailbox), timezone.now(), arrived=0, stored=stored)
+    assert [words for _, words, _ in history(mailbox)] == [
+        "Nothing new",
+        "1 message downloaded",
+        "1,717 messages downloaded",
+    ]
+
+
 def test_what_went_wrong_is_kept_in_words(mailbox, rules, log):
     runs.fail(mailbox, claimed(mailbox), Unreachable("gone", reply="timed out"), timezone.now())
     runs.broke(mailbox, claimed(mailbox), timezone.now())

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import State
 from mailstore import folder_sync, removal, schedule, syncing, writing
-from mailstore.models import Arrival, Conversation, Folder, Listing, Message, SyncSchedule
+from mailstore.models import Arrival, Conversation, Folder, Listing, Message, SyncRun, SyncSchedule
 from mailstore.packs import StorageFull, read_raw
 from protocols.credentials import Secret
 from protocols.errors import Deferred
@@ -37,6 +37,7 @@ def test_everything_on_the_server_is_stored_and_threaded(account: Account):
     assert Conversation.objects.count() == 4
     assert all(read_raw(message, verify=True) for message in Message.objects.all())
     assert (done.done, done.total, done.leased_until, done.waiting_for) == (5, 5, None, "")
+    assert SyncRun.objects.get().words == "5 messages downloaded"
     assert account.mailbox.connected_at is not None
 
 
