@@ -27,3 +27,24 @@ document.addEventListener("htmx:responseError", (event) => {
 });
 document.addEventListener("htmx:sendError", () => toast("The server cannot be reached. Nothing you typed is lost; try again in a moment.", "bad"));
 document.addEventListener("htmx:timeout", () => toast("The server took too long to answer. Nothing you typed is lost; try again.", "bad"));
+
+// A form is sent once: a second press while the answer is awaited would do everything twice. htmx looks after its own.
+// Heard last, at the window, when others had their say.
+const AWAITED = 30000; // milliseconds; afterwards the answer is given up
+const sent = new Map(); // form -> the button that was pressed
+
+window.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (sent.has(form)) return event.preventDefault();
+  sent.set(form, event.submitter);
+  event.submitter?.setAttribute("aria-busy", "true");
+  setTimeout(release, AWAITED, form);
+});
+
+function release(form) {
+  sent.get(form)?.removeAttribute("aria-busy");
+  sent.delete(form);
+}
+
+window.addEventListener("pageshow", () => [...sent.keys()].forEach(release)); // back again, by the history
