@@ -42,5 +42,5 @@ def looks_like(field: BoundField) -> str:
     """Which component draws this field: "toggle", "segmented", "select", "hidden" or "input"."""
     if field.is_hidden:
         return "hidden"
-    shapes = {"checkbox": "toggle", "radioselect": "segmented", "select": "select"}
+    shapes = {"checkbox": "toggle", "radioselect": "segmented", "select": "select", "longselect": "select"}
     return shapes.get(field.widget_type, "input")

@@ -15,7 +15,7 @@ HUES = 8  # --hue-0 to --hue-7 in static/tokens.css
 @register.filter
 def initials(name: str) -> str:
     """One or two letters: "Anna Berg" gives AB, "support@example.org" gives S, an empty name a middle dot."""
-    words = re.findall(r"[^\W_]+", str(name).partition("@")[0])
+    words = re.findall(r"[^\W_]+", str(name).lstrip("@").partition("@")[0])
     if not words:
         return "·"
     chosen = [words[0], words[-1]] if len(words) > 1 and "@" not in str(name) else words[:1]

@@ -61,7 +61,7 @@ def _tick(request: SignedInRequest) -> HttpResponse:
         [row] = matrix.role_rows(Role.objects.filter(pk=holder.pk), reader)
     else:
         [row] = matrix.person_rows([User.objects.get(pk=holder.pk)], reader)
-    answer = render(request, "people/_operation_row.html", {"row": row})
+    answer = render(request, "people/_operation_row.html", {"row": row, "operations": OFFERED})
     words = f"{holder} {verb} {chosen.label[:1].lower()}{chosen.label[1:]}."
     triggers: dict[str, object] = {"toast": {"text": words, "kind": "good"}}
     if isinstance(holder, Role):

@@ -7,6 +7,7 @@ from django import forms
 from django.test.html import parse_html
 
 from organizations.long_select import LongSelect
+from organizations.templatetags.fields import looks_like
 
 CHOICES = [("", "Any"), (1, 'Sales <sales@example.org> & "friends"'), (12, "It's <b>me</b>"), ("x&y", "Other")]
 
@@ -18,3 +19,10 @@ def test_it_is_drawn_as_django_draws_it(value):
     drawn = long.render("mailbox", value, attrs)
     assert parse_html(drawn) == parse_html(plain.render("mailbox", value, attrs))
     assert "<b>" not in drawn
+
+
+def test_pages_show_it_like_every_other_select():
+    class Form(forms.Form):
+        mailbox = forms.ChoiceField(choices=CHOICES, widget=LongSelect)
+
+    assert looks_like(Form()["mailbox"]) == "select"

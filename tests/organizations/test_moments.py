@@ -60,6 +60,7 @@ def test_durations_have_a_fitting_unit(value, words):
         ("Anna Berg", "AB"),
         ("support@example.org", "S"),
         ("anna.berg@example.org", "A"),
+        ("@nifty", "N"),
         ("Jean-Luc de la Tour", "JT"),
         ("Ærø", "Æ"),
         ("伊藤 恵子", "伊恵"),

@@ -61,6 +61,12 @@ def test_people_see_their_own_accounts_and_those_shared_with_them(show, mailbox,
     assert "No email account yet" in show(charlie).words
 
 
+def test_the_empty_page_looks_again_at_any_news_since_somebody_may_share_an_account(client_of, alice, charlie, mailbox):
+    section = re.compile(r'id="email-accounts"[^>]*hx-trigger="([^"]*)"')
+    triggers = [section.search(client_of(user).get(reverse(PAGE)).content.decode()) for user in (alice, charlie)]
+    assert ["live from:document" in found[1] for found in triggers if found] == [False, True]
+
+
 @pytest.mark.parametrize("page", [PAGE, "mailstore:mail", "delivery:compose"])
 def test_the_way_to_the_wizard_has_one_name_on_every_empty_page(client_of, charlie, page):
     answer = client_of(charlie).get(reverse(page)).content.decode()

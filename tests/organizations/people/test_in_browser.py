@@ -56,6 +56,16 @@ def test_axe_finds_nothing_on_the_pages_about_people(page: Page, live_server, fi
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
+def test_axe_finds_nothing_on_the_operations_of_a_new_organization(
+    page: Page, context, live_server, client_of, administrator, assert_accessible
+):
+    cookie = client_of(administrator).cookies["sessionid"]
+    context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
+    page.goto(f"{live_server.url}/people/operations")
+    assert page.get_by_role("checkbox").count() == 0  # administrators hold everything, and there is nobody else
+    assert_accessible(page)
+
+
 def test_axe_finds_nothing_on_the_pages_before_signing_in(
     page: Page, live_server, administrator, assert_accessible, browser_watch
 ):
