@@ -124,8 +124,6 @@ def _record(mailbox: Mailbox, known: Mapping[bytes, Folder], entry: FolderEntry,
         "is_selectable": entry.selectable and not problem,
         "vanished_at": None,
     }
-    if entry.state is not None:
-        values["mailboxid"] = entry.state.mailboxid
     folder = known.get(entry.raw_name)
     if folder is None:
         # What others let this user see may be the mail of a whole company: only when it is ticked.

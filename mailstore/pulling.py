@@ -63,6 +63,7 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
         for uids in newest_first(wanted, BATCH):
             run.check_time()
             faultpoint("range planned")
+            refused_before = len(refusals)
             for fetched in _fetched(run.session, uids, refusals):
                 faultpoint("message fetched")
                 intake.take(fetched)
@@ -70,6 +71,8 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
                 given += 1
             faultpoint("range fetched")
             intake.check_room()
+            if len(refusals) > refused_before:
+                unfetchable.blame_the_folder(run, folder)
             intake.hand_over(uids)
     except (MailError, OutOfTime, StorageFull):
         intake.hand_over(UidSet())  # so that even a bad line or a disk that is nearly full makes progress

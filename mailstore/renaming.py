@@ -1,8 +1,9 @@
 """Folders that only changed their name: recognised, so that nothing is downloaded again (fault R12).
 
 A folder that is listed no more and one that is listed for the first time are one and the same where the server says so
-(MAILBOXID, RFC 8474), or where their UIDVALIDITY agrees and a sample of the stored messages is found under its UIDs.
-UIDVALIDITY alone proves nothing: some servers make it from the time in seconds.
+(MAILBOXID, RFC 8474), or where a sample of the stored messages is found under their UIDs. UIDVALIDITY alone proves
+nothing: some servers make it from the time in seconds. And Courier gives a renamed folder another one: the messages
+are then renumbered like those of any folder whose UIDVALIDITY changed.
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ def follow_renames(run: Run, lost: Sequence[Folder], new: Sequence[FolderEntry])
 
 def _recognised(run: Run, lost: Sequence[Folder], entry: FolderEntry) -> Folder | None:
     try:
-        state = entry.state or run.session.status(entry.raw_name)
+        if "OBJECTID" in run.session.capabilities:
+            state = run.session.examine(entry.raw_name)
+        else:
+            state = entry.state or run.session.status(entry.raw_name)
         same = [folder for folder in lost if state.mailboxid and folder.mailboxid == state.mailboxid]
         if same:
             return same[0]
         alike = [folder for folder in lost if _may_be(folder, state)]
-        return next((folder for folder in alike if _holds_its_messages(run, folder, entry)), None)
+        return next((folder for folder in alike if _holds_its_messages(run, folder, entry, state)), None)
     except Refused:
         return None  # what cannot be opened is looked at like any new folder
 
@@ -62,10 +66,12 @@ def _recognised(run: Run, lost: Sequence[Folder], entry: FolderEntry) -> Folder 
 def _may_be(folder: Folder, state: FolderState) -> bool:
     if folder.mailboxid and state.mailboxid:
         return False
-    return folder.uidvalidity == state.uidvalidity and state.uidnext >= (folder.uidnext or 1)
+    if folder.uidvalidity == state.uidvalidity:
+        return state.uidnext >= (folder.uidnext or 1)
+    return (state.uidnext, state.exists) == (folder.uidnext, folder.exists)
 
 
-def _holds_its_messages(run: Run, folder: Folder, entry: FolderEntry) -> bool:
+def _holds_its_messages(run: Run, folder: Folder, entry: FolderEntry, state: FolderState) -> bool:
     """Compare the newest stored messages with those under the same UIDs in the folder of `entry`."""
     newest = Message.objects.live().filter(folder=folder, uidvalidity=folder.epoch).order_by("-uid")
     stored = {
@@ -78,7 +84,9 @@ def _holds_its_messages(run: Run, folder: Folder, entry: FolderEntry) -> bool:
         outline.uid: (storable(parse_summary(outline.head).message_id, 998), outline.size)
         for outline in run.session.outlines(stored)
     }
-    return bool(found) and all(stored[uid] == outline for uid, outline in found.items())
+    fits = bool(found) and all(stored[uid] == outline for uid, outline in found.items())
+    # Within one UIDVALIDITY some may have been removed meanwhile.
+    return fits and (folder.uidvalidity == state.uidvalidity or len(found) == len(stored))
 
 
 def _rename(run: Run, folder: Folder, entry: FolderEntry) -> None:

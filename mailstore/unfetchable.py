@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from mailstore.models import Folder
 from mailstore.run import Run
+from protocols.errors import Refused
 from protocols.imap.plan import UidSet
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,15 @@ def due(folder: Folder, now: datetime) -> UidSet:
     if folder.refused_until is None or folder.refused_until > now:
         return UidSet()
     return UidSet(int(uid) for uid, tries in folder.refused.items() if tries < MOST_TRIES)
+
+
+def blame_the_folder(run: Run, folder: Folder) -> None:
+    """Before a refusal is put down to a message: raise Refused where its folder is gone or another one by now.
+
+    Cyrus refuses every message of a folder that was renamed while it was open.
+    """
+    if run.session.examine(folder.wire_name).uidvalidity != folder.uidvalidity:
+        raise Refused("The folder was made anew while it was read.")
 
 
 def settle(run: Run, folder: Folder, *, asked: UidSet, refused: Collection[int]) -> None:

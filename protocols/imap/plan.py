@@ -25,7 +25,7 @@ class FolderState:
     uidnext:       the UID that the next message will get, or a higher one.
     exists:        messages in the folder.
     highestmodseq: change counter (RFC 7162); None without CONDSTORE.
-    mailboxid:     the folder's lasting identity, whatever its name (RFC 8474); empty without OBJECTID.
+    mailboxid:     the folder's lasting identity, whatever its name (RFC 8474), told when it is opened; empty without.
     """
 
     uidvalidity: int

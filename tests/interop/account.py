@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,8 +80,10 @@ class Account:
         """Leave the open folder without removing anything from it."""
         if self.client.has_capability("UNSELECT"):
             self.client.unselect_folder()
-        else:
-            self.client.select_folder("INBOX", readonly=True)
+            return
+        self.client.select_folder("INBOX", readonly=True)
+        with suppress(IMAPClientError):  # pymap does not close what is read-only; Courier appends to nothing then
+            self.client.close_folder()
 
     def on_server(self) -> dict[str, dict[int, tuple[str, frozenset[str]]]]:
         """Hash and flags of every message, by folder (the server's name) and UID."""
@@ -137,6 +140,14 @@ class Account:
         """Create a folder; False where this server takes no such name."""
         try:
             self.create(name)
+        except IMAPClientError:
+            return False
+        return True
+
+    def try_delete(self, name: str) -> bool:
+        """Delete a folder; False where this server keeps it."""
+        try:
+            self.delete(name)
         except IMAPClientError:
             return False
         return True

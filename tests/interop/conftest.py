@@ -14,8 +14,10 @@ from tests.servers.imap_servers import Fleet, ImapServer
 
 ALWAYS = ("dovecot", "dovecot compressed", "dovecot without QRESYNC", "dovecot as IMAP4rev1", "pymap")
 
+WITH_ALL = ("cyrus", "courier")
 
-@pytest.fixture(params=ALWAYS)
+
+@pytest.fixture(params=[*ALWAYS, *(pytest.param(name, marks=pytest.mark.slow) for name in WITH_ALL)])
 def server(request: pytest.FixtureRequest, fleet: Fleet) -> ImapServer:
     return fleet.server(request.param)
 

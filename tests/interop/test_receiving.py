@@ -137,10 +137,10 @@ def test_an_emptied_folder_is_believed_only_when_a_second_look_agrees(account: A
 
 
 def test_a_moved_message_is_one_live_copy_and_no_news(account: Account):
-    account.create("Archive")
+    account.create("Kept")
     account.deliver_letters(1, 2, 3, 4)
     account.sync()
-    account.move([2], "INBOX", "Archive")
+    account.move([2], "INBOX", "Kept")
     account.sync()
     account.assert_in_line()
     assert not Arrival.objects.exists()
@@ -336,7 +336,9 @@ def test_a_parent_that_is_only_a_name_is_no_folder_with_mail(account: Account):
     account.deliver_letters(1, 2, folder="Parent")
     account.deliver_letters(3, folder="Parent/Child")
     account.sync()
-    account.delete("Parent")
+    if not account.try_delete("Parent"):  # Cyrus keeps what has children
+        account.assert_in_line()
+        return
     account.sync()
     assert len(account.messages("Parent")) == 2, "one look is not believed"
     Folder.objects.exclude(missing_since=None).update(missing_since=timezone.now() - timedelta(minutes=6))

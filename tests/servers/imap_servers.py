@@ -17,10 +17,11 @@ import pytest
 from protocols.credentials import Credentials, Secret
 from protocols.endpoint import Endpoint, Security
 from protocols.network import Dialer, DialPolicy
-from tests.servers import dovecot
+from tests.servers import dovecot, installed
 from tests.servers.processes import accepts, free_port, private_folder, start, stop, unavailable, wait_until
 
 PASSWORD = "correct-horse"
+PREPARED_USERS = 60
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,26 @@ def a_pymap() -> Iterator[ImapServer]:
             stop(process)
 
 
+@contextmanager
+def a_cyrus() -> Iterator[ImapServer]:
+    packages = ("cyrus-imapd", "sasl2-bin")
+    with installed.running("cyrus", packages, PASSWORD, str(PREPARED_USERS)) as port:
+        yield ImapServer("cyrus", port, prepared_users())
+
+
+@contextmanager
+def a_courier() -> Iterator[ImapServer]:
+    packages = ("courier-imap", "courier-authdaemon")
+    with installed.running("courier", packages, PASSWORD, str(PREPARED_USERS)) as port:
+        yield ImapServer("courier", port, prepared_users(), prefix="INBOX.", delimiter=".")
+
+
+def prepared_users() -> Callable[[], Credentials]:
+    """Users that the server was started with, each once."""
+    numbers = iter(range(1, PREPARED_USERS + 1))
+    return lambda: Credentials(f"user{next(numbers)}", Secret(PASSWORD))
+
+
 COMPRESSED = "protocol imap {\n  mail_plugins = imap_zlib\n}\n"
 # A server with fewer capabilities is a server whose extensions we do not see.
 WITHOUT_QRESYNC = "imap_capability = IMAP4rev1 SASL-IR LITERAL+ ID ENABLE UIDPLUS CONDSTORE ESEARCH\n"
@@ -102,4 +123,6 @@ KINDS: dict[str, Callable[[], AbstractContextManager[ImapServer]]] = {
     "dovecot without QRESYNC": lambda: a_dovecot("dovecot without QRESYNC", WITHOUT_QRESYNC),
     "dovecot as IMAP4rev1": lambda: a_dovecot("dovecot as IMAP4rev1", BARE),
     "pymap": a_pymap,
+    "cyrus": a_cyrus,
+    "courier": a_courier,
 }
