@@ -49,17 +49,22 @@ def refresh_folders(mailbox: Mailbox) -> int:
 
     Nothing is taken away: whether a folder is gone is for a sync to decide. Raises MailError.
     """
-    known = {folder.wire_name: folder for folder in mailbox.folders.all()}
     with imap_session(mailbox) as session:
-        entries = _entries(session)
-        namespaces = _namespaces(session, known, entries)
+        return len(record_folders(mailbox, session))
+
+
+def record_folders(mailbox: Mailbox, session: ImapSession) -> list[FolderEntry]:
+    """The same on a session that is open already; return what the server listed. Raises MailError."""
+    known = {folder.wire_name: folder for folder in mailbox.folders.all()}
+    entries = _entries(session, with_states=True)
+    namespaces = _namespaces(session, known, entries)
     for entry in entries:
         try:
             with transaction.atomic():
                 _record(mailbox, known, entry, namespaces)
         except IntegrityError:  # a sync that runs right now was quicker with this one
             log.info("Mailbox %s: another worker has recorded a folder meanwhile.", mailbox.pk)
-    return len(entries)
+    return entries
 
 
 def update_folders(run: Run) -> list[Listed]:

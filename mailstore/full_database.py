@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.db import OperationalError
 
-DATABASE_FULL = "The disk of the database takes no more: it is full. It goes on once there is room."
+from mailstore.packs import GOES_ON
+
+DATABASE_FULL = f"The disk of the database takes no more: it is full. It {GOES_ON} room."
 
 _SQLITE = "database or disk is full"
 _POSTGRESQL = "53100"  # SQLSTATE disk_full

@@ -8,6 +8,7 @@ from typing import Final, Self
 from django.db import connections, models, transaction
 from django.db.models import F, Q
 
+import mailstore.comparisons  # noqa: F401  tables of this app too
 from accounts.models import Mailbox
 from organizations.models import User
 

@@ -21,7 +21,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from django.conf import settings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from mailstore.models import Message
 
+GOES_ON: Final = "goes on once there is"  # how every sentence about missing room ends
 ROLL_AT = 128 * 1024 * 1024  # octets after which the next message begins a new pack
 
 _NAME = re.compile(r"(\d+)-(\d+)\.pack", re.ASCII)
@@ -123,7 +124,7 @@ class PackWriter:
         """Write one message; return where it lies."""
         with self._lock:
             if self._takes_no_more:
-                raise StorageFull("There was no room for what belongs to stored mail. Sync goes on once there is.")
+                raise StorageFull(f"There was no room for what belongs to stored mail. Sync {GOES_ON}.")
             try:
                 return self._append(raw)
             except OSError as exc:
@@ -283,4 +284,4 @@ def _full(exc: OSError) -> StorageFull | None:
     if exc.errno not in _NO_SPACE:
         return None
     why = "it is read-only" if exc.errno == errno.EROFS else "it is full"
-    return StorageFull(f"The disk for stored mail takes no more: {why}. Sync goes on once there is room.")
+    return StorageFull(f"The disk for stored mail takes no more: {why}. Sync {GOES_ON} room.")

@@ -5,9 +5,13 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from mailstore import claiming, syncing
+from mailstore import claiming, comparing, syncing
+from mailstore.comparisons import Comparison
 from mailstore.models import SyncSchedule
 from mailstore.waking import wake
+from organizations.nudging import nudge
+
+COMPARISONS_AT_ONCE = 20  # that a beat looks for again, where a nudge was lost
 
 
 @shared_task(name="mailstore.sync_due_mailboxes", ignore_result=True)
@@ -15,6 +19,8 @@ def sync_due_mailboxes() -> None:
     """Wake a worker where anything is due; it wakes the next one. Two beats, or none for an hour, do no harm."""
     if SyncSchedule.objects.due(timezone.now()).exists():
         wake(sync_next)
+    for pk in Comparison.objects.waiting(timezone.now()).values_list("pk", flat=True)[:COMPARISONS_AT_ONCE]:
+        nudge(compare_mailbox, pk)
 
 
 @shared_task(name="mailstore.sync_next", ignore_result=True)
@@ -40,3 +46,11 @@ def sync_mailbox(pk: int) -> None:
     if claimed is not None:
         syncing.sync(claimed.mailbox_pk, claimed.fence)
         wake(sync_next)
+
+
+@shared_task(name="mailstore.compare_mailbox", ignore_result=True)
+def compare_mailbox(pk: int) -> None:
+    """Compare one mailbox with its server, if somebody asked and nobody does."""
+    fence = Comparison.objects.claim(pk, timezone.now())
+    if fence is not None:
+        comparing.compare(pk, fence)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailstore.views import content, conversation, panel, receiving, search
+from mailstore.views import content, conversation, panel, receiving, reconciliation, search
 
 app_name = "mailstore"
 urlpatterns = [
@@ -15,6 +15,12 @@ urlpatterns = [
     path("mail/<int:mailbox_pk>/download", receiving.download, name="download"),
     path("mail/<int:mailbox_pk>/estimate", receiving.estimate, name="estimate"),
     path("mail/<int:mailbox_pk>/folders/refresh", receiving.refresh_folders, name="refresh-folders"),
+    path("mailboxes/<int:pk>/settings/reconciliation", reconciliation.reconciliation, name="reconciliation"),
+    path(
+        "mailboxes/<int:pk>/settings/reconciliation/live",
+        reconciliation.reconciliation_live,
+        name="reconciliation-live",
+    ),
     path("mail/<int:mailbox_pk>/download-again", receiving.download_again, name="download-again"),
     path("mail/folder/<int:pk>", panel.folder, name="folder"),
     path("mail/folder/<int:pk>/newest", panel.newest, name="newest"),

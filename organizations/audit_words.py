@@ -51,6 +51,7 @@ ACTIONS: dict[str, dict[str, str]] = {
         "mailbox.resumed": "Email account resumed",
         "mailbox.sync_released": "Sync of an email account taken from a process",
         "mailbox.emptied": "Stored mail of an email account deleted",
+        "mailbox.compared": "Email account compared with its server",
         "mailbox.folders_refreshed": "Folders of an email account asked for",
         "mailbox.signature_changed": "Signature changed",
         "mailbox.shared": "Email account shared",

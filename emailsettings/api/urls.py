@@ -21,6 +21,7 @@ import mailservers.api
 import mailservers.provider_check_api
 import mailstore.api
 import mailstore.download_api
+import mailstore.reconciliation_api
 import notifications.api
 import organizations.api
 import organizations.audit_api
@@ -46,6 +47,7 @@ ROUTERS = (
     accounts.sharing_api.router,
     mailstore.api.router,
     mailstore.download_api.router,
+    mailstore.reconciliation_api.router,
     delivery.api.router,
     organizations.api.router,
     organizations.role_api.router,

@@ -52,7 +52,7 @@ class FetchedMessage:
 class Outline:
     """What tells a message from others without its octets.
 
-    head: the header section with only its Message-ID field, as the server gives it.
+    head: the header section with only the fields asked for, as the server gives it.
     """
 
     uid: int

@@ -226,9 +226,9 @@ class ImapSession:
         """Return the UIDs in the open folder received on `day` or later, by the server's calendar (SEARCH SINCE)."""
         return UidSet(self._search(b"SINCE", f"{day.day}-{_MONTHS[day.month - 1]}-{day.year:04}".encode("ascii")))
 
-    def outlines(self, uids: UidSet | range | Iterable[int]) -> Iterator[Outline]:
-        """Stream what tells messages of the open folder apart, without their octets."""
-        items = b"(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])"
+    def outlines(self, uids: UidSet | range | Iterable[int], *, fields: bytes = b"MESSAGE-ID") -> Iterator[Outline]:
+        """Stream what tells messages of the open folder apart: of their octets no more than these header fields."""
+        items = b"(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (%b)])" % fields
         for uid, found in self._attributes(uids, items):
             yield fetching.outline(uid, found)
 
