@@ -9,7 +9,7 @@ import logging
 import re
 from contextlib import ExitStack
 
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -73,12 +73,19 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
         log.info("Mailbox %s was not synced: %s", mailbox_pk, type(exc).__name__)
         runs.fail(mailbox, claim, exc, timezone.now())
     except Exception as exc:
+        _leave_broken_connection()
         if isinstance(exc, OperationalError) and is_full(exc):
             log.error("Mailbox %s: %s", mailbox_pk, DATABASE_FULL)  # noqa: TRY400  as above
             runs.storage_full(mailbox, claim, DATABASE_FULL, timezone.now())
             return
         runs.broke(mailbox, claim, timezone.now())
         raise
+
+
+def _leave_broken_connection() -> None:
+    """After a restart of the database the new one takes the ending (fault R5)."""
+    if not connection.in_atomic_block and not connection.is_usable():
+        connection.close()
 
 
 def _pass_step(step: Step) -> None:

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tally.faults += [f"no scenario passes {name!r}" for name in sorted(named_stops() - set(tally.passed))]
     print(
         f"seed {seed}: {len(chosen)} scenarios, killed at {tally.killed} stops and {tally.killed_at_random} random"
-        f" moments, {tally.paused} pauses, {len(tally.faults)} faults"
+        f" moments, {tally.paused} pauses, {tally.cut_off} times without database, {len(tally.faults)} faults"
     )
     print("\n".join(tally.faults), end="\n" if tally.faults else "")
     return bool(tally.faults)
@@ -79,16 +79,19 @@ def _drive(driver: Driver, scenarios: list[Scenario], servers: dict[str, Dovecot
 
 def _shares(runs: int, options: argparse.Namespace, randomness: random.Random) -> Iterator[Share]:
     """Spread what was asked for over all runs as evenly as it goes."""
+    from django.db import connection
+
     from tests.mailstore.kill_points.driver import Share
 
+    cuts = options.cuts if connection.vendor == "postgresql" else 0
     order = list(range(runs))
     randomness.shuffle(order)
     for place in order:
-        stops, at_random, pauses = (
+        stops, at_random, pauses, cut = (
             None if number is None else number // runs + (place < number % runs)
-            for number in (None if options.all else options.stops, options.random, options.pauses)
+            for number in (None if options.all else options.stops, options.random, options.pauses, cuts)
         )
-        yield Share(stops, at_random or 0, pauses or 0)
+        yield Share(stops, at_random or 0, pauses or 0, cut or 0)
 
 
 @contextmanager
@@ -131,6 +134,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--stops", type=int, default=60, help="in all; without --all")
     parser.add_argument("--random", type=int, default=8, help="kills at random moments")
     parser.add_argument("--pauses", type=int, default=6, help="pauses past the lease")
+    parser.add_argument("--cuts", type=int, default=6, help="broken connections to a PostgreSQL database")
     parser.add_argument("--scenario", default="", help="only those with this in their names")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
     return parser.parse_args(arguments)

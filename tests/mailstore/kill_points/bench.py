@@ -101,6 +101,9 @@ class Bench:
         """Whether a worker could claim the mailbox at the time of the sync."""
         return SyncSchedule.objects.due(timezone.now() + self.scenario.later).exists()
 
+    def is_held(self) -> bool:
+        return SyncSchedule.objects.filter(leased_until__isnull=False).exists()
+
     def faults(self) -> list[str]:
         """What is wrong after the sync and the syncs that settle it; then sync once more."""
         schedule = SyncSchedule.objects.get()

@@ -24,7 +24,7 @@ from tests.mailstore.kill_points import killing, state
 from tests.mailstore.kill_points.bench import Bench, prepared
 from tests.mailstore.kill_points.killing import ErrorLines, Unexpected
 from tests.mailstore.kill_points.scenarios import Scenario
-from tests.mailstore.kill_points.snapshots import Snapshots
+from tests.mailstore.kill_points.snapshots import Snapshots, break_connections
 from tests.servers.dovecot import Dovecot
 
 #: Stops inside a transaction. Who is paused there holds locks that outlast the lease, so nobody can overtake it.
@@ -41,17 +41,21 @@ class Tally:
     killed: int = 0
     killed_at_random: int = 0
     paused: int = 0
+    cut_off: int = 0
     passed: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many of its stops a scenario is killed at (None: all), how often at random moments, how often paused."""
+    """How many of its stops a scenario is killed at (None: all), how often at random moments, how often paused, and how
+    often the database goes away.
+    """
 
     stops: int | None
     at_random: int
     pauses: int
+    cuts: int
 
 
 class Driver:
@@ -75,6 +79,8 @@ class Driver:
                 quiet = [point for point in points if point.rpartition(":")[0] not in IN_TRANSACTION]
                 for point in self._chosen(quiet, share.pauses):
                     self._pause(bench, server, point)
+                for point in self._chosen(points, share.cuts):
+                    self._cut_off(bench, server, point)
         finally:
             logging.getLogger().removeHandler(errors)
         self.tally.faults += [f"{scenario.name} on {server}: logged as an error: {line}" for line in errors.lines]
@@ -123,6 +129,21 @@ class Driver:
             faults = [str(exc)]
         self.tally.paused += 1
         self._note(bench, server, f"paused at {point}", faults + bench.faults())
+
+    def _cut_off(self, bench: Bench, server: str, point: str) -> None:
+        """Let the database end all conversations while the sync is at `point`, also within a transaction (R5)."""
+        bench.restore()
+        try:
+            process = killing.pause_at(bench.sync, point)
+            break_connections()
+            killing.let_go(process, may_fail=True)
+            faults = ["the claim was not given back"] if bench.is_held() and not point.startswith("claim taken") else []
+            bench.resume()
+            faults += bench.faults()
+        except Unexpected as exc:
+            faults = [str(exc)]
+        self.tally.cut_off += 1
+        self._note(bench, server, f"cut off at {point}", faults)
 
     def _chosen(self, points: list[str], number: int | None) -> list[str]:
         """All points, or some of them: each name is as likely as any other, however often it is passed."""

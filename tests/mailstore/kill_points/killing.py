@@ -15,6 +15,7 @@ from typing import Final
 from django.db import connections
 
 from organizations import faultpoints
+from tests.servers.processes import LIBC, PR_SET_PDEATHSIG
 
 LONGEST: Final = 120.0  # seconds for a sync of a few messages on a busy machine
 FAILED: Final = 70
@@ -46,6 +47,7 @@ def forked(work: Callable[[], None]) -> int:
         return pid
     status = FAILED
     try:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # also while it is paused
         errors = ErrorLines()
         logging.getLogger().addHandler(errors)
         work()
@@ -89,10 +91,10 @@ def pause_at(work: Callable[[], None], point: str) -> int:
     return pid
 
 
-def let_go(pid: int) -> None:
-    """Let a paused process go on to its end, which has to be a quiet one."""
+def let_go(pid: int, *, may_fail: bool = False) -> None:
+    """Let a paused process go on to its end, which has to be a quiet one, unless it `may_fail`."""
     os.kill(pid, signal.SIGCONT)
-    ended(pid)
+    ended(pid, may_fail=may_fail)
 
 
 def kill_after(work: Callable[[], None], seconds: float) -> bool:
@@ -103,10 +105,10 @@ def kill_after(work: Callable[[], None], seconds: float) -> bool:
     return os.WIFSIGNALED(_wait(pid))
 
 
-def ended(pid: int) -> None:
-    """Wait for a process that has to end by itself and well."""
+def ended(pid: int, *, may_fail: bool = False) -> None:
+    """Wait for a process that has to end by itself and well; `may_fail`: or with an exception."""
     status = _wait(pid)
-    if status:
+    if status and not (may_fail and os.WIFEXITED(status)):
         raise Unexpected(f"The forked process ended badly: {_words(status)}.")
 
 

@@ -26,6 +26,12 @@ def snapshots(folder: Path) -> Snapshots:
     return PostgresqlSnapshots(folder) if connection.vendor == "postgresql" else SqliteSnapshots(folder)
 
 
+def break_connections() -> None:
+    """End every conversation with the PostgreSQL database in the middle, as a restart or a failover does."""
+    with maintenance() as cluster:
+        cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [_database()])
+
+
 class SqliteSnapshots:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
