@@ -171,6 +171,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_BEAT_SCHEDULE = {
     "sync due mailboxes": {"task": "mailstore.sync_due_mailboxes", "schedule": 15.0},
+    "carry out changes of readers": {"task": "mailstore.carry_out_due_changes", "schedule": 60.0},
     "sweep the outbox": {"task": "delivery.sweep_outbox", "schedule": 30.0},
     "mail notices": {"task": "delivery.mail_notices", "schedule": 30.0},
     "remove outlived notifications": {"task": "notifications.remove_outlived", "schedule": 24 * 60 * 60.0},

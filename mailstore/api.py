@@ -16,7 +16,9 @@ from accounts.folders_form import FoldersForm
 from accounts.models import Mailbox
 from accounts.settings_audit import note_reading
 from accounts.settings_page import record_change
+from mailstore import message_orders
 from mailstore.downloads import attachment_file, message_file
+from mailstore.message_orders import Marks, MoveOrder
 from mailstore.models import Folder, Message, MessageQuerySet
 from mailstore.packs import RawUnavailable
 from mailstore.resources import (
@@ -25,6 +27,7 @@ from mailstore.resources import (
     FollowedFolders,
     MessageDocument,
     MessageList,
+    MessageSummary,
     SyncDocument,
     attachments_of,
     folder_document,
@@ -54,6 +57,7 @@ from organizations.scopes import Scope
 
 router = Router()
 reads = needs(Scope.MESSAGES_READ)
+writes = needs(Scope.MESSAGES_WRITE)
 UNKNOWN_MAILBOX = "There is no such mailbox whose mail you may read."
 
 
@@ -97,6 +101,28 @@ def _searched(request: ApiRequest, mailbox_pk: int | None) -> QuerySet[Mailbox]:
 def messages_get(request: ApiRequest, pk: int) -> MessageDocument:
     """One message with its text. Looking at it here does not mark it as read."""
     return message_document(_message_or_404(request, pk))
+
+
+@router.patch(
+    "/messages/{int:pk}", auth=writes, operation_id="messages_mark", response=MessageSummary, tags=["Messages"]
+)
+def messages_mark(request: ApiRequest, pk: int, body: Marks) -> MessageSummary:
+    """Mark a message as read or unread, starred or not. The mail server is told a moment later.
+
+    What it refuses is taken back, so look again where it matters.
+    """
+    return message_summary(message_orders.mark(request, message_orders.changeable_or_404(request, pk), body))
+
+
+@router.post(
+    "/messages/{int:pk}/move", auth=writes, operation_id="messages_move", response=MessageSummary, tags=["Messages"]
+)
+def messages_move(request: ApiRequest, pk: int, body: MoveOrder) -> MessageSummary:
+    """Move a message. It keeps its id; the mail server is told a moment later.
+
+    In a folder that is not downloaded, such as the trash unless it was chosen, it is not found any more.
+    """
+    return message_summary(message_orders.move(request, message_orders.changeable_or_404(request, pk), body))
 
 
 @router.get(

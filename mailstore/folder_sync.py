@@ -86,6 +86,7 @@ def sync_folder(run: Run, planned: FolderPlan) -> None:
     is_first = folder.synced_at is None
     # A doubtful folder is compared message by message: a second look must not repeat what the first one was told.
     asks_for_changes = not is_first and not folder.missing
+    asked_at = timezone.now()
     opened = _opened(run, folder, reconciling.settled_state(folder) if asks_for_changes else None)
     state = opened.state
     faultpoint("folder opened")
@@ -96,7 +97,7 @@ def sync_folder(run: Run, planned: FolderPlan) -> None:
     wanted = _narrowed(run, state, wanted - UidSet.parse(folder.stored)) | unfetchable.due(folder, timezone.now())
     pulling.pull(run, folder, wanted, new_from=planned.announced_from)
     if not is_first:
-        missed = reconciling.catch_up(run, folder, opened, new_from=planned.new_from)
+        missed = reconciling.catch_up(run, folder, opened, new_from=planned.new_from, asked_at=asked_at)
         pulling.pull(run, folder, missed, new_from=planned.announced_from)
     _settle(run, planned, state, is_first=is_first)
     faultpoint("folder done")

@@ -10,7 +10,13 @@ from django.db.models import F, Q
 
 import mailstore.comparisons  # noqa: F401  tables of this app too
 from accounts.models import Mailbox
+from mailstore.changes import Change, ChangeQueue
 from organizations.models import User
+
+__all__ = [
+    "LEASE", "Arrival", "Attachment", "Change", "ChangeQueue", "Conversation", "Folder", "Listing", "Message",
+    "MessageQuerySet", "SyncRun", "SyncSchedule", "ThreadKey", "Watcher",
+]  # fmt: skip
 
 LEASE = timedelta(seconds=90)
 
@@ -178,6 +184,11 @@ class Folder(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def label(self) -> str:
+        """The name that people know: "Inbox", "Trash"; its own where it has no use."""
+        return self.get_special_use_display() if self.special_use else self.name
 
     @property
     def wire_name(self) -> bytes:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
 
 from mailstore import bulk, listings, removal
-from mailstore.models import Folder, Message, MessageQuerySet
+from mailstore.changes import UNPLACED
+from mailstore.models import Change, Folder, Message, MessageQuerySet
 from mailstore.pulling import newest_first
 from mailstore.reading import Flags
 from mailstore.run import Run
@@ -47,20 +48,20 @@ def settled_state(folder: Folder) -> FolderState:
     return FolderState(folder.epoch, folder.uidnext or 1, folder.exists, folder.highestmodseq)
 
 
-def catch_up(run: Run, folder: Folder, opened: Opened, *, new_from: int) -> UidSet:
+def catch_up(run: Run, folder: Folder, opened: Opened, *, new_from: int, asked_at: datetime) -> UidSet:
     """Bring flags and removals of the open folder in line; return UIDs that exist and that nobody has dealt with.
 
     With QRESYNC the server told both while it opened the folder. Whatever it told, its count of messages has to agree
-    with ours; else all UIDs are compared.
+    with ours; else all UIDs are compared. asked_at: just before the folder was opened.
     """
     left = UidSet()
     if opened.resynced:
-        _apply(run, folder, opened.flags)
+        _apply(run, folder, opened.flags, asked_at)
         left = opened.vanished & UidSet([range(1, folder.uidnext or 1)])
         if gone := _live_keys(folder, left):
             removal.hide(run, folder, gone, timezone.now())
     else:
-        flags(run, folder, opened.state)
+        flags(run, folder, opened.state, asked_at)
     if not _is_short(folder, opened.state, left, new_from=new_from):
         return UidSet()
     removals(run, folder)
@@ -68,7 +69,7 @@ def catch_up(run: Run, folder: Folder, opened: Opened, *, new_from: int) -> UidS
     return beyond - UidSet.parse(folder.stored)
 
 
-def flags(run: Run, folder: Folder, state: FolderState) -> int:
+def flags(run: Run, folder: Folder, state: FolderState, asked_at: datetime) -> int:
     """Take over changed flags of stored messages; return how many messages changed.
 
     With CONDSTORE only the changed ones are asked for. Without it the newest messages are compared each time, and all
@@ -78,7 +79,7 @@ def flags(run: Run, folder: Folder, state: FolderState) -> int:
         if folder.highestmodseq == state.highestmodseq:
             return 0
         asked = UidSet([range(1, state.uidnext)])
-        return _apply(run, folder, run.session.flags(asked, changed_since=folder.highestmodseq))
+        return _apply(run, folder, run.session.flags(asked, changed_since=folder.highestmodseq), asked_at)
     stored = _rows(folder).live().order_by("-uid").values_list("uid", flat=True)
     newest = list(stored[: NEWEST_FLAGS + 1])
     now = timezone.now()
@@ -88,7 +89,8 @@ def flags(run: Run, folder: Folder, state: FolderState) -> int:
             run.write_folder(folder, flags_compared_at=now)
         else:
             newest.pop()
-    return sum(_apply(run, folder, run.session.flags(part)) for part in newest_first(UidSet(newest), FLAGS_AT_ONCE))
+    parts = newest_first(UidSet(newest), FLAGS_AT_ONCE)
+    return sum(_apply(run, folder, run.session.flags(part), asked_at) for part in parts)
 
 
 def _is_short(folder: Folder, state: FolderState, left: UidSet, *, new_from: int) -> bool:
@@ -103,7 +105,9 @@ def removals(run: Run, folder: Folder) -> None:
     """Compare the stored UIDs with those on the server, in ranges; hide what left, show what came back."""
     now = timezone.now()
     # Messages of an earlier epoch that were not found again have no UID on the server any more.
-    forgotten = Message.objects.live().filter(folder=folder).exclude(uidvalidity=folder.epoch)
+    # Those that a reader has just moved here are on their way.
+    placed = Message.objects.live().filter(folder=folder).exclude(uidvalidity=UNPLACED)
+    forgotten = placed.exclude(uidvalidity=folder.epoch)
     gone = set(forgotten.values_list("pk", flat=True))
     back: set[int] = set()
     rows = list(_rows(folder).order_by("uid").values_list("uid", "pk", "vanished_at"))
@@ -125,8 +129,11 @@ def _live_keys(folder: Folder, uids: UidSet) -> set[int]:
     return {pk for pk, uid in shown.iterator() if uid in uids}
 
 
-def _apply(run: Run, folder: Folder, found: Mapping[int, frozenset[str]]) -> int:
-    """Write the flags that differ from the stored ones, one UPDATE for each combination of flags."""
+def _apply(run: Run, folder: Folder, found: Mapping[int, frozenset[str]], asked_at: datetime) -> int:
+    """Write the flags that differ from the stored ones, one UPDATE for each combination of flags.
+
+    A flag that a reader changed stays as she wants it until the server was told, and says so (fault R32).
+    """
     changed = 0
     for part in newest_first(UidSet(found), FLAGS_AT_ONCE):
         wanted: dict[Flags, list[_Known]] = defaultdict(list)
@@ -138,7 +145,7 @@ def _apply(run: Run, folder: Folder, found: Mapping[int, frozenset[str]]) -> int
             continue
         with transaction.atomic():
             run.claim.hold(timezone.now())
-            for flags_now, messages in wanted.items():
+            for flags_now, messages in _with_wishes(wanted, asked_at).items():
                 _write(flags_now, [known.pk for known in messages])
             touched = [known for messages in wanted.values() for known in messages]
             listings.refresh({known.conversation for known in touched}, folder_pk=folder.pk)
@@ -146,6 +153,22 @@ def _apply(run: Run, folder: Folder, found: Mapping[int, frozenset[str]]) -> int
         faultpoint("flags committed")
         changed += len(touched)
     return changed
+
+
+def _with_wishes(found: Mapping[Flags, list[_Known]], asked_at: datetime) -> Mapping[Flags, list[_Known]]:
+    keys = [known.pk for messages in found.values() for known in messages]
+    wishes = Change.objects.wishes(keys, asked_at)
+    if not wishes:
+        return found
+    wanted: dict[Flags, list[_Known]] = defaultdict(list)
+    for flags_now, messages in found.items():
+        for known in messages:
+            wish = wishes.get(known.pk, {})
+            is_seen = wish.get("is_seen", flags_now.is_seen)
+            is_flagged = wish.get("is_flagged", flags_now.is_flagged)
+            wanted[flags_now._replace(is_seen=is_seen, is_flagged=is_flagged)].append(known)
+            Change.objects.note_server(known.pk, {column: getattr(flags_now, column) for column in wish})
+    return wanted
 
 
 def _known(folder: Folder, uids: UidSet) -> list[_Known]:

@@ -10,6 +10,7 @@ from itertools import islice
 from django.db import transaction
 
 from mailstore import listings
+from mailstore.changes import UNPLACED
 from mailstore.models import Folder, Message
 from mailstore.run import Run
 from organizations.faultpoints import faultpoint
@@ -76,7 +77,8 @@ def _change(run: Run, folder: Folder, keys: Iterable[int], vanished_at: datetime
     while batch := list(islice(remaining, AT_ONCE)):
         with transaction.atomic():
             run.claim.hold(now)
-            messages = Message.objects.filter(pk__in=batch)
+            # A reader may have moved some since the server was asked: those are not looked for here any more.
+            messages = Message.objects.filter(pk__in=batch, folder=folder).exclude(uidvalidity=UNPLACED)
             changed += messages.update(vanished_at=vanished_at)
             listings.refresh(set(messages.values_list("conversation", flat=True)), folder_pk=folder.pk)
             faultpoint("removals written")

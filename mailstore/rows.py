@@ -17,8 +17,8 @@ _ADDRESSED = frozenset({Folder.SpecialUse.SENT, Folder.SpecialUse.DRAFTS})  # wh
 
 #: What a row of a found message is made of.
 SHOWN = (
-    "conversation", "received_at", "is_seen", "from_name", "from_address", "subject", "preview", "attachment_count",
-    "folder__name", "folder__special_use", "mailbox__address",
+    "conversation", "received_at", "is_seen", "is_flagged", "from_name", "from_address", "subject", "preview",
+    "attachment_count", "folder__name", "folder__special_use", "mailbox__address",
 )  # fmt: skip
 
 
@@ -28,6 +28,7 @@ class Row:
 
     key:    its place in the list, as a cursor.
     opens:  "c" and the key of a conversation, or "m" and that of one message of it.
+    is_flagged: the newest message of it is starred.
     number: messages behind it.
     place:  the folder, where a list spans several.
     """
@@ -42,6 +43,8 @@ class Row:
     at: datetime
     is_unread: bool
     has_attachments: bool
+    conversation: int
+    is_flagged: bool = False
     number: int = 1
     place: str = ""
 
@@ -59,7 +62,7 @@ def folder_rows(folder: Folder, after: str = "") -> RowPage:
     """One page of a folder's conversations, newest first; one query."""
     listings = Listing.objects.filter(folder=folder).select_related("newest", "conversation")
     fields = ["last_at", "message_count", "unread_count", "senders", "has_attachments", "conversation__subject"]
-    fields += ["newest__subject", "newest__preview", "newest__from_name", "newest__from_address"]
+    fields += ["newest__subject", "newest__preview", "newest__from_name", "newest__from_address", "newest__is_flagged"]
     if folder.special_use in _ADDRESSED:
         fields.append("newest__to")
     page: Page[Listing] = newest_first(listings.only(*fields), "last_at", after)
@@ -88,6 +91,8 @@ def _of_listing(listing: Listing, folder: Folder) -> Row:
         preview=newest.preview,
         at=listing.last_at,
         is_unread=listing.unread_count > 0,
+        conversation=listing.conversation_id,
+        is_flagged=newest.is_flagged,
         has_attachments=listing.has_attachments,
         number=listing.message_count,
     )
@@ -104,6 +109,8 @@ def _of_message(message: Message, query: Mapping[str, str]) -> Row:
         preview=message.preview,
         at=message.received_at,
         is_unread=not message.is_seen,
+        conversation=message.conversation_id,
+        is_flagged=message.is_flagged,
         has_attachments=message.attachment_count > 0,
         place=f"{_label(message.folder)} of {message.mailbox.address}",
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from mailstore import claiming, comparing, syncing
+from mailstore import carrying_out, claiming, comparing, syncing
 from mailstore.comparisons import Comparison
-from mailstore.models import SyncSchedule
+from mailstore.models import ChangeQueue, SyncSchedule
 from mailstore.waking import wake
 from organizations.nudging import nudge
 
 COMPARISONS_AT_ONCE = 20  # that a beat looks for again, where a nudge was lost
+NUDGES_AT_ONCE = 2_000
 
 
 @shared_task(name="mailstore.sync_due_mailboxes", ignore_result=True)
@@ -54,3 +55,20 @@ def compare_mailbox(pk: int) -> None:
     fence = Comparison.objects.claim(pk, timezone.now())
     if fence is not None:
         comparing.compare(pk, fence)
+
+
+@shared_task(name="mailstore.carry_out_due_changes", ignore_result=True)
+def carry_out_due_changes() -> None:
+    """Put mailboxes whose readers changed something into the queue: after a failure, or where the nudge was lost."""
+    due = ChangeQueue.objects.due(timezone.now()).order_by("due_at")
+    for pk in list(due.values_list("pk", flat=True)[:NUDGES_AT_ONCE]):
+        carry_out_changes.delay(pk)
+    carrying_out.forget_settled()
+
+
+@shared_task(name="mailstore.carry_out_changes", ignore_result=True)
+def carry_out_changes(pk: int) -> None:
+    """Tell the server what readers changed in one mailbox; a second run finds nothing to claim."""
+    fence = ChangeQueue.objects.claim(pk, timezone.now())
+    if fence is not None:
+        carrying_out.carry_out(pk, fence)

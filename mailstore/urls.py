@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mailstore.views import content, conversation, panel, receiving, reconciliation, search
+from mailstore.views import changes, content, conversation, panel, receiving, reconciliation, search
 
 app_name = "mailstore"
 urlpatterns = [
@@ -24,6 +24,11 @@ urlpatterns = [
     path("mail/<int:mailbox_pk>/download-again", receiving.download_again, name="download-again"),
     path("mail/folder/<int:pk>", panel.folder, name="folder"),
     path("mail/folder/<int:pk>/newest", panel.newest, name="newest"),
+    path("mail/folder/<int:pk>/change", changes.change, name="change"),
+    path("mail/folder/<int:pk>/move", changes.move, name="move"),
+    path("mail/folder/<int:pk>/remove", changes.remove, name="remove"),
+    path("mail/<int:mailbox_pk>/refused", changes.dismiss, name="dismiss"),
+    path("mail/undo/<uuid:batch>", changes.undo, name="undo"),
     path("mail/conversation/<int:pk>", conversation.conversation, name="conversation"),
     path("mail/message/<int:pk>", conversation.message, name="message"),
     path("mail/message/<int:pk>/body", content.message_body, name="message-body"),

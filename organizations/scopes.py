@@ -20,6 +20,7 @@ class Scope(models.TextChoices):
     MAILBOXES_READ = "mailboxes:read", "See email accounts and how their sync stands"
     MAILBOXES_WRITE = "mailboxes:write", "Add, change, check, sync, share and delete email accounts"
     MESSAGES_READ = "messages:read", "Read and search mail"
+    MESSAGES_WRITE = "messages:write", "Mark, move and delete mail"
     OUTBOX_READ = "outbox:read", "See what was sent and what became of it"
     OUTBOX_SEND = "outbox:send", "Send mail, and decide about mail that waits"
     PEOPLE_READ = "people:read", "See people and roles"
@@ -49,8 +50,8 @@ NEEDS: Final[dict[Scope, tuple[Operation, ...]]] = {
 
 #: What a token that is bound to mailboxes may hold: everything else concerns more than them.
 ABOUT_MAILBOXES: Final = frozenset({
-    Scope.PROVIDERS_READ, Scope.MAILBOXES_READ, Scope.MAILBOXES_WRITE, Scope.MESSAGES_READ, Scope.OUTBOX_READ,
-    Scope.OUTBOX_SEND,
+    Scope.PROVIDERS_READ, Scope.MAILBOXES_READ, Scope.MAILBOXES_WRITE, Scope.MESSAGES_READ, Scope.MESSAGES_WRITE,
+    Scope.OUTBOX_READ, Scope.OUTBOX_SEND,
 })  # fmt: skip
 
 

@@ -80,8 +80,9 @@ function merge(template) {
   const before = anchor?.getBoundingClientRect().top;
 
   const older = kept.length ? rows.querySelector(".older") : template.content.querySelector(".older, .empty");
-  rows.replaceChildren(...fresh, ...kept, ...(older ? [older] : []));
+  rows.replaceChildren(...[...fresh, ...kept].map((row) => row.closest(".listed")), ...(older ? [older] : []));
   window.htmx.process(rows);
+  document.dispatchEvent(new CustomEvent("mail:merged")); // mail_actions.js ticks again what was selected
 
   const now = anchor && document.getElementById(anchor.id);
   if (now) scroller.scrollTop += now.getBoundingClientRect().top - before;

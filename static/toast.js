@@ -1,17 +1,26 @@
-/* Short news at the edge of the page. Servers send HX-Trigger {"toast": {"text": "...", "kind": "good"}}; modules call toast(). */
+/* Short news at the edge of the page. Servers send HX-Trigger {"toast": {"text": "...", "kind": "good"}}; modules call toast().
+   With "undo": an address, the toast has a button that posts there. */
 
 const STAYS = 7000; // milliseconds; problems stay until they are dismissed
 const region = document.getElementById("toasts");
 
-export function toast(text, kind = "info") {
+export function toast(text, kind = "info", undo = "") {
   const template = document.getElementById(`toast-${kind}`) ?? document.getElementById("toast-info");
   const element = template.content.firstElementChild.cloneNode(true);
   element.querySelector("p").textContent = text;
-  for (const other of region.children) if (other.textContent.trim() === element.textContent.trim()) other.remove();
+  const button = element.querySelector("[data-undo]");
+  button.hidden = !undo;
+  button.addEventListener("click", () => {
+    leave(element);
+    window.htmx.ajax("POST", undo, { swap: "none", source: document.body });
+  });
+  for (const other of region.children) if ((undo && other.querySelector("[data-undo]:not([hidden])")) || words(other) === words(element)) other.remove();
   region.append(element);
   raise();
   welcome(element);
 }
+
+const words = (element) => element.querySelector("p").textContent.trim();
 
 // A modal dialog covers everything outside the top layer and makes it inert, so the toasts move into it.
 export function raise() {
@@ -37,5 +46,5 @@ function leave(element) {
   setTimeout(() => element.remove(), 240);
 }
 
-document.addEventListener("toast", (event) => toast(event.detail.text, event.detail.kind));
+document.addEventListener("toast", (event) => toast(event.detail.text, event.detail.kind, event.detail.undo));
 document.querySelectorAll("#toasts > [data-toast]").forEach(welcome);

@@ -52,7 +52,7 @@ def conversation(request: PanelRequest, pk: int) -> HttpResponse:
     if folder is None:
         return render(request, "mailstore/conversation.html", context)
     request.mailbox_pk = box.pk
-    beside = panel_context(box, folder) | {"page": folder_rows(folder)}
+    beside = panel_context(box, folder, request.user) | {"page": folder_rows(folder)}
     return render(request, "mailstore/panel.html", beside | context)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from django.db.models import Q, QuerySet, Sum
 from django.http import HttpResponse
@@ -13,12 +14,14 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from accounts.models import Mailbox
 from mailstore.folder_tree import TreeFolder, folder_tree
-from mailstore.models import Folder, Listing
+from mailstore.models import Change, Folder, Listing
 from mailstore.rows import folder_rows
 from mailstore.schedule import progress
 from organizations.caching import private
 from organizations.models import User
 from organizations.requests import SignedInRequest
+
+MOST_REFUSALS: Final = 3  # shown at a time
 
 
 class PanelRequest(SignedInRequest):
@@ -52,7 +55,7 @@ def mailbox(request: PanelRequest, mailbox_pk: int) -> HttpResponse:
 @private
 def folder(request: PanelRequest, pk: int) -> HttpResponse:
     """A folder. `?after=` gives the next page of its list alone."""
-    chosen = _folder_or_404(request.user, pk)
+    chosen = folder_or_404(request.user, pk)
     request.mailbox_pk = chosen.mailbox_id
     if request.htmx and not request.htmx.boosted:
         page = folder_rows(chosen, request.GET.get("after", ""))
@@ -64,7 +67,7 @@ def folder(request: PanelRequest, pk: int) -> HttpResponse:
 @private
 def newest(request: SignedInRequest, pk: int) -> HttpResponse:
     """The first page of a folder for an open panel, which puts it in place of its own (static/mail.js)."""
-    chosen = _folder_or_404(request.user, pk)
+    chosen = folder_or_404(request.user, pk)
     return render(request, "mailstore/_newest.html", {"folder": chosen, "page": folder_rows(chosen)})
 
 
@@ -77,11 +80,13 @@ def folders(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     if not current and _first_folder(box) is not None:
         return HttpResponseClientRefresh()  # there is something to see now: begin again
     chosen = shown_folders(box).filter(pk=current).first() if current.isdecimal() and len(current) < 19 else None
-    return render(request, "mailstore/_mailbox_live.html", panel_context(box, chosen))
+    return render(request, "mailstore/_mailbox_live.html", panel_context(box, chosen, request.user))
 
 
-def panel_context(mailbox: Mailbox, folder: Folder | None) -> dict[str, object]:
-    """What a panel shows around its list: folders, which of them is looked at, and what the mailbox does."""
+def panel_context(mailbox: Mailbox, folder: Folder | None, user: User) -> dict[str, object]:
+    """What a panel shows around its list: folders, which of them is looked at, what the mailbox does, and what `user`
+    asked for in vain.
+    """
     lines = _folder_lines(mailbox)
     attention = mailbox.attention or {}
     return {
@@ -89,6 +94,7 @@ def panel_context(mailbox: Mailbox, folder: Folder | None) -> dict[str, object]:
         "folders": lines,
         "folder": folder,
         "folder_label": next((line.label for line in lines if line.folder == folder), str(folder or "")),
+        "refused": Change.objects.refused_for(user).filter(mailbox=mailbox)[:MOST_REFUSALS],
         "progress": progress(getattr(mailbox, "schedule", None), timezone.now()),
         "trouble": {"title": attention.get("title", ""), "cause": next(iter(attention.get("causes") or []), {})},
     }
@@ -102,7 +108,7 @@ def shown_folders(mailbox: Mailbox) -> QuerySet[Folder]:
 
 def _panel(request: SignedInRequest, box: Mailbox, chosen: Folder | None) -> HttpResponse:
     page = folder_rows(chosen, request.GET.get("after", "")) if chosen else None
-    context = panel_context(box, chosen) | {"page": page, "pane": "list"}
+    context = panel_context(box, chosen, request.user) | {"page": page, "pane": "list"}
     return render(request, "mailstore/panel.html", context)
 
 
@@ -110,7 +116,7 @@ def _in_panel(user: User, now: datetime) -> QuerySet[Mailbox]:
     return Mailbox.objects.in_panel_of(user, now).select_related("schedule")
 
 
-def _folder_or_404(user: User, pk: int) -> Folder:
+def folder_or_404(user: User, pk: int) -> Folder:
     rows = Folder.objects.filter(mailbox__in=Mailbox.objects.in_panel_of(user, timezone.now()), vanished_at=None)
     return get_object_or_404(rows.select_related("mailbox__schedule"), pk=pk)
 

@@ -15,6 +15,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils.datastructures import MultiValueDict
 
 from accounts.models import Mailbox
+from mailstore.models import Folder
 from organizations.models import User
 from providers.models import Provider
 from tests.architecture.test_models import OUR_APPS
@@ -65,6 +66,7 @@ def make(administrator, mailbox, rf):
         "organization": administrator.organization,
         "mailboxes": [mailbox],
         "mailbox": mailbox,
+        "folder": Folder(mailbox=mailbox),
         "request": request,
         "now": None,
         "person": administrator,

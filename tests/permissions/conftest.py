@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.urls import reverse
@@ -14,8 +15,9 @@ from accounts import signature
 from accounts.models import Mailbox, MailboxGrant
 from delivery.models import OutboxMessage
 from mailservers.models import MailServer
+from mailstore import marking
 from mailstore.inline_images import address_of
-from mailstore.models import Message
+from mailstore.models import Change, Message
 from notifications.kinds import Kind
 from notifications.models import Notification
 from notifications.telling import tell
@@ -88,6 +90,12 @@ def _signature(mailbox: Mailbox) -> str:
     return mailbox.signature_images.get().sha256
 
 
+def _starred(message: Message, by: User) -> UUID:
+    """The name of an action that `by` may undo."""
+    starred = marking.mark(message.mailbox, [message.pk], Change.Kind.FLAGGED, wanted=True, by=by, now=timezone.now())
+    return starred.batch
+
+
 def _wish(world: World) -> str:
     """The token of the link to a new address of the colleague."""
     email = f"new-at-{world.organization.pk}@example.org"
@@ -141,6 +149,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "folder": message.folder_id,
         "conversation": message.conversation_id,
         "message": message.pk,
+        "starred": _starred(message, world.people["owner"]),
         "attachment": message.attachments.exclude(filename="").latest("pk").pk,
         "image": image.rstrip("/").rpartition("/")[2],
         "sent": sent.pk,
