@@ -12,7 +12,7 @@ from django.utils import timezone
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from organizations import authority, granting, invitations, people
+from organizations import authority, granting, invitations, links, people
 from organizations.calls import ApiRequest, Listing, Problem, Text, form_values, invalid, invalid_form, needs
 from organizations.invitations import CannotInvite, UnusableInvitation
 from organizations.models import Invitation, User
@@ -196,7 +196,7 @@ def _with_link(request: ApiRequest, invitation: Invitation, token: str, *, by_ma
 
 
 def _link(request: ApiRequest, token: str) -> str:
-    return request.build_absolute_uri(reverse("organizations:invitation", args=[token]))
+    return links.origin(request) + reverse("organizations:invitation", args=[token])
 
 
 def _gone() -> Problem:

@@ -151,11 +151,15 @@ def wants_mail(invitation: Invitation, token: str) -> bool:
     """Whether `token` proves too little, so that a mail has to show first who reads the mailbox.
 
     A link that is passed on by hand may be in the hands of who invited. What an acceptance tells, above all that the
-    address signs in elsewhere already, is for the reader of the mailbox alone. Where account mail does not get
-    through, the link counts by itself, or nobody could come in; the operator's own links always do.
+    address signs in elsewhere already, is for the reader of the mailbox alone. With one organization there is no
+    elsewhere: where account mail does not get through, the link counts by itself, or nobody could come in. With more
+    of them it does not; where account mail is printed, the operator passes the printed link on. The operator's own
+    links always count.
     """
     if hash_of(token) == invitation.mailed_hash or invitation.invited_by is None:
         return False
+    if Organization.objects.exclude(pk=invitation.organization_id).exists():
+        return True
     return not invitation.failure and account_mail.leaves(invitation.email)
 
 

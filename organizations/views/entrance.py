@@ -49,7 +49,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     try:
         found = invitations.find(token, timezone.now())
         if invitations.wants_mail(found, token):
-            return _prove_by_mail(request, found)
+            return _prove_by_mail(request, found, token)
         data = request.POST if request.method == "POST" else None
         form = JoinForm(data, email=found.email, initial={"name": found.name, "time_zone": "UTC"})
         if form.is_valid():
@@ -68,15 +68,17 @@ def _let_in(request: HttpRequest, user: User) -> HttpResponse:
     return response
 
 
-def _prove_by_mail(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+def _prove_by_mail(request: HttpRequest, invitation: Invitation, token: str) -> HttpResponse:
     """The answer is the same whether the address signs in elsewhere or not."""
-    is_sent = False
+    context: dict[str, object] = {"invitation": invitation}
     if request.method == "POST":
         link_of = partial(invitation_link, request)
-        if invitations.mail_to_reader(invitation, link_of, now=timezone.now()):
+        failure = invitations.mail_to_reader(invitation, link_of, now=timezone.now())
+        invitation.refresh_from_db()
+        if failure and not invitations.wants_mail(invitation, token):
             return redirect(request.path)  # it did not leave, so the link counts by itself
-        is_sent = True
-    return render(request, "people/invitation_passed_on.html", {"invitation": invitation, "is_sent": is_sent})
+        context |= {"is_sent": not failure, "has_failed": bool(failure)}
+    return render(request, "people/invitation_passed_on.html", context)
 
 
 @login_not_required

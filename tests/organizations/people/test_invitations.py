@@ -208,6 +208,27 @@ def test_where_account_mail_does_not_get_through_the_passed_on_link_counts_by_it
     assert client.post(passed_on, NEWCOMER)["Location"] == "/"
 
 
+@pytest.mark.proves("A1")
+def test_with_several_organizations_a_passed_on_link_never_counts_by_itself(client, as_administrator, dana, settings):
+    """Or who invites would learn by it which addresses sign in elsewhere."""
+    settings.ACCOUNT_MAIL_URL = "smtp+plain://127.0.0.1:1"
+    answers = []
+    for address in (dana.email, "d4n4@elsewhere.example"):
+        page = as_administrator.post("/people/invite", {"name": "Dana", "email": address})
+        assert "has to work first" in page.content.decode()
+        answers.append([neutral(client.post(link_in(page), NEWCOMER), address) for _ in range(2)])
+        as_administrator.post(f"/people/invitations/{Invitation.objects.latest('pk').pk}/withdraw")
+    assert answers[0] == answers[1]
+    assert "The mail could not be sent." in answers[0][0][1]
+    assert not Invitation.objects.filter(accepted_at__isnull=False).exists()
+
+
+def test_with_several_organizations_the_operator_passes_printed_links_on(client, as_administrator, dana, capsys):
+    as_administrator.post("/people/invite", {"name": "Nora", "email": "nora@example.org"})
+    printed = re.search(r"http://testserver(/people/invitations/\S+)", capsys.readouterr().out)[1]
+    assert client.post(printed, NEWCOMER)["Location"] == "/"
+
+
 @pytest.mark.parametrize(
     "loss",
     [
