@@ -20,7 +20,8 @@ function soon(element, pause = PAUSE) {
 async function refetch(element) {
   waiting.delete(element);
   if (!element.isConnected) return;
-  if (element.querySelector("details[data-menu][open]")) return soon(element, 1000); // somebody is choosing
+  const choosing = element.querySelector("details:is([data-menu], [data-asks])[open]");
+  if (choosing) return soon(element, 1000); // somebody is about to press what would be replaced
   let answer;
   try {
     answer = await fetch(element.dataset.liveUrl, { headers: { "HX-Request": "true" } });

@@ -1,4 +1,7 @@
-"""Which tests run: slow ones with `--all`, and on the second engine only those that touch the database."""
+"""Which tests run: slow ones with `--all`, and on the second engine only those that touch the database.
+
+Of the latter those that are about servers (marked `once`) run there with `--all`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,8 @@ def wanted(config: pytest.Config, item: pytest.Item) -> bool:
     if item.get_closest_marker("slow") and not (config.option.run_slow or config.option.show_promises):
         return False
     if config.option.database_only:
-        return uses_database(item) and not uses_browser(item)
+        told = item.get_closest_marker("once") and not config.option.run_slow
+        return uses_database(item) and not uses_browser(item) and not told
     return not (config.option.without_browser and uses_browser(item))
 
 

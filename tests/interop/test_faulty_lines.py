@@ -20,7 +20,7 @@ from tests.mailstore.receiving.letters import letter
 from tests.servers.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.servers.imap_servers import Fleet, ImapServer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 MESSAGES = 24
 SAMPLE = 8  # cuts of the normal run; all of them with --all

@@ -15,7 +15,7 @@ from protocols.credentials import Secret
 from tests.interop.account import Account
 from tests.mailstore.receiving.letters import letter
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 MAIL_TABLES = ("message", "folder", "conversation", "listing", "threadkey", "arrival", "attachment")
 

@@ -72,6 +72,7 @@ GOOD_AT: dict[str, dict[str, str]] = {
     "accounts:access-add": {"to": "person-=person", "rights": "access"},
     "accounts:access-tick": {"right": "access"},
     "accounts:tokens": {"scopes": "messages:read"},
+    "mailstore:change": {"action": "read", "message": "=message"},
     "delivery:compose": {"mailbox": "=mailbox", "submission_key": "one-of-its-own"},
     "organizations:operations": {"operation": "manage_people", "person": "=person"},
 }

@@ -31,7 +31,7 @@ from tests.mailstore.hostile.script import HONEST, HONEST_UIDS, Script, read, sc
 from tests.mailstore.receiving.letters import letter
 from tests.servers.scripted import scripted
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.once]
 
 MOST_MEMORY = 150 * 1024  # KB that one script may add to the highest memory of the process
 THROTTLING = """

@@ -35,11 +35,12 @@ COPYING = ["move announced", "copied", "copy noted", "original marked", "origina
 REMOVING = ["removal announced", "original marked", "original removed", "removal settled"]
 EVERYTHING = [*MOVING, *REMOVING]
 WITHOUT_MOVE = ["flags stored", "flags settled", *COPYING, *REMOVING]
+SLOW = pytest.mark.slow
 CASES = [
     *(("", point) for point in dict.fromkeys(EVERYTHING)),
     *(("MOVE", point) for point in dict.fromkeys(WITHOUT_MOVE)),
-    *(("COPYUID", point) for point in ("move announced", "moved", "move settled")),
-    *(("MOVE COPYUID", point) for point in dict.fromkeys(COPYING)),
+    *(pytest.param("COPYUID", point, marks=SLOW) for point in ("move announced", "moved", "move settled")),
+    *(pytest.param("MOVE COPYUID", point, marks=SLOW) for point in dict.fromkeys(COPYING)),
 ]
 
 

@@ -176,4 +176,4 @@ def test_hostile_text_is_split_in_linear_time(unit: str):
         split_history(text)
         preview(text)
         best = min(best, time.process_time() - start)
-    assert best < 0.1
+    assert best < 0.5  # quadratic would be many seconds
