@@ -16,9 +16,8 @@ from django.utils import timezone
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
 from mailservers.diagnosis import diagnose
-from mailstore.comparisons import ComparedFolder, ComparedMessage, Comparison, Reason
 from mailstore.folder_list import NOT_FOLLOWED, record_folders
-from mailstore.models import Folder, Message, SyncSchedule
+from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason, SyncSchedule
 from mailstore.packs import GOES_ON
 from mailstore.run import first_day
 from mailstore.texts import storable

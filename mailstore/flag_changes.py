@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from mailstore import settling
-from mailstore.changes import UNPLACED
-from mailstore.models import Change, Folder
+from mailstore.models import UNPLACED, Change, Folder
 from mailstore.settling import QueueClaim
 from organizations.faultpoints import faultpoint
 from protocols.errors import Deferred, Refused

@@ -15,8 +15,7 @@ from django.db import transaction
 
 from accounts.models import Mailbox
 from mailstore import placing
-from mailstore.changes import UNPLACED
-from mailstore.models import Change, ChangeQueue, Folder, Message, MessageQuerySet
+from mailstore.models import UNPLACED, Change, ChangeQueue, Folder, Message, MessageQuerySet
 from mailstore.tasks import carry_out_changes
 from organizations.models import User
 from organizations.nudging import nudge

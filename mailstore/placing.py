@@ -9,8 +9,7 @@ from django.db.models import F
 
 from accounts.models import Mailbox
 from mailstore import listings
-from mailstore.changes import UNPLACED
-from mailstore.models import Folder, Message, SyncSchedule
+from mailstore.models import UNPLACED, Folder, Message, SyncSchedule
 from organizations import live
 from protocols.imap.plan import UidSet
 

@@ -13,9 +13,8 @@ from django.db.models import Count, Min, Q
 from django.http import HttpRequest
 
 from accounts.models import Mailbox
-from mailstore.comparisons import ComparedFolder, ComparedMessage, Comparison, Reason
 from mailstore.folder_list import NOT_FOLLOWED
-from mailstore.models import Folder, Message
+from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason
 from mailstore.tasks import compare_mailbox
 from organizations import audit
 from organizations.models import User

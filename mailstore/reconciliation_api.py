@@ -12,7 +12,7 @@ from accounts.api import changeable_or_404, reads, writes
 from accounts.models import Mailbox
 from accounts.settings_audit import note_reading
 from mailstore.api import refuse_send_only
-from mailstore.comparisons import ComparedMessage
+from mailstore.models import ComparedMessage
 from mailstore.reconciliation import Line, Share, ask, reconcile
 from organizations.calls import ApiRequest
 from organizations.scopes import Scope

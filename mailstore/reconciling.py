@@ -12,8 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from mailstore import bulk, listings, removal
-from mailstore.changes import UNPLACED
-from mailstore.models import Change, Folder, Message, MessageQuerySet
+from mailstore.models import UNPLACED, Change, Folder, Message, MessageQuerySet
 from mailstore.pulling import newest_first
 from mailstore.reading import Flags
 from mailstore.run import Run

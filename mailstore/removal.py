@@ -10,8 +10,7 @@ from itertools import islice
 from django.db import transaction
 
 from mailstore import listings
-from mailstore.changes import UNPLACED
-from mailstore.models import Folder, Message
+from mailstore.models import UNPLACED, Folder, Message
 from mailstore.run import Run
 from organizations.faultpoints import faultpoint
 from protocols.imap.plan import UidSet

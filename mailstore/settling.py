@@ -12,8 +12,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from mailstore import placing
-from mailstore.changes import LEASE, ChangeQuerySet
-from mailstore.models import Change, ChangeQueue, Folder, Message
+from mailstore.models import Change, ChangeQuerySet, ChangeQueue, Folder, Message
+from mailstore.models.changes import LEASE
 from mailstore.texts import storable
 
 State = Change.State

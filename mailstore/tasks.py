@@ -6,8 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from mailstore import carrying_out, claiming, comparing, syncing
-from mailstore.comparisons import Comparison
-from mailstore.models import ChangeQueue, SyncSchedule
+from mailstore.models import ChangeQueue, Comparison, SyncSchedule
 from mailstore.waking import wake
 from organizations.nudging import nudge
 

@@ -9,8 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from mailstore.comparisons import ComparedFolder, ComparedMessage, Comparison, Reason
-from mailstore.models import Folder
+from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Reason
 from organizations.models import AuditEntry
 from organizations.scopes import Scope
 from tests.accounts.settings.mail import store

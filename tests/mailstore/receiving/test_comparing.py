@@ -10,8 +10,7 @@ from django.utils import timezone
 from accounts import sessions
 from accounts.models import DownloadPeriod
 from mailstore import comparing, tasks
-from mailstore.comparisons import ComparedFolder, ComparedMessage, Comparison, Reason
-from mailstore.models import Folder, Message, SyncSchedule
+from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason, SyncSchedule
 from mailstore.packs import _full
 from mailstore.reconciliation import ask, reconcile
 from organizations.models import AuditEntry

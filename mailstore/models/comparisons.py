@@ -9,6 +9,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
+from mailstore.models.folders import Folder
 
 
 class Reason(models.TextChoices):
@@ -93,7 +94,7 @@ class ComparedFolder(models.Model):
     """
 
     comparison = models.ForeignKey(Comparison, models.CASCADE, related_name="folders")
-    folder = models.ForeignKey("mailstore.Folder", models.CASCADE, related_name="+")
+    folder = models.ForeignKey(Folder, models.CASCADE, related_name="+")
     looked_at = models.DateTimeField()
     on_server = models.PositiveIntegerField(null=True)
     stored = models.PositiveIntegerField(default=0)

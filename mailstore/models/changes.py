@@ -5,16 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
+from mailstore.models.folders import Folder
+from mailstore.models.messages import Message
 from organizations.models import User
-
-if TYPE_CHECKING:
-    from mailstore.models import Folder
 
 #: The UIDVALIDITY of a message whose place on the server is under way or unknown; no server may use it (RFC 9051,
 #: 2.3.1.1). Its UID is then its own key. No sync finds such a message, so none hides or doubles it.
@@ -81,7 +80,7 @@ class Change(models.Model):
     COLUMNS: Final = {Kind.SEEN: "is_seen", Kind.FLAGGED: "is_flagged"}
 
     mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="changes", db_index=False)  # an index leads
-    message = models.ForeignKey("mailstore.Message", models.CASCADE, related_name="changes")
+    message = models.ForeignKey(Message, models.CASCADE, related_name="changes")
     kind = models.CharField(max_length=10, choices=Kind)
     batch = models.UUIDField(default=uuid.uuid4, db_index=True)
     by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
@@ -95,12 +94,12 @@ class Change(models.Model):
     wanted = models.BooleanField(default=False)
     was = models.BooleanField(default=False)
 
-    source = models.ForeignKey("mailstore.Folder", models.CASCADE, null=True, blank=True, related_name="+")
+    source = models.ForeignKey(Folder, models.CASCADE, null=True, blank=True, related_name="+")
     uidvalidity = models.PositiveBigIntegerField(default=UNPLACED)
     uid = models.PositiveBigIntegerField(default=0)
-    target = models.ForeignKey("mailstore.Folder", models.CASCADE, null=True, blank=True, related_name="+")
-    came_from = models.ForeignKey("mailstore.Folder", models.CASCADE, null=True, blank=True, related_name="+")
-    sent_to = models.ForeignKey("mailstore.Folder", models.CASCADE, null=True, blank=True, related_name="+")
+    target = models.ForeignKey(Folder, models.CASCADE, null=True, blank=True, related_name="+")
+    came_from = models.ForeignKey(Folder, models.CASCADE, null=True, blank=True, related_name="+")
+    sent_to = models.ForeignKey(Folder, models.CASCADE, null=True, blank=True, related_name="+")
     target_uidvalidity = models.PositiveBigIntegerField(default=UNPLACED)
     target_uidnext = models.PositiveBigIntegerField(default=0)
     new_uid = models.PositiveBigIntegerField(null=True, blank=True)
