@@ -1,19 +1,19 @@
-"""Mailboxes, who owns them and who may use them."""
+"""Mailboxes, their owners and what each user may reach."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Exists, OuterRef, Q
 
+from accounts.models.grants import MailboxGrant, MailboxGrantQuerySet
+from accounts.models.tokens import TokenMailbox
 from accounts.rights import Right
 from accounts.signals import mailbox_leaving
 from mailservers.models import PORT_RANGE, MailServer
-from organizations.models import ApiToken, Organization, Role, User
+from organizations.models import Organization, User
 from organizations.operations import Operation
 from organizations.sealing import SealedField, SealedModel
 from protocols.credentials import Credentials
@@ -214,137 +214,3 @@ class Mailbox(SealedModel):
     @property
     def can_send(self) -> bool:
         return self.sends and (self.mail_server_id is not None or bool(self.smtp_host))
-
-
-class MailboxGrantQuerySet(models.QuerySet["MailboxGrant"]):
-    def giving(self, *rights: Right) -> Self:
-        """Grants of any of `rights`."""
-        return self.filter(reduce(or_, (Q(**{f"may_{right}": True}) for right in rights)))
-
-    def live_at(self, now: datetime) -> Self:
-        return self.filter(Q(ends_at=None) | Q(ends_at__gt=now))
-
-    def reaching(self, user: User) -> Self:
-        return self.filter(Q(user=user) | Q(role__memberships__user=user))
-
-    def people(self) -> models.QuerySet[User]:
-        """The active people whom these grants reach, each once; the owner of a mailbox too, if a role has her in it."""
-        directly, by_role = Q(mailbox_grants__in=self), Q(roles__mailbox_grants__in=self)
-        return User.objects.filter(directly | by_role, is_active=True).distinct()
-
-    def latest_ends(self) -> dict[Right, datetime | None]:
-        """Every right that these grants give, with the moment when the last of them ends; None: never."""
-        ends: dict[Right, datetime | None] = {}
-        for grant in self:
-            for right in grant.rights:
-                known = ends.get(right, grant.ends_at)
-                ends[right] = max(known, grant.ends_at) if known and grant.ends_at else None
-        return ends
-
-
-class MailboxGrant(models.Model):
-    """The three ticks of a shared mailbox for one user or role (spec F1)."""
-
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="grants")
-    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="mailbox_grants")
-    role = models.ForeignKey(Role, models.CASCADE, null=True, blank=True, related_name="mailbox_grants")
-    may_access = models.BooleanField("Access emails", default=False)
-    may_send = models.BooleanField("Send emails", default=False)
-    may_setup = models.BooleanField("Setup mailbox", default=False)
-    granted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
-    granted_at = models.DateTimeField(auto_now_add=True)
-    ends_at = models.DateTimeField(null=True, blank=True)
-
-    objects = MailboxGrantQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(user__isnull=False, role__isnull=True) | Q(user__isnull=True, role__isnull=False),
-                name="grant_goes_to_a_user_or_a_role",
-            ),
-            models.UniqueConstraint(fields=["mailbox", "user"], name="one_grant_per_user"),
-            models.UniqueConstraint(fields=["mailbox", "role"], name="one_grant_per_role"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.mailbox} for {self.receiver}"
-
-    @property
-    def receiver(self) -> User | Role:
-        """Whom it goes to."""
-        receiver = self.user or self.role
-        assert receiver is not None
-        return receiver
-
-    @property
-    def rights(self) -> frozenset[Right]:
-        """The ticks. They count while the grant has not ended and its mailbox is shared."""
-        return frozenset(right for right in Right if getattr(self, f"may_{right}"))
-
-    @rights.setter
-    def rights(self, rights: frozenset[Right]) -> None:
-        for right in Right:
-            setattr(self, f"may_{right}", right in rights)
-
-    def has_ended(self, now: datetime) -> bool:
-        return self.ends_at is not None and self.ends_at <= now
-
-    def reaches(self, user: User) -> bool:
-        """Whether `user` is the person it goes to, or in the role."""
-        if self.role_id is not None:
-            return user.roles.filter(pk=self.role_id).exists()
-        return self.user_id == user.pk
-
-
-class Signature(models.Model):
-    """What stands below the mail that people write from a mailbox (spec E9).
-
-    html: cleaned; its images are rows of their own, named by `cid:` and their SHA-256.
-    """
-
-    mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="signature")
-    is_on = models.BooleanField("Add signatures to outbound emails", default=False)
-    html = models.TextField(blank=True)
-
-    def __str__(self) -> str:
-        return f"Signature of {self.mailbox}"
-
-
-class SignatureImage(models.Model):
-    """An image of a signature, stored once per mailbox and content."""
-
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="signature_images")
-    sha256 = models.CharField(max_length=64)
-    content_type = models.CharField(max_length=20)
-    size = models.PositiveIntegerField(help_text="Octets.")
-    content = models.BinaryField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["mailbox", "sha256"], name="one_signature_image_per_content")]
-
-    def __str__(self) -> str:
-        return f"{self.content_type}, {self.size} octets"
-
-
-class DefaultSender(models.Model):
-    """The mailbox that stands in From when a person begins to write (spec E5): one for each user."""
-
-    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="default_sender")
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="default_senders")
-
-    def __str__(self) -> str:
-        return f"{self.mailbox} for {self.user}"
-
-
-class TokenMailbox(models.Model):
-    """One of the mailboxes that an API token is bound to (spec L1); counts where its `only_mailboxes` is set."""
-
-    token = models.ForeignKey(ApiToken, models.CASCADE, related_name="bindings")
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="+")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["token", "mailbox"], name="one_binding_per_token_and_mailbox")]
-
-    def __str__(self) -> str:
-        return f"{self.token} for {self.mailbox}"

@@ -1,0 +1,11 @@
+"""Organizations, people, roles and what they may do; their links and tokens; the audit log."""
+
+from organizations.models.audit import AuditEntry
+from organizations.models.links import AddressChange, Invitation, PasswordRequest, SetupLink
+from organizations.models.people import OperationGrant, Organization, Role, RoleMembership, User
+from organizations.models.tokens import ApiToken
+
+__all__ = [
+    "AddressChange", "ApiToken", "AuditEntry", "Invitation", "OperationGrant", "Organization", "PasswordRequest",
+    "Role", "RoleMembership", "SetupLink", "User",
+]  # fmt: skip
