@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
 
-from django.core.management.base import BaseCommand, CommandError
-
+from mailstore.management.mail_files import MailFilesCommand, Unsuitable
 from protocols.message.mbox import NotAnMbox, split_mbox
 from protocols.message.parse import parse_summary
 from protocols.message.threading import thread_messages
 
 
-class Command(BaseCommand):
+class Command(MailFilesCommand):
     help = "Show which messages belong to one conversation: one JSON object per mbox file and line, in the order given."
-    requires_system_checks = ()
+    file_help = "An mbox file (RFC 4155)."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("files", nargs="+", metavar="FILE", help="An mbox file (RFC 4155).")
-        parser.add_argument("--json", action="store_true", help="Accepted for symmetry; the output is always JSON.")
-
-    def handle(self, *args: object, **options: object) -> None:
-        """Print a line per file that can be read. Raises CommandError at the end where one could not."""
-        files = options["files"]
-        assert isinstance(files, list)
-        unreadable = []
-        for name in files:
-            try:
-                with Path(name).open("rb") as file:
-                    threads = thread_messages(map(parse_summary, split_mbox(file)))
-            except OSError as exc:
-                unreadable.append(f"{name} cannot be read: {exc.strerror or exc}.")
-                continue
-            except NotAnMbox as exc:
-                unreadable.append(f"{name} is no mbox file. {exc}")
-                continue
-            self.stdout.write(json.dumps({"file": name, "threads": threads}))
-        if unreadable:
-            raise CommandError(" ".join(unreadable))
+    def about(self, path: Path) -> Mapping[str, object]:
+        try:
+            with path.open("rb") as file:
+                return {"threads": thread_messages(map(parse_summary, split_mbox(file)))}
+        except NotAnMbox as exc:
+            raise Unsuitable(f"is no mbox file. {exc}") from exc
