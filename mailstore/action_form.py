@@ -112,6 +112,14 @@ class ActionForm(PlainWords, forms.Form):
             return marking.mark(mailbox, keys, kind, wanted=wanted, by=by, now=now)
         return marking.move(mailbox, keys, self._target(), by=by, now=now)
 
+    @property
+    def stays_at(self) -> Folder | None:
+        """The folder in which a search still finds what was moved; None where that is not what the reader wants."""
+        if self.deed not in (Deed.ARCHIVE, Deed.MOVE, Deed.NOT_JUNK):
+            return None
+        target = self._target()
+        return target if target is not None and target.is_followed else None
+
     def sentence(self, action: Action) -> str:
         """What was done, for the reader."""
         if not action.count:

@@ -103,14 +103,18 @@ def folder_for(mailbox: Mailbox, use: Folder.SpecialUse) -> Folder:
 
 
 class Action:
-    """One press of a button: `batch` undoes it, `count` says how many messages it changed."""
+    """One press of a button: `batch` undoes it, `keys` are the messages that it changed, `count` how many those are."""
 
     def __init__(self, mailbox: Mailbox, by: User, now: datetime) -> None:
         self.mailbox = mailbox
         self.by = by
         self.now = now
         self.batch = uuid.uuid4()
-        self.count = 0
+        self.keys: list[int] = []
+
+    @property
+    def count(self) -> int:
+        return len(self.keys)
 
     def change(self, message_pk: int, kind: Change.Kind, **more: object) -> Change:
         return Change(
@@ -128,7 +132,7 @@ class Action:
         """Let a worker know, and open pages. Runs in the transaction that wrote the changes."""
         if not keys:
             return
-        self.count += len(keys)
+        self.keys += keys
         ChangeQueue.objects.get_or_create(mailbox=self.mailbox)
         # What waits after a failure keeps its time: another wish makes no server well.
         ChangeQueue.objects.filter(mailbox=self.mailbox, failures=0).update(due_at=self.now)
@@ -137,7 +141,7 @@ class Action:
         placing.tell_pages(self.mailbox, folders)
 
     def add(self, other: Action) -> None:
-        self.count += other.count
+        self.keys += other.keys
 
 
 def _move(action: Action, messages: list[Message], target: Folder | None) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from accounts.models import Mailbox
 from mailstore.models import Folder, Listing, Message
 from mailstore.short_names import short_name
 from organizations.paging import Page, cursor, newest_first
@@ -31,6 +32,7 @@ class Row:
     is_flagged: the newest message of it is starred.
     number: messages behind it.
     place:  the folder, where a list spans several.
+    folder: of a found message that the reader may change: where it lies; `use` is what that folder is for.
     """
 
     pk: int
@@ -47,6 +49,8 @@ class Row:
     is_flagged: bool = False
     number: int = 1
     place: str = ""
+    folder: int | None = None
+    use: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +73,14 @@ def folder_rows(folder: Folder, after: str = "") -> RowPage:
     return RowPage([_of_listing(listing, folder) for listing in page.rows], page.next)
 
 
-def found_rows(page: Page[Message], query: Mapping[str, str], words: Sequence[str]) -> RowPage:
-    """The rows of messages that a search for `words` found, with folders loaded. query: what its address says."""
-    return RowPage([_of_message(message, query) for message in page.rows], page.next, words)
+def found_rows(
+    page: Page[Message], query: Mapping[str, str], words: Sequence[str], changeable: Collection[int]
+) -> RowPage:
+    """The rows of messages that a search for `words` found, with folders loaded.
+
+    query: what its address says. changeable: mailboxes whose messages the reader may mark and move.
+    """
+    return RowPage([_of_message(message, query, changeable) for message in page.rows], page.next, words)
 
 
 def conversation_url(conversation_pk: int, **query: str | int) -> str:
@@ -98,7 +107,7 @@ def _of_listing(listing: Listing, folder: Folder) -> Row:
     )
 
 
-def _of_message(message: Message, query: Mapping[str, str]) -> Row:
+def _of_message(message: Message, query: Mapping[str, str], changeable: Collection[int]) -> Row:
     return Row(
         pk=message.pk,
         key=cursor(message.received_at, message.pk),
@@ -112,12 +121,16 @@ def _of_message(message: Message, query: Mapping[str, str]) -> Row:
         conversation=message.conversation_id,
         is_flagged=message.is_flagged,
         has_attachments=message.attachment_count > 0,
-        place=f"{_label(message.folder)} of {message.mailbox.address}",
+        place=place_of(message.folder, message.mailbox),
+        folder=message.folder_id if message.mailbox_id in changeable else None,
+        use=message.folder.special_use,
     )
 
 
-def _label(folder: Folder) -> str:
-    return "Inbox" if folder.special_use == Folder.SpecialUse.INBOX else folder.name
+def place_of(folder: Folder, mailbox: Mailbox) -> str:
+    """Where a message lies, as a list of several mailboxes says it."""
+    name = "Inbox" if folder.special_use == Folder.SpecialUse.INBOX else folder.name
+    return f"{name} of {mailbox.address}"
 
 
 def _senders(listing: Listing) -> str:

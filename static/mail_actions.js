@@ -10,20 +10,24 @@ const narrow = matchMedia("(max-width: 900px)");
 
 const READ_AFTER = 900; // milliseconds
 const selected = new Set(); // keys of conversations
-const listed = (conversation) => rows?.querySelector(`.listed[data-conversation="${CSS.escape(conversation)}"]`);
+const every = (root, selector) => [...(root?.querySelectorAll(selector) ?? [])];
 const opened = () => read?.querySelector(".mail-bar[data-change]");
 
 // --- What a button or a key is about ------------------------------------------------------------------------------
 
-/* The row of the button, else the selection, else the row with the focus, else what is opened. */
+/* The row of the button, else the selection, else the row with the focus, else what is opened. A row of a folder's list
+   stands for a conversation there; one that a search found for a single message, and says itself where that is changed. */
 function about(from) {
   const row = from?.closest?.(".listed");
-  if (from && row) return { url: list.dataset.change, conversations: [row.dataset.conversation] };
+  if (from && row) return ofRow(row);
   if (from && read?.contains(from)) return inPane();
   if (selected.size) return { url: list.dataset.change, conversations: [...selected] };
-  const focused = document.activeElement?.closest?.(".listed");
-  if (focused && list?.dataset.change) return { url: list.dataset.change, conversations: [focused.dataset.conversation] };
-  return inPane();
+  return ofRow(document.activeElement?.closest?.(".listed")) ?? inPane();
+}
+
+function ofRow(row) {
+  if (row?.dataset.change) return { url: row.dataset.change, messages: [row.dataset.message], row };
+  return row && list?.dataset.change && { url: list.dataset.change, conversations: [row.dataset.conversation], row };
 }
 
 function inPane() {
@@ -31,20 +35,34 @@ function inPane() {
   return head && { url: head.dataset.change, conversations: [head.dataset.conversation] };
 }
 
-const isStarred = (chosen) => chosen.conversations.every((key) => starsOf(key).some((star) => star.ariaPressed === "true"));
-const starsOf = (key) => [...document.querySelectorAll(`[data-conversation="${CSS.escape(key)}"] .star`)];
+/* The rows of a list that show these messages, or conversations of the folder. */
+function rowsAbout({ conversations = [], messages = [] }) {
+  const [chosen, named] = [new Set(conversations.map(String)), new Set(messages.map(String))];
+  return every(rows, ".listed").filter(({ dataset }) => (dataset.message ? named.has(dataset.message) : chosen.has(dataset.conversation)));
+}
+
+function starsOf(about) {
+  const head = opened();
+  const inPane = head && about.conversations?.map(String).includes(head.dataset.conversation) ? [head] : [];
+  return [...rowsAbout(about), ...inPane].flatMap((place) => every(place, ".star"));
+}
+
+const all = (elements, test) => elements.length > 0 && elements.every(test);
+const isStarred = (chosen) => all(starsOf(chosen), (star) => star.ariaPressed === "true");
+const isUnread = (chosen) => all(rowsAbout(chosen), (row) => row.querySelector(".conversation.unread"));
 
 function act(deed, from) {
   const chosen = about(from);
   if (!chosen?.url) return false;
   const source = from ?? document.body;
+  const { conversations = [], messages = [] } = chosen;
   if (deed === "move" || deed === "remove") {
-    const query = new URLSearchParams(chosen.conversations.map((key) => ["conversation", key]));
+    const query = new URLSearchParams([...conversations.map((key) => ["conversation", key]), ...messages.map((key) => ["message", key])]);
     window.htmx.ajax("GET", `${chosen.url.replace(/change$/, deed)}?${query}`, { target: "#dialog-body", source });
     return true;
   }
   const action = deed === "star" && isStarred(chosen) ? "unstar" : deed;
-  post(chosen.url, { action, conversation: chosen.conversations });
+  post(chosen.url, { action, conversation: conversations, message: messages });
   return true;
 }
 
@@ -61,30 +79,60 @@ document.addEventListener("click", (event) => {
 // --- What was done: the page follows at once, news of the server come later --------------------------------------
 
 document.addEventListener("mail:changed", (event) => {
-  const { action, away, conversations } = event.detail;
-  const keys = conversations.map(String);
-  for (const key of keys) show(action, key);
-  if (away) leave(keys);
+  const { action, away, conversations, place } = event.detail;
+  remember(event.detail);
+  show(action, event.detail);
+  if (away && place) for (const row of rowsAbout(event.detail).filter(isFound)) lie(row, event.detail);
+  if (away) leave(event.detail, place);
   if (action !== "read") choose([]);
-  if (action === "unread" && keys.includes(opened()?.dataset.conversation)) close();
+  if (action === "unread" && conversations.map(String).includes(opened()?.dataset.conversation)) close();
 });
 
-function show(action, key) {
-  const row = listed(key)?.querySelector(".conversation");
-  if (action === "star" || action === "unstar") for (const star of starsOf(key)) star.ariaPressed = String(action === "star");
-  if (row && (action === "read" || action === "unread")) row.classList.toggle("unread", action === "unread");
+function show(action, about) {
+  if (action === "star" || action === "unstar") for (const star of starsOf(about)) star.ariaPressed = String(action === "star");
+  if (action !== "read" && action !== "unread") return;
+  for (const row of rowsAbout(about)) row.querySelector(".conversation").classList.toggle("unread", action === "unread");
 }
 
-function leave(keys) {
-  const gone = keys.map(listed).filter(Boolean);
+const isFound = (row) => "message" in row.dataset;
+
+/* What a search found stays in its list where the new folder is searched as well. */
+function lie(row, { place, change, use }) {
+  row.querySelector(".place bdi").textContent = place;
+  row.dataset.change = change;
+  row.dataset.use = use;
+}
+
+function leave(about, place) {
+  const gone = rowsAbout(about).filter((row) => !(place && isFound(row)));
   const focused = gone.find((row) => row.contains(document.activeElement));
-  const shown = keys.includes(opened()?.dataset.conversation);
+  const current = gone.find((row) => isFound(row) && row.querySelector("[aria-current]"));
+  const shown = current || about.conversations.map(String).includes(opened()?.dataset.conversation);
   let next = gone.at(-1)?.nextElementSibling;
   if (!next?.matches(".listed")) next = gone[0]?.previousElementSibling;
   for (const row of gone) row.remove();
   if (shown) close();
   if ((focused || shown) && next?.matches(".listed")) next.querySelector(".conversation").focus();
 }
+
+// Nobody tells the list of a search anew, as live news do for a folder's: undoing puts rows back as they were.
+const before = new Map(); // batch -> [row, row as it was, the row after it]
+
+function remember(detail) {
+  const found = rowsAbout(detail).filter(isFound);
+  before.set(detail.batch, found.map((row) => [row, row.cloneNode(true), row.nextElementSibling]).reverse());
+}
+
+document.addEventListener("mail:undone", (event) => {
+  for (const [row, was, next] of before.get(event.detail.batch) ?? []) {
+    if (row.isConnected) row.replaceWith(was);
+    else if (next?.isConnected) next.before(was);
+    else rows.append(was);
+    was.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    window.htmx.process(was);
+  }
+  before.delete(event.detail.batch);
+});
 
 /* Back to the list; a screen with room shows that nothing is opened. */
 function close() {
@@ -160,7 +208,7 @@ function markRead() {
   if (!shown.length) return;
   for (const message of shown) message.dataset.told = "";
   post(head.dataset.change, { action: "read", message: shown.map((message) => message.id.replace("message-", "")) });
-  if (!read.querySelector(".message.unread:not([data-told])")) show("read", head.dataset.conversation);
+  if (!read.querySelector(".message.unread:not([data-told])")) show("read", inPane());
 }
 
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -171,13 +219,13 @@ if (opened()) readSoon();
 
 // --- Keys and the dialog ------------------------------------------------------------------------------------------
 
-const outsideJunk = () => (document.querySelector("[data-deed=not-junk]") ? "not-junk" : "junk");
-const outsideTrash = () => (document.querySelector("[data-deed=remove]") ? "remove" : "trash");
+/* By what the folder is for; a list of found messages has rows of many. */
+const lies = (use) => (document.activeElement?.closest?.(".listed")?.dataset.use ?? opened()?.dataset.use ?? list?.dataset.use) === use;
 const KEYS = {
   e: () => act("archive"),
-  "#": () => act(outsideTrash()),
-  "!": () => act(outsideJunk()),
-  u: () => act("unread"),
+  "#": () => act(lies("trash") ? "remove" : "trash"),
+  "!": () => act(lies("junk") ? "not-junk" : "junk"),
+  u: () => act(isUnread(about() ?? {}) ? "read" : "unread"),
   s: () => act("star"),
   v: () => act("move"),
   x: () => toggle(document.activeElement?.closest?.(".listed") ?? rows?.querySelector(".conversation[aria-current]")?.closest(".listed")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Final
 from uuid import UUID
 
 from django.http import Http404, HttpResponse
@@ -15,10 +16,14 @@ from accounts.models import Mailbox
 from mailstore import marking
 from mailstore.action_form import ActionForm, Deed, targets
 from mailstore.folder_tree import folder_tree
+from mailstore.marking import Action
 from mailstore.models import Change, Folder
+from mailstore.rows import place_of
 from mailstore.views.panel import folder_or_404, panel_context
 from organizations.caching import private
 from organizations.requests import SignedInRequest
+
+MOST_NAMED: Final = 200  # messages in the header that tells the page
 
 
 @require_POST
@@ -33,8 +38,7 @@ def change(request: SignedInRequest, pk: int) -> HttpResponse:
     except marking.NoSuchFolder as exc:
         return _complaint(str(exc))
     response = HttpResponse(status=204)
-    done = {"action": form.deed.value, "away": form.takes_away, "conversations": form.cleaned_data["conversation"]}
-    trigger_client_event(response, "mail:changed", done)
+    trigger_client_event(response, "mail:changed", _what_was_done(form, action))
     trigger_client_event(response, "dialog:close", {})
     if form.deed is not Deed.READ:
         undo = "" if form.deed is Deed.REMOVE or not action.count else reverse("mailstore:undo", args=[action.batch])
@@ -51,6 +55,8 @@ def undo(request: SignedInRequest, batch: UUID) -> HttpResponse:
         raise Http404("There is nothing to undo.")
     text = "Undone." if action.count else "It was changed again since, so nothing is undone."
     response = HttpResponse(status=204)
+    if action.count:
+        trigger_client_event(response, "mail:undone", {"batch": str(batch)})
     return trigger_client_event(response, "toast", {"text": text, "kind": "good" if action.count else "info"})
 
 
@@ -79,6 +85,21 @@ def dismiss(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     Change.objects.refused_for(request.user).filter(mailbox=mailbox).update(told_at=timezone.now())
     shown = Folder.objects.filter(mailbox=mailbox, pk__in=_keys(request.GET.getlist("folder"))).first()
     return render(request, "mailstore/_mailbox_state.html", panel_context(mailbox, shown, request.user))
+
+
+def _what_was_done(form: ActionForm, action: Action) -> dict[str, object]:
+    """What the page changes at once. A list of found messages names each, and says where it lies now."""
+    place = form.stays_at
+    return {
+        "action": form.deed.value,
+        "away": form.takes_away,
+        "batch": str(action.batch),
+        "conversations": form.cleaned_data["conversation"],
+        "messages": list(dict.fromkeys(form.cleaned_data["message"] + action.keys))[:MOST_NAMED],
+        "place": place_of(place, action.mailbox) if place else "",
+        "change": reverse("mailstore:change", args=[place.pk]) if place else "",
+        "use": place.special_use if place else "",
+    }
 
 
 def _chosen(request: SignedInRequest) -> dict[str, list[int]]:

@@ -28,14 +28,15 @@ def conversation(request: PanelRequest, pk: int) -> HttpResponse:
     chosen = get_object_or_404(readable, pk=pk)
     box = chosen.mailbox
     in_panel = Mailbox.objects.in_panel_of(request.user, now).filter(pk=box.pk).exists()
-    folder = _folder(chosen, request.GET.get("folder", "")) if in_panel else None
-    before, wanted = (_number(request.GET.get(name, "")) for name in ("before", "message"))
+    before, wanted, asked = (_number(request.GET.get(name, "")) for name in ("before", "message", "folder"))
+    folder = _folder(chosen, asked, wanted) if in_panel else None
     thread = show_conversation(chosen, folder_pk=folder.pk if folder else None, before=before, wanted=wanted)
     context = {
         "conversation": chosen,
         "mailbox": box,
         "thread": thread,
         "folder": folder,
+        "may_change": in_panel,
         "may_send": in_panel and box.can_send,
         "search": SearchPage.of(request),
         "opened": f"m{wanted}" if request.GET.get("q") else f"c{pk}",
@@ -65,11 +66,15 @@ def message(request: SignedInRequest, pk: int) -> HttpResponse:
     return render(request, "mailstore/_body.html", {"shown": show_message(chosen)})
 
 
-def _folder(conversation: Conversation, asked: str) -> Folder | None:
-    """The list that a conversation is read beside: the asked one, else the inbox, else any that shows it."""
+def _folder(conversation: Conversation, asked: int | None, wanted: int | None) -> Folder | None:
+    """The list that a conversation is read beside: the asked one, else that of the wanted message, else the inbox, else
+    any that shows it.
+    """
     rows = Folder.objects.filter(listings__conversation=conversation, vanished_at=None)
     listing = sorted(rows, key=lambda folder: (folder.special_use != Folder.SpecialUse.INBOX, folder.pk))
-    return next((folder for folder in listing if str(folder.pk) == asked), listing[0] if listing else None)
+    if asked is None and wanted is not None:
+        asked = conversation.messages.filter(pk=wanted).values_list("folder", flat=True).first()
+    return next((folder for folder in listing if folder.pk == asked), listing[0] if listing else None)
 
 
 def _number(text: str) -> int | None:

@@ -83,12 +83,14 @@ def search_context(request: SignedInRequest) -> dict[str, object]:
     messages = live.readable_by(request.user, now) if only is None else live.filter(mailbox=only)
     page = newest_found(messages, asked.text, request.GET.get("after", ""))
     complaints = asked.complaints + unknown_places(asked.text, mailboxes if only is None else [only])
-    in_panel = only is not None and Mailbox.objects.in_panel_of(request.user, now).filter(pk=only.pk).exists()
+    found_in = {message.mailbox_id for message in page.rows} | ({only.pk} if only else set())
+    in_panel = set(Mailbox.objects.in_panel_of(request.user, now).filter(pk__in=found_in).values_list("pk", flat=True))
+    leads_back = only is not None and only.pk in in_panel
     return {
         "search": asked,
         "complaints": complaints,
         "only": only,
-        "back": reverse("mailstore:mailbox", args=[asked.mailbox_pk]) if in_panel else reverse("mailstore:mail"),
-        "page": found_rows(page, asked.query, asked.words),
+        "back": reverse("mailstore:mailbox", args=[asked.mailbox_pk]) if leads_back else reverse("mailstore:mail"),
+        "page": found_rows(page, asked.query, asked.words, in_panel),
         "pane": "list",
     }
