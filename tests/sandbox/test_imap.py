@@ -307,7 +307,7 @@ def test_idle_announces_new_mail_at_once(sandbox: Running) -> None:
         took = time.monotonic() - start
         client.idle_done()
     assert any(kind == b"EXISTS" for _, kind in announced)
-    assert took < 3  # alone on the machine: 0.01
+    assert took < 10  # alone on the machine: 0.01; without an announcement it would be 20
 
 
 def test_idle_announces_what_another_session_flags_and_expunges(sandbox: Running) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from mailstore.links import with_links
 from mailstore.rendering import TALLEST, clean, likely_height, link
+from tests.effort import done_within
 from tests.mailstore.panel.payloads import BEACONS, FETCHING_STYLES, RUNNING
 
 HARMLESS = ("http", "https", "mailto", "tel")
@@ -195,12 +195,13 @@ def test_long_threads_and_large_tables_are_not_absurdly_deep():
 
 @pytest.mark.proves("T9")
 def test_large_mails_are_prepared_in_time():
-    started = time.process_time()
-    for html in (*DEEP, "<" * 200_000, "<p style='" + "a:url(" * 30_000 + "'>", "<table><tr>" * 5_000):
-        likely_height(clean(html, no_image).html)
-    with_links("http://" + ")" * 200_000)
-    with_links("http://a" * 50_000)
-    assert time.process_time() - started < 10
+    def prepare() -> None:
+        for html in (*DEEP, "<" * 200_000, "<p style='" + "a:url(" * 30_000 + "'>", "<table><tr>" * 5_000):
+            likely_height(clean(html, no_image).html)
+        with_links("http://" + ")" * 200_000)
+        with_links("http://a" * 50_000)
+
+    done_within(10, prepare)
 
 
 # --- Plain text ---------------------------------------------------------------------------------------------------
