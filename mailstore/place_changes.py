@@ -8,9 +8,9 @@ message ends up in one place. Plain EXPUNGE, which would remove what others have
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from mailstore import settling
+from mailstore import junk_marks, settling
 from mailstore.flag_changes import give_up
 from mailstore.models import Change, Folder
 from mailstore.settling import QueueClaim
@@ -100,6 +100,7 @@ class _Move:
         self._session = session
         self._source = source
         self._target = target
+        self._verdict = junk_marks.verdict(source, target)
 
     def carry_out(self, changes: list[Change]) -> None:
         """Begin the move, or go on where a run before us was stopped. Raises Refused with nothing begun."""
@@ -138,19 +139,23 @@ class _Move:
         here = self._session.flags(UidSet(change.uid for change in changes))
         placement, refused = None, []
         if here:
+            junk_marks.mark(self._session, opened, here, self._verdict)
             try:
                 placement = opened.move(UidSet(here), self._target.wire_name)
             except Refused as exc:
-                refused = self._refused(changes, exc)
+                refused = self._refused(opened, changes, here, exc)
             faultpoint("moved")
         self._settle([change for change in changes if change not in refused], placement)
 
-    def _refused(self, changes: list[Change], refusal: Refused) -> list[Change]:
+    def _refused(
+        self, opened: ChangeableFolder, changes: list[Change], before: Mapping[int, frozenset[str]], refusal: Refused
+    ) -> list[Change]:
         """A refused MOVE may have moved some all the same (RFC 6851, 4.4); take back those that stayed."""
         stayed = []
         if self._session.usable:
             here = self._session.flags(UidSet(change.uid for change in changes))
             stayed = [change for change in changes if change.uid in here]
+            junk_marks.unmark(opened, {uid: flags for uid, flags in before.items() if uid in here}, self._verdict)
         give_up(self._claim, self._session, stayed, refusal)
         return stayed
 
@@ -164,6 +169,7 @@ class _Move:
         missing = [change for change in changes if change.uid not in here and change not in copies]
         wanted = {change.uid: change for change in changes if change.uid in here and change not in copies}
         if wanted:
+            junk_marks.mark(self._session, opened, {uid: here[uid] for uid in wanted}, self._verdict)
             placement = opened.copy(UidSet(wanted), self._target.wire_name)
             faultpoint("copied")
             copies |= self._where(list(wanted.values()), placement)

@@ -41,9 +41,14 @@ class ChangeableFolder:
     Every method raises Unreachable, Refused, Deferred or ProtocolViolation.
     """
 
-    def __init__(self, connection: Connection, state: FolderState) -> None:
+    def __init__(self, connection: Connection, state: FolderState, permanent: frozenset[str] | None = None) -> None:
         self._connection = connection
         self.state = state
+        self._permanent = permanent
+
+    def keeps(self, keyword: str) -> bool:
+        """Whether a keyword may be set here for good (PERMANENTFLAGS, RFC 9051, 2.3.2 and 6.3.2)."""
+        return self._permanent is None or bool({keyword.lower(), r"\*"} & self._permanent)
 
     def change_flags(
         self,

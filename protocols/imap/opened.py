@@ -21,12 +21,15 @@ class Opened:
     resynced: the server told all that changed since the state we named (QRESYNC, RFC 7162, 3.2.5):
     vanished: UIDs that left, also such as we never saw,
     flags:    and flags by UID of what was changed or is new.
+    permanent: flags that stay when a session sets them (PERMANENTFLAGS, RFC 9051, 6.3.2), in lower case; None where the
+               server does not say, which means any.
     """
 
     state: FolderState
     resynced: bool = False
     vanished: UidSet = field(default_factory=UidSet)
     flags: dict[int, frozenset[str]] = field(default_factory=dict)
+    permanent: frozenset[str] | None = None
 
 
 def read_opened(responses: Iterable[Untagged]) -> Opened:
@@ -58,7 +61,12 @@ def read_opened(responses: Iterable[Untagged]) -> Opened:
         _identity(codes.get("MAILBOXID", "")),
     )
     gone = UidSet(span for part in vanished for span in part.ranges())
-    return Opened(state, vanished=gone, flags=flags)
+    return Opened(state, vanished=gone, flags=flags, permanent=_flags_in(codes.get("PERMANENTFLAGS")))
+
+
+def _flags_in(argument: str | None) -> frozenset[str] | None:
+    """The flags of a code's argument, "(\\Seen $Junk \\*)"."""
+    return None if argument is None else frozenset(argument.strip("() ").lower().split())
 
 
 def read_status(response: Untagged) -> tuple[bytes, FolderState] | None:

@@ -154,7 +154,7 @@ class ImapSession:
         opened = self._open(b"SELECT", raw_name, options)
         if response_code(self._connection.answer)[0] == "READ-ONLY":
             raise Refused("The server lets us only read this folder.", reply=self._connection.answer)
-        return ChangeableFolder(self._connection, opened.state)
+        return ChangeableFolder(self._connection, opened.state, opened.permanent)
 
     def status(self, raw_name: bytes) -> FolderState:
         """Ask for the state of a folder without opening it (STATUS): the cheap poll. Not for the open folder."""
