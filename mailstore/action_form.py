@@ -16,6 +16,8 @@ from organizations.models import User
 from organizations.plain_words import PlainWords
 
 MOST: Final = 10_000  # messages by one press of a button
+#: Only there is anything removed for good; from elsewhere it goes to the trash first.
+REMOVED_FROM: Final = (Folder.SpecialUse.TRASH, Folder.SpecialUse.JUNK)
 
 
 class Deed(StrEnum):
@@ -143,9 +145,9 @@ class ActionForm(PlainWords, forms.Form):
         else:
             here = Message.objects.filter(folder=self.folder, conversation__in=conversations)
         named = Message.objects.filter(mailbox=self.folder.mailbox_id, pk__in=self.cleaned_data["message"])
-        if self.deed is Deed.REMOVE:  # only from the trash is anything removed for good
-            named = named.filter(folder__special_use=Folder.SpecialUse.TRASH)
-            here = here.filter(folder__special_use=Folder.SpecialUse.TRASH)
+        if self.deed is Deed.REMOVE:
+            named = named.filter(folder__special_use__in=REMOVED_FROM)
+            here = here.filter(folder__special_use__in=REMOVED_FROM)
         return (here | named).filter(vanished_at=None)
 
 

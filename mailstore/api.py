@@ -1,4 +1,4 @@
-"""`/messages`, and what `/mailboxes` says about folders and syncs (spec G1, G5, E11, L1)."""
+"""`/messages`, and what `/mailboxes` says about syncs (spec G1, G5, E11, L1)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,18 @@ from pydantic import Field
 from accounts.api import changeable_or_404, visible_or_404
 from accounts.api import reads as reads_mailboxes
 from accounts.api import writes as writes_mailboxes
-from accounts.folders_form import FoldersForm
 from accounts.models import Mailbox
-from accounts.settings_audit import note_reading
-from accounts.settings_page import record_change
 from mailstore import message_orders
 from mailstore.downloads import attachment_file, message_file
 from mailstore.message_orders import Marks, MoveOrder
-from mailstore.models import Folder, Message, MessageQuerySet
+from mailstore.models import Message, MessageQuerySet
 from mailstore.packs import RawUnavailable
 from mailstore.resources import (
-    FolderChoice,
-    FolderList,
-    FollowedFolders,
     MessageDocument,
     MessageList,
     MessageSummary,
     SyncDocument,
     attachments_of,
-    folder_document,
     message_document,
     message_summary,
     sync_document,
@@ -48,11 +41,10 @@ from organizations.calls import (
     Problem,
     Text,
     invalid,
-    invalid_form,
     needs,
     octets,
 )
-from organizations.paging import in_key_order, newest_first
+from organizations.paging import newest_first
 from organizations.scopes import Scope
 
 router = Router()
@@ -125,6 +117,18 @@ def messages_move(request: ApiRequest, pk: int, body: MoveOrder) -> MessageSumma
     return message_summary(message_orders.move(request, message_orders.changeable_or_404(request, pk), body))
 
 
+@router.delete(
+    "/messages/{int:pk}", auth=writes, operation_id="messages_delete", response={204: None}, tags=["Messages"]
+)
+def messages_delete(request: ApiRequest, pk: int) -> Status[None]:
+    """Delete a message for good, here and a moment later on the mail server. It cannot be undone.
+
+    Only from the trash and from spam; elsewhere `POST /messages/{id}/move` with the role trash comes first.
+    """
+    message_orders.remove(request, message_orders.changeable_or_404(request, pk))
+    return Status(204, None)
+
+
 @router.get(
     "/messages/{int:pk}/raw",
     auth=reads,
@@ -158,42 +162,6 @@ def messages_attachment(request: ApiRequest, pk: int, number: int) -> HttpRespon
         raise _unavailable(exc) from exc
     except KeyError as exc:
         raise Http404("The message has no such part.") from exc
-
-
-@router.get(
-    "/mailboxes/{int:pk}/folders",
-    auth=reads_mailboxes,
-    operation_id="mailboxes_folders",
-    response=FolderList,
-    tags=["Mailboxes"],
-)
-def mailboxes_folders(request: ApiRequest, pk: int, listing: Query[Listing]) -> FolderList:
-    """The folders that the server has now, whether downloaded or not."""
-    mailbox = visible_or_404(request, pk)
-    if not Mailbox.objects.readable_by(request.user, timezone.now()).filter(pk=pk).exists():
-        note_reading(request, mailbox, request.user)  # who reads the mail sees its folders anyway
-    found = Folder.objects.filter(mailbox=mailbox, vanished_at=None)
-    page = in_key_order(found, listing.checked_cursor, size=listing.limit)
-    return FolderList(items=[folder_document(folder) for folder in page.rows], next=page.next or None)
-
-
-@router.patch(
-    "/mailboxes/{int:pk}/folders",
-    auth=writes_mailboxes,
-    operation_id="mailboxes_choose_folders",
-    response=FollowedFolders,
-    tags=["Mailboxes"],
-)
-def mailboxes_choose_folders(request: ApiRequest, pk: int, body: FolderChoice) -> FollowedFolders:
-    """Choose which folders are downloaded. It counts from the next sync on."""
-    mailbox = changeable_or_404(request, pk)
-    if body.sent:
-        form = FoldersForm(_ticks(mailbox, body), mailbox=mailbox)
-        if not form.is_valid():
-            raise invalid_form(form)
-        record_change(request, mailbox, form.save())
-    followed = Folder.objects.filter(mailbox=mailbox, vanished_at=None, is_followed=True).order_by("pk")
-    return FollowedFolders(all_folders=mailbox.all_folders, folders=list(followed.values_list("pk", flat=True)))
 
 
 @router.get(
@@ -241,19 +209,6 @@ def mailboxes_release_sync(request: ApiRequest, pk: int) -> SyncDocument:
     """Take the mailbox from a process that hangs with it; the next free one goes on. Harmless where nobody syncs it."""
     release(changeable_or_404(request, pk), by=request.user, now=timezone.now(), request=request)
     return sync_at(request, pk)
-
-
-def _ticks(mailbox: Mailbox, body: FolderChoice) -> dict[str, object]:
-    """What the page's form would post: as it stands, with what was sent in its place."""
-    before = FoldersForm(mailbox=mailbox)
-    everything = mailbox.all_folders if body.all_folders is None else body.all_folders
-    chosen = before.ticked if body.folders is None else {str(folder) for folder in body.folders}
-    left_out = {branch.value for branch in before.left_out}
-    return {
-        "all_folders": "all" if everything else "selected",
-        "folders": sorted(chosen),
-        "also": sorted(chosen & left_out),
-    }
 
 
 def sync_at(request: ApiRequest, pk: int) -> SyncDocument:

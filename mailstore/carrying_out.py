@@ -16,13 +16,12 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
-from mailservers.diagnosis import diagnose
 from mailstore import flag_changes, place_changes, runs, settling, waits
 from mailstore.models import Change, ChangeQueue
 from mailstore.settling import QueueClaim, QueueLost
+from mailstore.trouble import incoming_trouble
 from organizations.models import User
 from protocols.diagnosis import Retry
-from protocols.endpoint import Protocol
 from protocols.errors import LoginRefused, MailError
 from protocols.imap.session import ImapSession
 
@@ -109,8 +108,7 @@ def _take_back_what_may_not_be(mailbox: Mailbox, claim: QueueClaim) -> None:
 
 def _failed(mailbox: Mailbox, claim: QueueClaim, error: MailError) -> None:
     """The whole conversation failed: wait, or take everything back, as the doctor's rule for it says."""
-    endpoint = mailbox.incoming()
-    if endpoint is None:
+    if mailbox.incoming() is None:
         settling.take_back(claim, _waiting(mailbox), "This account has no incoming server any more.")
         _end(claim)
         return
@@ -118,13 +116,7 @@ def _failed(mailbox: Mailbox, claim: QueueClaim, error: MailError) -> None:
         runs.refused_to_watch(mailbox.pk, timezone.now())
         _end(claim, wait=runs.LOGIN_WAIT, failed=True)
         return
-    diagnosis = diagnose(
-        error,
-        protocol=Protocol.IMAP,
-        endpoint=endpoint,
-        provider_key=mailbox.provider.key if mailbox.provider else "",
-        organization=mailbox.organization,
-    )
+    diagnosis = incoming_trouble(mailbox, error)
     if diagnosis.retry is Retry.STOP:
         settling.take_back(claim, _waiting(mailbox), diagnosis.title)
         _end(claim, wait=waits.LONGEST_WAIT, failed=True)

@@ -15,14 +15,13 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
-from mailservers.diagnosis import diagnose
 from mailstore.folder_list import NOT_FOLLOWED, record_folders
 from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason, SyncSchedule
 from mailstore.packs import GOES_ON
 from mailstore.run import first_day
 from mailstore.texts import storable
+from mailstore.trouble import incoming_trouble
 from organizations import live
-from protocols.endpoint import Protocol
 from protocols.errors import Deferred, MailError, Refused
 from protocols.imap import plan
 from protocols.imap.folders import FolderEntry
@@ -75,14 +74,7 @@ def compare(mailbox_pk: int, fence: int) -> None:
 
 
 def _in_words(mailbox: Mailbox, exc: MailError) -> str:
-    endpoint = mailbox.incoming()
-    if endpoint is None:
-        return str(exc)
-    key = mailbox.provider.key if mailbox.provider else ""
-    found = diagnose(
-        exc, protocol=Protocol.IMAP, endpoint=endpoint, provider_key=key, organization=mailbox.organization
-    )
-    return found.title
+    return incoming_trouble(mailbox, exc).title if mailbox.incoming() is not None else str(exc)
 
 
 class _Work:

@@ -10,9 +10,9 @@ from django.utils import timezone
 from pydantic import ConfigDict, Field
 
 from mailstore import marking
-from mailstore.action_form import targets
+from mailstore.action_form import REMOVED_FROM, targets
 from mailstore.models import Change, Folder, Message
-from organizations.calls import ApiRequest, Asked, Key, invalid
+from organizations.calls import ApiRequest, Asked, Key, Problem, invalid
 
 
 class Place(StrEnum):
@@ -66,6 +66,18 @@ def move(request: ApiRequest, message: Message, order: MoveOrder) -> Message:
     if target.pk != message.folder_id:
         marking.move(message.mailbox, [message.pk], target, by=request.user, now=timezone.now())
     return Message.objects.get(pk=message.pk)
+
+
+def remove(request: ApiRequest, message: Message) -> None:
+    """Delete for good. Raises Problem 409 outside of trash and junk."""
+    if message.folder.special_use not in REMOVED_FROM:
+        raise Problem(
+            409,
+            "not-in-trash",
+            "This message lies neither in the trash nor in spam.",
+            "Move it to the trash first: only from there messages are deleted for good.",
+        )
+    marking.move(message.mailbox, [message.pk], None, by=request.user, now=timezone.now())
 
 
 def _target(message: Message, body: MoveOrder) -> Folder:

@@ -84,6 +84,13 @@ class FolderList(BaseModel):
     next: str | None = Field(description="The `cursor` of the next page; null on the last.")
 
 
+class RefreshedFolders(BaseModel):
+    """What the server lists now."""
+
+    listed: int = Field(description="Folders, also such as were known.")
+    added: list[FolderDocument] = Field(description="Those that were not known before.")
+
+
 class FolderChoice(Asked):
     """Which folders are downloaded; what is missing or null stays as it is."""
 

@@ -10,10 +10,10 @@ from django.db.models.functions import Greatest
 
 from accounts.disconnections import tell_connected, tell_disconnected
 from accounts.models import Mailbox
-from mailservers.diagnosis import diagnose
 from mailstore import hosts
 from mailstore.history import note_run
 from mailstore.models import SyncSchedule
+from mailstore.trouble import incoming_trouble
 from mailstore.waits import backed_off, jittered
 from mailstore.writing import Claim
 from organizations import live
@@ -86,17 +86,10 @@ def connected(mailbox: Mailbox, now: datetime) -> None:
 
 def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> None:
     """A conversation with the server failed: wait, or tell the owner, as the doctor's rule for it says."""
-    endpoint = mailbox.incoming()
-    if endpoint is None:
+    if mailbox.incoming() is None:
         _end(claim, due_at=now + DAY)
         return
-    diagnosis = diagnose(
-        error,
-        protocol=Protocol.IMAP,
-        endpoint=endpoint,
-        provider_key=mailbox.provider.key if mailbox.provider else "",
-        organization=mailbox.organization,
-    )
+    diagnosis = incoming_trouble(mailbox, error)
     if hosts.is_silence(error):
         hosts.failed(mailbox.imap_host, diagnosis.title, now, lasted=_lasted(claim, now))
     else:

@@ -223,7 +223,7 @@ if (opened()) readSoon();
 const lies = (use) => (document.activeElement?.closest?.(".listed")?.dataset.use ?? opened()?.dataset.use ?? list?.dataset.use) === use;
 const KEYS = {
   e: () => act("archive"),
-  "#": () => act(lies("trash") ? "remove" : "trash"),
+  "#": () => act(lies("trash") || lies("junk") ? "remove" : "trash"),
   "!": () => act(lies("junk") ? "not-junk" : "junk"),
   u: () => act(isUnread(about() ?? {}) ? "read" : "unread"),
   s: () => act("star"),

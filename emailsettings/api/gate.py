@@ -32,6 +32,11 @@ Address = Mapping[str, Document]
 View = Callable[..., HttpResponseBase]
 
 
+def limit_of(operation_id: str) -> int:
+    """How many octets the body of an operation may have."""
+    return LARGER_BODIES.get(operation_id, LARGEST_BODY)
+
+
 class JsonParser(Parser):
     """JSON as RFC 8259 has it: in UTF-8, without NaN and Infinity."""
 
@@ -53,7 +58,7 @@ def guarded(view: View, address: Callable[[], Address]) -> View:
             if operation is not None and (problem := _hindrance(request, operation)) is not None:
                 return problem_response(problem)
         except RequestDataTooBig:
-            return problem_response(too_large())
+            return problem_response(too_large(limit_of(operation["operationId"]) if operation else LARGEST_BODY))
         response = view(request, **kwargs)
         if response.status_code == 405:
             return problem_response(method_not_allowed(request.method or "", response["Allow"]))
@@ -70,9 +75,9 @@ def unknown_address(request: HttpRequest) -> HttpResponse:
 
 def _hindrance(request: HttpRequest, operation: Document) -> Problem | None:
     """Only what can be said without reading a body that is too large."""
-    limit = LARGER_BODIES.get(operation["operationId"], LARGEST_BODY)
+    limit = limit_of(operation["operationId"])
     if _announced_size(request) > limit or len(request.body) > limit:
-        return too_large()
+        return too_large(limit)
     if request.body and request.method != "GET" and request.content_type != "application/json":
         return Problem(
             415,
@@ -81,14 +86,17 @@ def _hindrance(request: HttpRequest, operation: Document) -> Problem | None:
             "Send it with `Content-Type: application/json`.",
             headers={"Accept": "application/json"},
         )
-    return _unknown_names(request, operation)
+    return _mistaken_names(request, operation)
 
 
-def _unknown_names(request: HttpRequest, operation: Document) -> Problem | None:
-    """A mistyped filter must not be answered with everything."""
-    known = {one["name"] for one in operation["parameters"] if one["in"] == "query"}
-    unknown = sorted(set(request.GET) - known)[:20]
+def _mistaken_names(request: HttpRequest, operation: Document) -> Problem | None:
+    """A mistyped filter must not be answered with everything, nor one of two values silently be left out."""
+    known = {one["name"]: one for one in operation["parameters"] if one["in"] == "query"}
+    unknown = sorted(set(request.GET) - known.keys())[:20]
     errors = [FieldError(name[:100], "Nothing of this name is known here.") for name in unknown]
+    single = (name for name, one in known.items() if one["schema"].get("type") != "array")
+    repeated = [name for name in single if len(request.GET.getlist(name)) > 1]
+    errors += [FieldError(name, "Give one value; there are several.") for name in repeated]
     return Invalid(*errors) if errors else None
 
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from ninja import NinjaAPI
@@ -39,6 +40,8 @@ KINDS = {
     "last-administrator": "Nobody would be left who administers the organization.",
     "password-refused": "The mail server refused the stored password. Store the right one.",
     "password-unreadable": "The key that sealed a stored password is gone. Store the password again.",
+    "not-in-trash": "Only what lies in the trash or in spam is deleted for good.",
+    "mail-server": "The mail server did not do what was asked; the document has its diagnosis.",
     "only-sends": "The mailbox has no IMAP server.",
     "already-connected": "You have connected this address already; the document names the mailbox.",
     "not-connected": "The mail servers did not let the mailbox in; the document has the members of a check.",
@@ -74,7 +77,7 @@ def answer_problems(api: NinjaAPI) -> None:
     _answer(api, ValidationError, _invalid)
     _answer(api, Http404, lambda exc: not_found())
     _answer(api, PermissionDenied, _forbidden)
-    _answer(api, RequestDataTooBig, lambda exc: too_large())
+    _answer(api, RequestDataTooBig, lambda exc: too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
     _answer(api, HttpError, lambda exc: _not_json())
     _answer(api, UnreadablePostError, lambda exc: _not_json())
     api.add_exception_handler(Exception, _defect)
@@ -112,10 +115,9 @@ def method_not_allowed(method: str, allowed: str) -> Problem:
     )
 
 
-def too_large(limit: int | None = None) -> Problem:
-    """limit: octets, where it is known."""
-    detail = "" if limit is None else f"This address takes at most {limit:,} octets."
-    return Problem(413, "too-large", "The request is too large.", detail)
+def too_large(limit: int) -> Problem:
+    """limit: octets."""
+    return Problem(413, "too-large", "The request is too large.", f"This address takes at most {limit:,} octets.")
 
 
 def _not_json() -> Problem:

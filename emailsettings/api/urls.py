@@ -21,6 +21,7 @@ import mailservers.api
 import mailservers.provider_check_api
 import mailstore.api
 import mailstore.download_api
+import mailstore.folder_api
 import mailstore.reconciliation_api
 import notifications.api
 import organizations.api
@@ -46,6 +47,7 @@ ROUTERS = (
     accounts.sender_api.router,
     accounts.sharing_api.router,
     mailstore.api.router,
+    mailstore.folder_api.router,
     mailstore.download_api.router,
     mailstore.reconciliation_api.router,
     delivery.api.router,

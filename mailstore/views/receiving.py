@@ -14,16 +14,15 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts.dialogs import changeable_or_404
 from accounts.folders_form import FoldersForm
 from accounts.models import DownloadPeriod, Mailbox
-from mailservers.diagnosis import diagnose
 from mailstore import coverage, deletion, folder_list
 from mailstore.estimate import estimate_download
 from mailstore.models import Message
 from mailstore.run import first_day
 from mailstore.schedule import release, request_sync, resume
+from mailstore.trouble import incoming_trouble
 from organizations.models import User
 from organizations.requests import SignedInRequest
 from protocols.diagnosis import Diagnosis
-from protocols.endpoint import Protocol
 from protocols.errors import MailError
 
 
@@ -83,20 +82,14 @@ def refresh_folders(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     """Ask the server for its folders and draw the tree of the settings page anew, with the ticks as they stood."""
     mailbox = changeable_or_404(request, mailbox_pk)
     trouble: Diagnosis | None = None
-    if (endpoint := mailbox.incoming()) is None:
+    if mailbox.incoming() is None:
         raise Http404("This mailbox does not receive.")
     before = set(mailbox.folders.filter(vanished_at=None).values_list("pk", flat=True))
     try:
         if not mailbox.login_refusals:  # a refused password is not tried again: accounts are locked for that
             folder_list.refresh_folders(mailbox)
     except MailError as exc:
-        trouble = diagnose(
-            exc,
-            protocol=Protocol.IMAP,
-            endpoint=endpoint,
-            provider_key=mailbox.provider.key if mailbox.provider else "",
-            organization=mailbox.organization,
-        )
+        trouble = incoming_trouble(mailbox, exc)
     form = FoldersForm(mailbox=mailbox, initial=_ticks_as_posted(request))
     added = sum(1 for branch in form.branches if branch.value and int(branch.value) not in before)
     context = {"mailbox": mailbox, "form": form, "trouble": trouble, "added": added, "refreshed": True}

@@ -18,6 +18,7 @@ from accounts.models import Mailbox
 from emailsettings.api.urls import schema
 from mailservers import checking, test_message
 from mailservers.models import MailServer
+from mailstore import folder_list
 from organizations import calls
 from organizations.models import User
 from protocols.checking import CheckResult
@@ -55,6 +56,7 @@ def token(
         raise Unreachable("nobody is dialled")
 
     monkeypatch.setattr(test_message, "open_session", unreachable)
+    monkeypatch.setattr(folder_list, "imap_session", unreachable)
     monkeypatch.setattr(calls, "REFUSED_TOKENS", 10_000)  # schemathesis tries each operation with broken ones too
     for signal in (request_started, request_finished):  # the test's own transaction stays open, as with a test client
         signal.disconnect(close_old_connections)

@@ -86,6 +86,13 @@ def test_what_is_no_day_is_refused_in_words(api_of, administrator, path, day):
     assert "Value error" not in answer.content.decode()
 
 
+def test_a_parameter_that_is_given_twice_is_refused_by_its_name(api_of, alice):
+    api = api_of(alice)
+    assert fields(api.get("/messages?limit=2&limit=3")) == ["limit"]
+    assert fields(api.get("/messages?q=a&q=a&limit=2")) == ["q"]
+    assert api.get("/messages?limit=2&q=a").status_code == 200
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "colour=red"])
 def test_other_questions_are_refused(api_of, administrator, query):
     assert fields(api_of(administrator).get(f"/mailboxes?{query}")) == [query.partition("=")[0]]

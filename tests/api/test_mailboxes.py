@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from accounts.models import Mailbox, MailboxGrant
 from mailservers.models import MailServer
+from mailstore import folder_list
 from mailstore.models import Folder, SyncSchedule
 from organizations.models import AuditEntry, Role
+from protocols.errors import Unreachable
 from tests.api.conftest import Api, assert_problem, fields
 from tests.mailstore.panel.conftest import html_mail, mail, mail_with_files
 
@@ -130,6 +132,40 @@ def test_folders_are_chosen(api, bob, mailbox, make_mailbox):
     foreign = make_folder(make_mailbox("bob@example.org", bob), "INBOX")
     assert fields(api.patch(path, {"folders": [foreign.pk]})) == ["folders"]
     assert AuditEntry.objects.filter(action="mailbox.changed").count() == 2
+
+
+@pytest.mark.proves("E7")
+def test_the_server_is_asked_for_its_folders(api, mailbox, monkeypatch):
+    make_folder(mailbox, "INBOX", special_use="inbox")
+
+    def refresh(mailbox):
+        make_folder(mailbox, "Projects")
+        return 2
+
+    monkeypatch.setattr(folder_list, "refresh_folders", refresh)
+    answer = api.post(f"/mailboxes/{mailbox.pk}/folders/refresh").data
+    assert (answer["listed"], [folder["name"] for folder in answer["added"]]) == (2, ["Projects"])
+
+
+def test_a_server_that_does_not_give_its_folders_is_explained_and_a_refused_password_not_tried(
+    api, mailbox, monkeypatch
+):
+    tried = []
+
+    def refresh(mailbox):
+        tried.append(mailbox)
+        raise Unreachable("nobody is there")
+
+    monkeypatch.setattr(folder_list, "refresh_folders", refresh)
+    path = f"/mailboxes/{mailbox.pk}/folders/refresh"
+    answer = api.post(path)
+    assert_problem(answer, 422, "mail-server")
+    assert answer.data["diagnosis"]["title"] == answer.data["title"]
+    Mailbox.objects.update(login_refusals=1)
+    assert_problem(api.post(path), 409, "password-refused")
+    Mailbox.objects.update(login_refusals=0, imap_host="")
+    assert_problem(api.post(path), 409, "only-sends")
+    assert len(tried) == 1
 
 
 def make_folder(mailbox: Mailbox, name: str, **values: object) -> Folder:

@@ -58,3 +58,27 @@ def test_who_only_reads_is_refused(api_of, bob, mailbox, message):
 
 def test_the_scope_for_reading_does_not_write(api_of, alice, message):
     assert api_of(alice, Scope.MESSAGES_READ).patch(f"/messages/{message.pk}", {"is_seen": True}).status_code == 403
+
+
+def test_a_message_is_deleted_for_good_from_the_trash_and_from_spam_only(api_of, alice, mailbox, message, deliver):
+    api = api_of(alice)
+    assert_problem(api.delete(f"/messages/{message.pk}"), 409, "not-in-trash")
+    assert not Change.objects.exists()
+    for use in ("trash", "junk"):
+        Folder.objects.filter(pk=message.folder_id).update(special_use=use)
+        spam = deliver(mailbox, mail(use))
+        assert api.delete(f"/messages/{spam.pk}").status_code == 204
+        assert api.get(f"/messages/{spam.pk}").status_code == 404
+        removal = Change.objects.open().get(message=spam)
+        assert (removal.kind, removal.target) == (Change.Kind.PLACE, None)
+
+
+@pytest.mark.proves("F2")
+def test_who_only_reads_deletes_nothing(api_of, bob, dana, mailbox, message):
+    Folder.objects.filter(pk=message.folder_id).update(special_use="trash")
+    mailbox.is_shared = True
+    mailbox.save(update_fields=["is_shared"])
+    MailboxGrant.objects.create(mailbox=mailbox, user=bob, may_access=True)
+    assert_problem(api_of(bob).delete(f"/messages/{message.pk}"), 403, "forbidden")
+    assert_problem(api_of(dana).delete(f"/messages/{message.pk}"), 404, "not-found")
+    assert not Change.objects.exists()

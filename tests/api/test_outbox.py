@@ -11,6 +11,7 @@ from delivery.forms import MAX_ATTACHMENTS_SIZE
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State
 from emailsettings.api.gate import LARGER_BODIES, LARGEST_BODY
+from emailsettings.body_limits import limit_at
 from organizations.scopes import Scope
 from protocols.message.content import open_message
 from tests.api.conftest import Api, assert_problem, fields
@@ -134,6 +135,15 @@ def test_files_that_are_too_large_together_are_refused(api, mailbox):
 def test_requests_over_the_limit_are_refused_unread(api, mailbox):
     assert_problem(api.call("POST", "/outbox", raw=b" " * (LARGER_BODIES["outbox_send"] + 1), **KEY), 413, "too-large")
     assert_problem(api.call("PATCH", f"/mailboxes/{mailbox.pk}", raw=b" " * (LARGEST_BODY + 1)), 413, "too-large")
+
+
+def test_a_refusal_for_size_names_the_limit_of_the_address(api, mailbox):
+    answer = api.call("PATCH", f"/mailboxes/{mailbox.pk}", raw=b" " * (LARGEST_BODY + 1))
+    assert answer.data["detail"] == "This address takes at most 262,144 octets."
+    answer = api.call("POST", "/outbox", raw=b" " * (LARGER_BODIES["outbox_send"] + 1), **KEY)
+    assert "31,457,280 octets" in answer.data["detail"]
+    assert limit_at(f"/api/v1/mailboxes/{mailbox.pk}") == LARGEST_BODY
+    assert limit_at("/api/v1/outbox") == LARGER_BODIES["outbox_send"]
 
 
 def test_a_body_of_another_type_is_refused(api):
