@@ -156,6 +156,16 @@ class SetupForm(PlainWords, forms.Form):
         return FirstAdministrator(**self.cleaned_data)
 
 
+class TimeZoneField(forms.ChoiceField):
+    """Offers the names of today, and takes the old ones too: browsers and programs still report them."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(choices=timezones.choices, **named)
+
+    def valid_value(self, value: Any) -> bool:
+        return value in timezones.names()
+
+
 class JoinForm(PlainWords, forms.Form):
     """What an invited person sets."""
 
@@ -167,9 +177,8 @@ class JoinForm(PlainWords, forms.Form):
         help_text=RULE_FOR_PASSWORDS,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    time_zone = forms.ChoiceField(
+    time_zone = TimeZoneField(
         label="Time zone",
-        choices=timezones.choices,
         help_text="Every time you see is shown in it.",
         widget=forms.Select(attrs={"data-own-time-zone": ""}),
     )
@@ -195,10 +204,14 @@ class ProfileForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         help_text="Of what is written into the mail you send, such as “On 3 March 2026, Carol wrote:”. Each email "
         "account can have another one. The pages are in English.",
     )
-    time_zone = forms.ChoiceField(
-        label="Time zone", choices=timezones.choices, help_text="Every time you see is shown in it."
-    )
+    time_zone = TimeZoneField(label="Time zone", help_text="Every time you see is shown in it.")
 
     class Meta:
         model = User
         fields = ("name", "language", "time_zone")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        time_zone = self.fields["time_zone"]
+        assert isinstance(time_zone, TimeZoneField)
+        time_zone.choices = timezones.choices_with(self.instance.time_zone)

@@ -164,8 +164,12 @@ def wants_mail(invitation: Invitation, token: str) -> bool:
 
 
 def mail_to_reader(invitation: Invitation, link_of: Callable[[str], str], *, now: datetime) -> str:
-    """Send a link because who holds one has to show that the mailbox is hers; not again within a minute."""
-    if invitation.mailed_at is not None and invitation.mailed_at > now - NOT_AGAIN_WITHIN:
+    """Send a link because who holds one has to show that the mailbox is hers; not again within a minute.
+
+    One that did not leave is tried again at once: the link before it, which arrived, is void by then.
+    """
+    was_just_mailed = invitation.mailed_at is not None and invitation.mailed_at > now - NOT_AGAIN_WITHIN
+    if was_just_mailed and not invitation.failure:
         return ""
     return mail(invitation, link_of, now=now)
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import transaction
@@ -78,6 +79,14 @@ def a_label(domain: str) -> str:
         return dns_name(domain)
     except DestinationRefused as exc:
         raise ValueError(str(exc)) from exc
+
+
+def u_label(domain: str) -> str:
+    """Return a stored domain as people write it ("xn--bcher-kva.example" -> "bücher.example"; RFC 5890)."""
+    try:
+        return idna.decode(domain) if "xn--" in domain else domain
+    except UnicodeError:
+        return domain
 
 
 def _provider(entry: Entry) -> CatalogProvider:

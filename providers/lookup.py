@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import idna
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 from django.http import HttpRequest
@@ -17,7 +16,7 @@ from organizations import audit
 from organizations.models import Organization, User
 from organizations.operations import Operation
 from protocols.endpoint import Endpoint
-from providers.catalog import a_label
+from providers.catalog import a_label, u_label
 from providers.models import HiddenProvider, LoginRule, Provider, ProviderDomain
 
 LONGEST_NAME = 120  # characters of a provider's name
@@ -51,7 +50,7 @@ def clean_address(text: str) -> str:
         # The domain is checked by itself: the library refuses company.local, which is fine on a company's own servers.
         checked = validate_email(f"{local}@example.com", check_deliverability=False)
         name = a_label(domain)
-        shown = idna.decode(name) if "xn--" in name else name
+        shown = u_label(name)
     except (EmailNotValidError, ValueError) as exc:
         raise AddressError("This is not an email address; check it for typing errors.") from exc
     if len(text) > LONGEST_ADDRESS:

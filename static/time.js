@@ -28,9 +28,20 @@ function refresh() {
   }
 }
 
+/* Browsers may call a zone by an old name ("Asia/Calcutta") that stands in no list. */
+function zoneOf(timeZone) {
+  try {
+    return Intl.DateTimeFormat("en", { timeZone }).resolvedOptions().timeZone ?? "";
+  } catch {
+    return ""; // a name that is newer than the browser
+  }
+}
+
 for (const field of document.querySelectorAll("[data-own-time-zone]")) {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
-  if (!field.options || [...field.options].some((option) => option.value === zone)) field.value = zone;
+  const own = zoneOf();
+  const listed = field.options && [...field.options].map((option) => option.value);
+  if (!listed || listed.includes(own)) field.value = own;
+  else field.value = listed.find((name) => name && zoneOf(name) === own) ?? field.value;
 }
 setInterval(refresh, 15000);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());

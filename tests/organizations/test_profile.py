@@ -2,7 +2,11 @@
 
 import pytest
 
+from organizations import timezones
 from organizations.models import AuditEntry
+from tests.api.conftest import api_of
+
+__all__ = ["api_of"]
 
 pytestmark = pytest.mark.proves("A6")
 
@@ -69,3 +73,26 @@ def test_the_language_is_that_of_the_mail_and_the_pages_say_that_they_stay_engli
     assert '<html lang="en">' in page
     assert '<option value="fi" selected>Finnish (Suomi)</option>' in page
     assert "The pages are in English." in page
+
+
+def test_time_zones_are_offered_by_the_names_of_today(client_of, alice):
+    offered = {name for _, places in timezones.choices() for name, _ in places}
+    assert {"Europe/Amsterdam", "Europe/Kyiv", "Asia/Kolkata", "Antarctica/Troll", "UTC"} <= offered
+    assert not {"Europe/Kiev", "Asia/Calcutta", "America/Buenos_Aires", "Asia/Saigon"} & offered
+    assert "Asia/Calcutta" not in client_of(alice).get("/profile").content.decode()
+
+
+def test_an_old_name_that_was_chosen_before_stays_and_programs_may_use_it(client_of, api_of, alice):
+    alice.time_zone = "Asia/Calcutta"
+    alice.save(update_fields=["time_zone"])
+    client = client_of(alice)
+    assert '<option value="Asia/Calcutta" selected>' in client.get("/profile").content.decode()
+    client.post("/profile", {"name": "Alice Liddell", "language": "en", "time_zone": "Asia/Calcutta"})
+    alice.refresh_from_db()
+    assert (alice.name, alice.time_zone) == ("Alice Liddell", "Asia/Calcutta")
+    assert api_of(alice).patch("/profile", {"time_zone": "US/Eastern"}).data["time_zone"] == "US/Eastern"
+
+
+def test_where_no_table_tells_the_names_of_today_all_are_offered(monkeypatch, tmp_path):
+    monkeypatch.setattr(timezones, "TZPATH", (str(tmp_path),))
+    assert timezones.present_names.__wrapped__() == timezones.names()

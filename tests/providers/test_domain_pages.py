@@ -9,6 +9,7 @@ from organizations.models import AuditEntry
 from providers import entries, lookup
 from providers.catalog import load_catalog
 from providers.models import ProviderDomain
+from providers.templatetags.domains import domain_name
 from tests.providers.conftest import HTMX, url, words
 
 
@@ -30,6 +31,20 @@ def test_all_domains_come_in_pages_without_a_gap(ada, db):
         found += domains_on(answer)
         address = answer.context["older"] if answer.context["page"].next else ""
     assert len(found) == len(set(found)) == ProviderDomain.objects.count() > 1200
+
+
+def test_a_domain_is_shown_as_people_write_it_with_its_ascii_form_beside_it(ada, organization, hey):
+    row = ProviderDomain.objects.create(organization=organization, domain="xn--bcher-kva.example", provider=hey)
+    both = 'bücher.example <span class="muted small">xn--bcher-kva.example</span>'
+    page = ada.get(url("domains")).content.decode()
+    assert both in page
+    assert 'aria-label="Edit bücher.example (xn--bcher-kva.example)"' in page
+    assert both in ada.get(url("domain-delete", row.pk)).content.decode()
+    assert both in ada.get(url("card", hey.pk)).content.decode()
+    asked = ada.get(url("look-up"), {"address": "anna@bücher.example"}, headers=HTMX).content.decode()
+    assert "bücher.example (xn--bcher-kva.example) is served by" in asked
+    assert domain_name("xn--a") == "xn--a", "what is none is shown as it is"
+    assert domain_name("gmail.com") == "gmail.com"
 
 
 @pytest.mark.parametrize(

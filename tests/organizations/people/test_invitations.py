@@ -200,6 +200,20 @@ def test_a_passed_on_link_does_not_fill_the_mailbox(client, as_administrator, ac
     assert len(account_server.taken) == 1
 
 
+@pytest.mark.proves("A1")
+def test_a_mail_that_did_not_leave_is_tried_again_at_once(client, as_administrator, dana, account_server, settings):
+    passed_on = link_in(as_administrator.post("/people/invite", {"name": "Nora", "email": "nora@example.org"}))
+    reachable = settings.ACCOUNT_MAIL_URL
+    Invitation.objects.update(mailed_at=timezone.now() - timedelta(minutes=2))
+    settings.ACCOUNT_MAIL_URL = "smtp+plain://127.0.0.1:1"
+    client.post(passed_on)
+    Invitation.objects.update(mailed_at=timezone.now())  # the mail before, which arrived; its link is void by now
+    settings.ACCOUNT_MAIL_URL = reachable
+    assert "Look into your mailbox" in client.post(passed_on).content.decode()
+    assert len(account_server.taken) == 2
+    assert client.post(mailed_link(account_server), NEWCOMER)["Location"] == "/"
+
+
 def test_where_account_mail_does_not_get_through_the_passed_on_link_counts_by_itself(
     client, as_administrator, account_server
 ):
