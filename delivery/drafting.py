@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from delivery.addressing import shown
 from mailstore.models import Message
-from mailstore.packs import RawUnavailable, read_raw
+from mailstore.packs import RawUnavailable, open_raw
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from protocols.message.content import ContentPart, open_message, part_bytes
 from protocols.message.filenames import safe_filename
 from protocols.message.identity import forward_subject, reply_recipients, reply_subject
 from protocols.message.languages import Language
+from protocols.message.octets import Octets
 from protocols.message.parse import MessageSummary, parse_summary
 from protocols.message.quoting import reply_quotation
 
@@ -49,12 +50,12 @@ class Original:
 
     message: Message
     summary: MessageSummary
-    raw: bytes = field(repr=False)
+    raw: Octets = field(repr=False)
 
     @classmethod
     def read(cls, message: Message) -> Original:
         """Raises RawUnavailable when the stored octets cannot be read back."""
-        raw = read_raw(message)
+        raw = open_raw(message)
         return cls(message, parse_summary(raw), raw)
 
     def reply(self, words: Language, *, everyone: bool) -> Draft:

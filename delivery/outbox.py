@@ -23,7 +23,7 @@ from delivery.states import Kind, Origin
 from delivery.tasks import submit_message
 from mailstore.full_database import is_full
 from mailstore.models import Message
-from mailstore.packs import RawUnavailable, read_raw
+from mailstore.packs import RawUnavailable, open_raw
 from organizations import live
 from organizations.models import User
 from organizations.nudging import nudge
@@ -202,7 +202,7 @@ def _thread(answers: Message | None) -> _Thread:
     if answers is None:
         return {}
     try:
-        in_reply_to, references = reply_headers(parse_summary(read_raw(answers)))
+        in_reply_to, references = reply_headers(parse_summary(open_raw(answers)))
     except RawUnavailable:
         in_reply_to, references = answers.message_id, (answers.message_id,) if answers.message_id else ()
     return {"in_reply_to": in_reply_to, "references": references}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
+from django.http import Http404
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Query, Router, Status
@@ -136,10 +137,10 @@ def messages_delete(request: ApiRequest, pk: int) -> Status[None]:
     tags=["Messages"],
     openapi_extra=octets("message/rfc822"),
 )
-def messages_raw(request: ApiRequest, pk: int) -> HttpResponse:
+def messages_raw(request: ApiRequest, pk: int) -> HttpResponseBase:
     """The message as it came, octet by octet (RFC 5322)."""
     try:
-        return message_file(_message_or_404(request, pk), content_type="message/rfc822")
+        return message_file(request, _message_or_404(request, pk), content_type="message/rfc822")
     except RawUnavailable as exc:
         raise _unavailable(exc) from exc
 
@@ -151,13 +152,13 @@ def messages_raw(request: ApiRequest, pk: int) -> HttpResponse:
     tags=["Messages"],
     openapi_extra=octets("*/*"),
 )
-def messages_attachment(request: ApiRequest, pk: int, number: int) -> HttpResponse:
+def messages_attachment(request: ApiRequest, pk: int, number: int) -> HttpResponseBase:
     """A file of a message, decoded."""
     files = attachments_of(_message_or_404(request, pk))
     if not 1 <= number <= len(files):
         raise Http404(f"The message has {len(files)} attachments.")
     try:
-        return attachment_file(files[number - 1])
+        return attachment_file(request, files[number - 1])
     except RawUnavailable as exc:
         raise _unavailable(exc) from exc
     except KeyError as exc:

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from mailstore.inline_images import SHOWN, address_of
 from mailstore.links import with_links
 from mailstore.models import Attachment, Message
-from mailstore.packs import RawUnavailable, read_raw
+from mailstore.packs import RawUnavailable, open_raw
 from mailstore.rendering import CleanBody, RemoteImages, clean, likely_height
 from organizations.models import User
 from protocols.message.content import MessageContent, open_message
@@ -54,7 +54,7 @@ def open_body(message: Message) -> OpenedMessage:
     """Read and prepare one message. Never raises: what is missing is named in `trouble`."""
     listed = list(message.attachments.all())
     try:
-        content = open_message(read_raw(message))
+        content = open_message(open_raw(message))
     except RawUnavailable as exc:
         files = [attachment for attachment in listed if not attachment.is_inline]
         return OpenedMessage(attachments=files, trouble=f"{exc} Only what the list shows is known.")
@@ -74,7 +74,7 @@ def clean_html(message: Message, user: User) -> CleanBody | None:
 
     Raises RawUnavailable.
     """
-    content = open_message(read_raw(message))
+    content = open_message(open_raw(message))
     return clean(content.html, _inline_images(content, message, user)) if content.html is not None else None
 
 

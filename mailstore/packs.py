@@ -1,8 +1,9 @@
 """Where the untouched octets of messages lie: append-only pack files, many messages in each.
 
 `MAIL_DIR/<mailbox>/<fence>-<number>.pack` holds raw messages end to end and nothing else; the message's row says where
-(`pack`, `offset`, `stored_size`). Octets reach the disk before the row that names them is committed, so whatever no
-row names, such as the tail that a killed worker left, is garbage by design and does no harm.
+(`pack`, `offset`, `stored_size`). Messages over 25 MB lie in files of their own (see `partials.py`). Octets reach the
+disk before the row that names them is committed, so whatever no row names, such as the tail that a killed worker left,
+is garbage by design and does no harm.
 
 One writer per file: a file is written only under its lock, and a new name carries the fencing number of the claim, so
 a worker whose claim has passed can never write into what a newer one is writing.
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Final, Self
 from django.conf import settings
 
 from organizations.faultpoints import faultpoint
+from protocols.message.octets import LARGE_MESSAGE, MappedOctets, Octets
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,6 +38,7 @@ GOES_ON: Final = "goes on once there is"  # how every sentence about missing roo
 ROLL_AT = 128 * 1024 * 1024  # octets after which the next message begins a new pack
 
 _NAME = re.compile(r"(\d+)-(\d+)\.pack", re.ASCII)
+_LARGE = re.compile(r"[0-9a-f]{64}\.message", re.ASCII)  # see `partials.py`
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
@@ -64,7 +67,7 @@ def directory_of(mailbox_pk: int) -> Path:
 def read_raw(message: Message, *, verify: bool = False) -> bytes:
     """Return the octets of `message` as the server sent them; `verify` compares their SHA-256 with the stored one.
 
-    Raises RawUnavailable.
+    Raises RawUnavailable. What may be large is rather opened with `open_raw`.
     """
     path = _path(message.mailbox_id, message.pack)
     try:
@@ -82,6 +85,16 @@ def read_raw(message: Message, *, verify: bool = False) -> bytes:
     if verify and hashlib.sha256(raw).digest() != bytes(message.sha256):
         raise RawUnavailable("The stored copy of this message is damaged.")
     return raw
+
+
+def open_raw(message: Message) -> Octets:
+    """Return the octets of `message`; a large one is mapped, not read into memory. Raises RawUnavailable."""
+    if message.stored_size <= LARGE_MESSAGE or message.offset:
+        return read_raw(message)
+    try:
+        return MappedOctets.of(_path(message.mailbox_id, message.pack), message.stored_size)
+    except OSError as exc:
+        raise RawUnavailable(f"The stored copy of this message cannot be opened: {exc.strerror}.") from exc
 
 
 def remove_mailbox(mailbox_pk: int) -> None:
@@ -128,7 +141,7 @@ class PackWriter:
             try:
                 return self._append(raw)
             except OSError as exc:
-                if full := _full(exc):
+                if full := no_room(exc):
                     raise full from exc
                 raise
 
@@ -179,7 +192,7 @@ class PackWriter:
                 try:
                     os.fdatasync(self._descriptor)
                 except OSError as exc:
-                    if full := _full(exc):
+                    if full := no_room(exc):
                         self._lost = full
                         raise full from exc
                     raise
@@ -217,9 +230,9 @@ class PackWriter:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._descriptor, self._name, self._end = descriptor, path.name, 0
         self._settled_end = 0
-        _settle_directory(self._directory)
+        settle_directory(self._directory)
         if not numbers:
-            _settle_directory(self._directory.parent)
+            settle_directory(self._directory.parent)
         faultpoint("pack begun")
 
     def _take(self, path: Path) -> bool:
@@ -252,7 +265,7 @@ def _pack_name(fence: int, number: int) -> str:
 
 
 def _path(mailbox_pk: int, pack: str) -> Path:
-    if not _NAME.fullmatch(pack):
+    if not (_NAME.fullmatch(pack) or _LARGE.fullmatch(pack)):
         raise RawUnavailable("The stored copy of this message has no place on the disk.")
     return directory_of(mailbox_pk) / pack
 
@@ -270,7 +283,7 @@ def _read_exactly(descriptor: int, size: int, offset: int) -> bytes:
     return b"".join(pieces)
 
 
-def _settle_directory(path: Path) -> None:
+def settle_directory(path: Path) -> None:
     """Make new names in a directory survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -279,7 +292,7 @@ def _settle_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _full(exc: OSError) -> StorageFull | None:
+def no_room(exc: OSError) -> StorageFull | None:
     """Tell whether `exc` says that the disk takes no more; None where it says something else."""
     if exc.errno not in _NO_SPACE:
         return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mailstore import unfetchable
+from mailstore.large import LargeIntake
 from mailstore.models import Folder
 from mailstore.packs import Location, StorageFull
 from mailstore.reading import Entry, Envelope
@@ -13,7 +14,8 @@ from mailstore.run import OutOfTime, Run
 from mailstore.writers import Batch
 from organizations.faultpoints import faultpoint
 from protocols.errors import Deferred, MailError, Refused
-from protocols.imap.fetching import FetchedMessage
+from protocols.imap.connection import Sink
+from protocols.imap.fetching import FetchedMessage, LargeMessage
 from protocols.imap.plan import UidSet
 from protocols.imap.responses import response_code
 from protocols.imap.session import ImapSession
@@ -59,27 +61,53 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
     given = 0
     refusals: list[int] = []
     intake = _Intake(run, folder, new_from)
+    large = LargeIntake(run, folder)
     try:
-        for uids in newest_first(wanted, BATCH):
+        for uids in newest_first(wanted - large.aside, BATCH):
             run.check_time()
             faultpoint("range planned")
             refused_before = len(refusals)
-            for fetched in _fetched(run.session, uids, refusals):
+            for fetched in _fetched(run.session, uids, refusals, large.spool):
                 faultpoint("message fetched")
-                intake.take(fetched)
+                if isinstance(fetched, LargeMessage):
+                    intake.take_large(fetched, large)
+                else:
+                    intake.take(fetched)
                 faultpoint("octets kept")
                 given += 1
             faultpoint("range fetched")
             intake.check_room()
             if len(refusals) > refused_before:
                 unfetchable.blame_the_folder(run, folder)
-            intake.hand_over(uids)
+            intake.hand_over(uids - large.aside)
+        given += _pull_in_parts(large, wanted, intake, refusals)
     except (MailError, OutOfTime, StorageFull):
-        intake.hand_over(UidSet())  # so that even a bad line or a disk that is nearly full makes progress
+        large.close()
+        if large.got_further:
+            run.got_further()
+        intake.hand_over(large.stuck)  # so that even a bad line or a disk that is nearly full makes progress
         intake.finish()
+        unfetchable.settle(run, folder, asked=large.stuck, refused=[*large.stuck])
         raise
+    finally:
+        large.close()
     intake.finish()
     unfetchable.settle(run, folder, asked=wanted, refused=refusals)
+    return given
+
+
+def _pull_in_parts(large: LargeIntake, wanted: UidSet, intake: _Intake, refusals: list[int]) -> int:
+    """Fetch the large messages that were put aside, once all others are stored. Of each one that was refused for
+    good the UID is added to `refusals`.
+    """
+    if not large.aside & wanted:
+        return 0
+    intake.finish()
+    given = 0
+    for message, place in large.fetch(wanted, refusals):
+        intake.take_placed(message, place)
+        intake.hand_over(UidSet([message.uid]))
+        given += 1
     return given
 
 
@@ -96,21 +124,38 @@ class _Intake:
         self._no_room: list[StorageFull] = []
         self._being_read: tuple[list[Location], UidSet] | None = None
 
-    def take(self, fetched: FetchedMessage) -> None:
-        """Put the octets into a pack, and let go of them. Smaller messages may fit where a large one did not."""
+    def take_large(self, fetched: LargeMessage, large: LargeIntake) -> None:
+        """Take a message whose octets went into a file of its own, or leave it to be fetched in parts."""
         try:
-            place = self._run.packs.append(fetched.raw)
+            place = large.placed(fetched)
         except StorageFull as exc:
-            self._no_room.append(exc)
-            if len(self._no_room) > MOST_LEFT_OUT:
-                raise
+            self._left_out(exc)
             return
+        if place is not None:
+            self.take_placed(fetched, place)
+
+    def take_placed(self, fetched: FetchedMessage | LargeMessage, place: Location) -> None:
+        """Take a message whose octets have their place."""
         envelope = Envelope(fetched.uid, fetched.flags, fetched.internal_date, fetched.size)
         self._entries.append(Entry(envelope, self._run.packs.path_of(place), place.offset, place.size))
         self._places.append(place)
         self._octets += place.size
         if self._octets >= BATCH_OCTETS:
             self.hand_over(UidSet())
+
+    def _left_out(self, full: StorageFull) -> None:
+        self._no_room.append(full)
+        if len(self._no_room) > MOST_LEFT_OUT:
+            raise full
+
+    def take(self, fetched: FetchedMessage) -> None:
+        """Put the octets into a pack, and let go of them. Smaller messages may fit where a large one did not."""
+        try:
+            place = self._run.packs.append(fetched.raw)
+        except StorageFull as exc:
+            self._left_out(exc)
+        else:
+            self.take_placed(fetched, place)
 
     def check_room(self) -> None:
         """Raise StorageFull where a message was left out; its batch is not dealt with."""
@@ -155,11 +200,13 @@ class _Intake:
             self._run.note(folder, stored)
 
 
-def _fetched(session: ImapSession, uids: UidSet, refusals: list[int]) -> Iterator[FetchedMessage]:
+def _fetched(
+    session: ImapSession, uids: UidSet, refusals: list[int], spool: Callable[[int], Sink]
+) -> Iterator[FetchedMessage | LargeMessage]:
     """Stream messages; where the server refuses in the middle, halve until the one it cannot give is found (R14)."""
     seen: list[int] = []
     try:
-        for message in session.fetch(uids):
+        for message in session.fetch_spooling(uids, spool):
             seen.append(message.uid)
             yield message
         rest = UidSet()
@@ -172,8 +219,8 @@ def _fetched(session: ImapSession, uids: UidSet, refusals: list[int]) -> Iterato
             raise
     if len(rest) > 1:
         upper = first_half(rest)
-        yield from _fetched(session, upper, refusals)
-        yield from _fetched(session, rest - upper, refusals)
+        yield from _fetched(session, upper, refusals, spool)
+        yield from _fetched(session, rest - upper, refusals, spool)
     elif rest:
         refusals.append(next(iter(rest)))
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from mailstore.postings import posted
 from mailstore.texts import storable
 from mailstore.words import Texts
+from protocols.message.octets import LARGE_MESSAGE, WINDOW, MappedOctets, Octets, digest_of
 from protocols.message.parse import Address, MessageSummary, PartInfo, parse_summary
 from protocols.message.threading import thread_keys
 
@@ -129,6 +130,9 @@ def read_entries(entries: Sequence[Entry], *, with_postings: bool = False) -> Re
                 if path:
                     os.close(descriptor)
                 path, descriptor = entry.path, os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+            if entry.length > LARGE_MESSAGE and not entry.offset:
+                read.append(read_message(entry.envelope, MappedOctets.of(entry.path, entry.length)))
+                continue
             raw = os.pread(descriptor, entry.length, entry.offset)
             if len(raw) != entry.length:
                 raise OSError(f"A pack is shorter than what was written to it: {entry.path}")
@@ -145,9 +149,9 @@ def read_entries(entries: Sequence[Entry], *, with_postings: bool = False) -> Re
     )
 
 
-def read_message(envelope: Envelope, raw: bytes) -> ReadMessage:
+def read_message(envelope: Envelope, raw: Octets) -> ReadMessage:
     """Parse one message. What cannot be read is left empty and named in `defects`."""
-    return _assemble(envelope, parse_summary(raw), hashlib.sha256(raw).digest())
+    return _assemble(envelope, parse_summary(raw), digest_of(raw))
 
 
 def unread(entry: Entry) -> ReadMessage:
@@ -155,7 +159,8 @@ def unread(entry: Entry) -> ReadMessage:
     digest = hashlib.sha256()
     with open(entry.path, "rb") as pack:
         pack.seek(entry.offset)
-        digest.update(pack.read(entry.length))
+        for left in range(entry.length, 0, -WINDOW):
+            digest.update(pack.read(min(WINDOW, left)))
     return _assemble(entry.envelope, _NOTHING, digest.digest())
 
 

@@ -21,7 +21,7 @@ from mailstore.pulling import newest_first
 from mailstore.run import Run, first_day
 from mailstore.texts import storable
 from organizations.faultpoints import faultpoint
-from protocols.imap.fetching import Outline
+from protocols.imap.fetching import FetchedMessage, Outline
 from protocols.imap.plan import FolderState, UidSet
 from protocols.message.parse import parse_summary
 
@@ -123,10 +123,13 @@ def _match_octets(run: Run, known: dict[tuple[str, int], list[_Old]], found: _Fo
     by_uid = {outline.uid: outline for outline in found.doubtful}
     if not by_uid:
         return
-    for message in run.session.fetch(UidSet(by_uid)):
+    digests = {uid: hashlib.sha256() for uid in by_uid}
+    for message in run.session.fetch_spooling(UidSet(by_uid), lambda uid: digests.get(uid, hashlib.sha256()).update):
         outline = by_uid.pop(message.uid)
         candidates = known.get(("", outline.size), [])
-        digest = hashlib.sha256(message.raw).digest()
+        if isinstance(message, FetchedMessage):
+            digests[message.uid].update(message.raw)
+        digest = digests.pop(message.uid).digest()
         same = next((old for old in candidates if old.sha256 == digest), None)
         if same is None:
             found.unknown.append(outline)

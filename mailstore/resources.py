@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from mailstore.models import Attachment, Folder, Message
-from mailstore.packs import RawUnavailable, read_raw
+from mailstore.packs import RawUnavailable, open_raw
 from mailstore.rendering import clean
 from mailstore.schedule import Progress
 from mailstore.texts import storable
@@ -135,7 +135,7 @@ def message_document(message: Message) -> MessageDocument:
     text = html = None
     trouble = ""
     try:
-        content = open_message(read_raw(message))
+        content = open_message(open_raw(message))
     except RawUnavailable as exc:
         trouble = str(exc)
     else:

@@ -69,6 +69,10 @@ class Run:
         self._write(total=F("total") + messages)
         self.tell()
 
+    def got_further(self) -> None:
+        """What broke off was of some use: the next try need not wait as after failures in a row."""
+        self._write(failures=0)
+
     def enter(self, folder: Folder) -> None:
         """Show `folder` as the one that is worked on."""
         self._write(folder_name=folder.name[:255])

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
-from mailstore import folder_sync, fulltext, pulling, runs, writers
+from mailstore import folder_sync, fulltext, large, pulling, runs, writers
 from mailstore.folder_list import Listed, update_folders
 from mailstore.folder_sync import FolderPlan
 from mailstore.full_database import DATABASE_FULL, is_full
@@ -108,7 +108,8 @@ def _sync_folders(run: Run) -> None:
         plans.append(planned)
         if folder.special_use == Folder.SpecialUse.INBOX and planned.wanted and planned.is_open:
             run.enter(folder)
-            pulling.pull(run, folder, pulling.first_page(planned.wanted), new_from=planned.announced_from)
+            page = large.put_aside(run, folder, pulling.first_page(planned.wanted))
+            pulling.pull(run, folder, page, new_from=planned.announced_from)
             faultpoint("newest page stored")
     with ExitStack() as stack:
         if sum(planned.messages for planned in plans) >= MANY:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from io import BytesIO
 from time import monotonic
 from typing import Final
@@ -120,6 +121,17 @@ class Wire:
             self._start += taken
             missing -= taken
         return gathered.getvalue()
+
+    def pour(self, size: int, into: Callable[[memoryview], object]) -> None:
+        """Hand exactly `size` octets to `into` in pieces as they come; a piece is of no use after the call."""
+        deadline = monotonic() + self.timeout + size / SLOWEST_RATE
+        while size:
+            if not self.pending:
+                self._fill(deadline)
+            taken = min(size, self.pending)
+            into(self._view[self._start : self._start + taken])
+            self._start += taken
+            size -= taken
 
     def take(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
         """Take what `pattern` matches where reading goes on; None, and nothing is taken, where it does not match.

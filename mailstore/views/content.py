@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -12,12 +13,13 @@ from mailstore import downloads, inline_images
 from mailstore.downloads import attachment_file, message_file
 from mailstore.models import Attachment, Message
 from mailstore.opening import clean_html
-from mailstore.packs import RawUnavailable, read_raw
+from mailstore.packs import RawUnavailable, open_raw
 from mailstore.rendering import FRAME_POLICY
 from organizations.caching import private
 from organizations.models import User
 from organizations.requests import SignedInRequest
-from protocols.message.content import part_bytes
+from protocols.message.content import part_pieces
+from protocols.message.octets import LARGE_MESSAGE
 
 
 @require_GET
@@ -48,7 +50,7 @@ def inline_image(request: HttpRequest, token: str) -> HttpResponse:
     if image is None:
         raise Http404("This image can no longer be fetched. Open the message again.")
     try:
-        octets = part_bytes(read_raw(image.message), image.path)
+        octets = _image_octets(image.message, image.path)
     except (RawUnavailable, KeyError) as exc:
         raise Http404("This image cannot be read.") from exc
     content_type = inline_images.kind_of(octets)
@@ -59,12 +61,12 @@ def inline_image(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_GET
 @private
-def attachment(request: SignedInRequest, pk: int) -> HttpResponse:
+def attachment(request: SignedInRequest, pk: int) -> HttpResponseBase:
     """A file of a message, to save. It is never shown in place, whatever it says it is (T9, T12)."""
     readable = Message.objects.live().readable_by(request.user, timezone.now())
     chosen = get_object_or_404(Attachment.objects.select_related("message"), pk=pk, message__in=readable)
     try:
-        return attachment_file(chosen)
+        return attachment_file(request, chosen)
     except RawUnavailable as exc:
         return _unavailable(request, exc)
     except KeyError as exc:
@@ -73,13 +75,23 @@ def attachment(request: SignedInRequest, pk: int) -> HttpResponse:
 
 @require_GET
 @private
-def source(request: SignedInRequest, pk: int) -> HttpResponse:
+def source(request: SignedInRequest, pk: int) -> HttpResponseBase:
     """The message as it came, octet by octet."""
     message = _message_or_404(request.user, pk)
     try:
-        return message_file(message)
+        return message_file(request, message)
     except RawUnavailable as exc:
         return _unavailable(request, exc)
+
+
+def _image_octets(message: Message, path: str) -> bytes:
+    """Raises RawUnavailable, KeyError; Http404 where it is larger than any image in a text."""
+    octets = b""
+    for piece in part_pieces(open_raw(message), path):
+        octets += piece
+        if len(octets) > LARGE_MESSAGE:
+            raise Http404("This image is too large to be shown.")
+    return octets
 
 
 _NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}

@@ -7,7 +7,7 @@ million octets, and reports a refusal as a string in a string.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from time import monotonic
 
@@ -17,6 +17,7 @@ from protocols.transcript import Transcript
 from protocols.wire import Wire, readable
 
 LARGEST_LITERAL = 256 * 1024 * 1024  # octets
+LARGE_LITERAL = 25 * 1024 * 1024  # octets; above, a literal is poured where somebody takes it in pieces
 LINES_PER_COMMAND = 64 * 1024 * 1024  # octets of lines (literals not counted) that one command may answer
 LONGEST_COMMAND = 600.0  # seconds, for commands that do not stream
 LONGEST_QUOTED = 1000  # octets; longer strings go as literals
@@ -35,6 +36,11 @@ class Literal:
 
 
 Argument = bytes | Literal
+Sink = Callable[[memoryview], object]
+
+
+class Poured(bytes):
+    """Stands for a literal whose octets went elsewhere while they came. Itself it is empty."""
 
 
 def astring(value: str | bytes) -> Argument:
@@ -63,6 +69,7 @@ class Connection:
         self.status = ""  # OK, NO or BAD of the last command
         self.answer = ""  # and the words behind it
         self.alerts: list[str] = []
+        self.pour: Callable[[bytes], Sink] | None = None  # told what stands before a large literal; takes its octets
         self._transcript = transcript
         self._sent_commands = 0
 
@@ -205,7 +212,7 @@ class Connection:
         if found is None:
             return None
         number, line, size = found.groups()
-        parts = [line, self.wire.read(int(size)), self.wire.readline()]
+        parts = [line, self._literal(line, int(size)), self.wire.readline()]
         return Untagged(b"FETCH", int(number), parts if parts[2] == b")" else self._with_literals(parts))
 
     def _with_literals(self, parts: list[bytes]) -> list[bytes]:
@@ -216,10 +223,16 @@ class Connection:
             if size > LARGEST_LITERAL or len(parts) > 1000:
                 raise ProtocolViolation(f"The server announced {size} octets; at most {LARGEST_LITERAL} are taken.")
             parts[-1] = line[: mark.start()]
-            parts.append(self.wire.read(size))
+            parts.append(self._literal(parts[-1], size))
             line = self.wire.readline()
             parts.append(line)
         return parts
+
+    def _literal(self, before: bytes, size: int) -> bytes:
+        if size <= LARGE_LITERAL or self.pour is None:
+            return self.wire.read(size)
+        self.wire.pour(size, self.pour(before))
+        return Poured()
 
     def _noticed(self, response: Untagged) -> Untagged:
         if response.kind == b"BYE":

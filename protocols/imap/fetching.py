@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from protocols.errors import ProtocolViolation
-from protocols.imap.connection import Connection
+from protocols.imap.connection import Connection, Poured, Sink
 from protocols.imap.responses import HIGHEST_MODSEQ, Untagged, Value, tokens, whole_number
 from protocols.wire import readable
 
@@ -24,6 +24,7 @@ PROGRESS_TIMEOUT = 60.0  # seconds without an octet while messages stream
 _USUAL = re.compile(
     rb'\(UID (\d{1,10}) FLAGS \(([^()"]*)\) INTERNALDATE "([^"]{26})" RFC822\.SIZE (\d{1,19}) BODY\[\] ', re.ASCII
 )
+_UID = re.compile(rb"[( ]UID (\d{1,10}) ", re.ASCII | re.IGNORECASE)
 _MONTHS = {
     name: number
     for number, name in enumerate(b"jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
@@ -49,6 +50,16 @@ class FetchedMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class LargeMessage:
+    """A message like `FetchedMessage` without octets: they were poured as they came, or are still to be asked for."""
+
+    uid: int
+    flags: frozenset[str]
+    internal_date: datetime | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """What tells a message from others without its octets.
 
@@ -67,6 +78,23 @@ def fetched_messages(connection: Connection, command: bytes, numbers: str, *, at
     A message that the server lists without its octets (NIL) is left out. Leaving early breaks the connection.
     """
     yield from _streamed(connection, command, numbers, WHOLE_MESSAGE, read=_message, at_most=at_most)
+
+
+def spooled_messages(
+    connection: Connection, command: bytes, numbers: str, spool: Callable[[int], Sink], *, at_most: int
+) -> Iterator[FetchedMessage | LargeMessage]:
+    """Like `fetched_messages`, but the octets of messages over 25 MB go to `spool(uid)`, piece by piece.
+
+    Where a server names the UID behind the octets they are let go; `spool` was not asked for that message then.
+    """
+    connection.pour = lambda before: spool(int(uid[1])) if (uid := _UID.search(before)) else _let_go
+    try:
+        found: Iterator[FetchedMessage | LargeMessage] = _streamed(
+            connection, command, numbers, WHOLE_MESSAGE, read=_large_or_whole, at_most=at_most
+        )
+        yield from found
+    finally:
+        connection.pour = None
 
 
 def fetched_attributes(
@@ -122,6 +150,28 @@ def attributes(response: Untagged) -> dict[bytes, Value]:
             "The server described a message in a way that cannot be read.", reply=response.text[:200]
         )
     return {name.upper(): value for name, value in zip(names, values[0][1::2], strict=True) if isinstance(name, bytes)}
+
+
+def _let_go(octets: memoryview) -> None: ...
+
+
+def _large_or_whole(response: Untagged) -> FetchedMessage | LargeMessage | None:
+    if all(response.parts[1::2]) or not any(isinstance(part, Poured) for part in response.parts):
+        return _message(response)
+    return described(attributes(response))
+
+
+def described(found: dict[bytes, Value]) -> LargeMessage | None:
+    """Read what FETCH tells of a message beside its octets; None without a UID."""
+    if b"UID" not in found:
+        return None
+    date = found.get(b"INTERNALDATE")
+    return LargeMessage(
+        whole_number(found[b"UID"]),
+        flags_of(found),
+        internal_date(date) if isinstance(date, bytes) else None,
+        whole_number(found.get(b"RFC822.SIZE", b"0"), highest=HIGHEST_MODSEQ),
+    )
 
 
 def _message(response: Untagged) -> FetchedMessage | None:

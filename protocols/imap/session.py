@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -14,8 +14,8 @@ from protocols.endpoint import Endpoint
 from protocols.errors import MailError, ProtocolViolation, Refused, UnsafeArgument
 from protocols.imap import fetching, folders, opening
 from protocols.imap.changing import ChangeableFolder, flag_list
-from protocols.imap.connection import Argument, Connection, Literal, astring
-from protocols.imap.fetching import FetchedMessage, Outline
+from protocols.imap.connection import Argument, Connection, Literal, Sink, astring
+from protocols.imap.fetching import FetchedMessage, LargeMessage, Outline
 from protocols.imap.folders import FolderEntry, Namespaces
 from protocols.imap.opened import Opened, counts_changes, read_opened, read_status, status_items
 from protocols.imap.plan import FolderState, UidSet
@@ -174,6 +174,26 @@ class ImapSession:
             for message in fetching.fetched_messages(self._connection, b"UID FETCH", str(chunk), at_most=len(chunk)):
                 if message.uid in chunk:
                     yield message
+
+    def fetch_spooling(
+        self, uids: UidSet | range | Iterable[int], spool: Callable[[int], Sink]
+    ) -> Iterator[FetchedMessage | LargeMessage]:
+        """Like `fetch`, but the octets of messages over 25 MB go to `spool(uid)` in pieces while they come.
+
+        What is yielded for such a message comes behind its last octet.
+        """
+        for chunk in _uid_set(uids).chunks():
+            for message in fetching.spooled_messages(
+                self._connection, b"UID FETCH", str(chunk), spool, at_most=len(chunk)
+            ):
+                if message.uid in chunk:
+                    yield message
+
+    def describe(self, uids: UidSet | range | Iterable[int]) -> Iterator[LargeMessage]:
+        """Stream what the server tells of messages beside their octets. UIDs that do not exist are passed over."""
+        for _, found in self._attributes(uids, b"(UID FLAGS INTERNALDATE RFC822.SIZE)"):
+            if (message := fetching.described(found)) is not None:
+                yield message
 
     def fetch_numbers(self, numbers: range) -> Iterator[FetchedMessage]:
         """Like `fetch`, by message numbers of the open folder, for folders with sparse UIDs."""

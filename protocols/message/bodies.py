@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 
 from protocols.message.charsets import decode_text
 from protocols.message.headers import decode_base64
+from protocols.message.octets import Octets, pieces
 from protocols.message.structure import Part
 
 _CR = 13
 _UU_BEGIN = re.compile(rb"^begin [0-7]{3,4} [^\n]*\n", re.MULTILINE)
-_UU_NAMES = ("x-uuencode", "x-uue", "uuencode", "x-uu")
+UU_NAMES = ("x-uuencode", "x-uue", "uuencode", "x-uu")
 # How many encoded octets one decoded octet can take: white space in base64, "=0A" with soft line breaks in the other.
 _WORST_EXPANSION = {"base64": 2, "quoted-printable": 4}
 
+
+_QP_PIECE = 16 * 1024 * 1024  # octets of quoted-printable that are counted in one step
 
 _INLINE_MEDIA = ("image/", "audio/", "video/")
 
@@ -99,31 +102,35 @@ def decode_octets(data: bytes, encoding: str) -> bytes:
         return decode_base64(data)
     if encoding == "quoted-printable":
         return binascii.a2b_qp(data)
-    if encoding in _UU_NAMES:
-        return _decode_uu(data)
+    if encoding in UU_NAMES:
+        return uu_lines(data)[0]
     return data
 
 
-def decoded_size(raw: bytes, part: Part) -> int:
+def decoded_size(raw: Octets, part: Part) -> int:
     """Return the size in octets of the decoded part; base64 is counted, not decoded.
 
     Exact where base64 is well formed and all its lines but the last are of one length, as every encoder writes them.
     """
     start, end = part.body_start, part.body_end
+    if part.encoding == "quoted-printable":
+        return sum(len(binascii.a2b_qp(piece)) for piece in pieces(raw, start, end, size=_QP_PIECE))
     if part.encoding != "base64":
-        return end - start if part.encoding != "quoted-printable" else len(binascii.a2b_qp(raw[start:end]))
+        return end - start
     first = raw.find(b"\n", start, end)
     lines = _line_breaks(raw, start, end, first + 1 - start) if first >= 0 else 0
     letters = end - start - lines * (2 if first > start and raw[first - 1] == _CR else 1)
-    padding = raw.count(b"=", max(start, end - 6), end)
+    padding = raw[max(start, end - 6) : end].count(b"=")
     return max(0, letters * 3 // 4 - padding)
 
 
-def _line_breaks(raw: bytes, start: int, end: int, length: int) -> int:
+def _line_breaks(raw: Octets, start: int, end: int, length: int) -> int:
     """Count the line breaks of raw[start:end], whose first line takes `length` octets.
 
     Where all lines are as long, it is enough to look at their ends: an octet in 78.
     """
+    if not isinstance(raw, bytes):
+        return raw.count(b"\n", start, end)
     ends = raw[start + length - 1 : end : length]
     last = start + len(ends) * length
     if ends.count(b"\n") == len(ends):
@@ -131,7 +138,7 @@ def _line_breaks(raw: bytes, start: int, end: int, length: int) -> int:
     return raw.count(b"\n", start, end)
 
 
-def part_text(raw: bytes, part: Part, most: int) -> str:
+def part_text(raw: Octets, part: Part, most: int) -> str:
     """Return the text of a part with "\\n" line ends; `most` bounds the decoded octets that are looked at."""
     start = part.body_start
     end = min(part.body_end, start + most * _WORST_EXPANSION.get(part.encoding, 1))
@@ -143,13 +150,17 @@ def part_text(raw: bytes, part: Part, most: int) -> str:
     return text
 
 
-def _decode_uu(data: bytes) -> bytes:
-    begin = _UU_BEGIN.search(data)
+def uu_lines(data: bytes, *, begins: bool = True) -> tuple[bytes, bool]:
+    """Decode the uuencoded lines of `data`, and tell whether their end was among them.
+
+    begins: pass over what stands before a begin line, if there is one.
+    """
+    begin = _UU_BEGIN.search(data) if begins else None
     lines = data[begin.end() if begin else 0 :].split(b"\n")
     decoded: list[bytes] = []
     for line in lines:
         if line.rstrip() in (b"end", b"`"):
-            break
+            return b"".join(decoded), True
         try:
             decoded.append(binascii.a2b_uu(line))
         except binascii.Error:
@@ -158,4 +169,4 @@ def _decode_uu(data: bytes) -> bytes:
                 decoded.append(binascii.a2b_uu(line[:octets]))
             except binascii.Error:
                 continue
-    return b"".join(decoded)
+    return b"".join(decoded), False

@@ -10,13 +10,24 @@ from urllib.parse import unquote
 
 from protocols.message.bodies import body_parts, decode_octets, decoded_size, part_text
 from protocols.message.charsets import decode_text
+from protocols.message.decoding import decoded_pieces
 from protocols.message.filenames import safe_filename
 from protocols.message.headers import read_head, with_line_feeds
 from protocols.message.limits import LIMITS, Limits
+from protocols.message.octets import Octets
 from protocols.message.plaintext import html_to_text
 from protocols.message.structure import CONTENT_FIELDS, Part, scan_structure
 
-__all__ = ["ContentPart", "MessageContent", "iter_parts", "open_message", "part_bytes", "safe_filename"]
+__all__ = [
+    "ContentPart",
+    "MessageContent",
+    "iter_parts",
+    "iter_pieces",
+    "open_message",
+    "part_bytes",
+    "part_pieces",
+    "safe_filename",
+]
 
 _CID = re.compile(r"cid:([^\"'\s<>)]{1,500})", re.IGNORECASE)
 # An image may stand in the text by its Content-ID. SVG is a document that can hold script, so it never does.
@@ -65,7 +76,7 @@ class MessageContent:
     defects: tuple[str, ...] = ()
 
 
-def open_message(raw: bytes, *, limits: Limits = LIMITS) -> MessageContent:
+def open_message(raw: Octets, *, limits: Limits = LIMITS) -> MessageContent:
     """Read the bodies and list the parts of a message. Never raises; what cannot be understood is shown as text."""
     try:
         return _open(raw, limits)
@@ -74,7 +85,7 @@ def open_message(raw: bytes, *, limits: Limits = LIMITS) -> MessageContent:
         return MessageContent(None, shown, (), (), truncated=len(raw) > limits.text_shown, defects=("unreadable",))
 
 
-def part_bytes(raw: bytes, path: str) -> bytes:
+def part_bytes(raw: Octets, path: str) -> bytes:
     """Return the decoded octets of one part. Raises KeyError when the message has no part with that path."""
     raw, root, _ = _scan(raw, LIMITS)
     for part in root.leaves():
@@ -83,7 +94,16 @@ def part_bytes(raw: bytes, path: str) -> bytes:
     raise KeyError(path)
 
 
-def iter_parts(raw: bytes) -> Iterator[tuple[ContentPart, bytes]]:
+def part_pieces(raw: Octets, path: str) -> Iterator[bytes]:
+    """Yield the decoded octets of one part in pieces. Raises KeyError at once when there is no part with that path."""
+    raw, root, _ = _scan(raw, LIMITS)
+    for part in root.leaves():
+        if part.path == path:
+            return decoded_pieces(raw, part)
+    raise KeyError(path)
+
+
+def iter_parts(raw: Octets) -> Iterator[tuple[ContentPart, bytes]]:
     """Yield every part with its decoded octets, one in memory at a time."""
     raw, root, _ = _scan(raw, LIMITS)
     for part in root.leaves():
@@ -91,14 +111,21 @@ def iter_parts(raw: bytes) -> Iterator[tuple[ContentPart, bytes]]:
         yield _content_part(part, len(octets)), octets
 
 
-def _scan(raw: bytes, limits: Limits) -> tuple[bytes, Part, list[str]]:
+def iter_pieces(raw: Octets) -> Iterator[tuple[ContentPart, Iterator[bytes]]]:
+    """Yield every part with its decoded octets in pieces; its size is the sum of theirs, nearly."""
+    raw, root, _ = _scan(raw, LIMITS)
+    for part in root.leaves():
+        yield _content_part(part, decoded_size(raw, part)), decoded_pieces(raw, part)
+
+
+def _scan(raw: Octets, limits: Limits) -> tuple[Octets, Part, list[str]]:
     raw = with_line_feeds(raw, limits)
     head = read_head(raw, 0, len(raw), wanted=CONTENT_FIELDS, limits=limits, top=True)
     root, defects = scan_structure(raw, head, limits)
     return raw, root, head.defects + defects
 
 
-def _open(raw: bytes, limits: Limits) -> MessageContent:
+def _open(raw: Octets, limits: Limits) -> MessageContent:
     raw, root, defects = _scan(raw, limits)
     bodies = body_parts(root)
     listed = {part.path: _content_part(part, decoded_size(raw, part)) for part in root.leaves()}
@@ -125,7 +152,7 @@ class _Budget:
     left: int
     exceeded: bool = False
 
-    def take(self, raw: bytes, part: Part) -> str:
+    def take(self, raw: Octets, part: Part) -> str:
         text = part_text(raw, part, self.left)
         if len(text) >= self.left:
             self.exceeded = True
@@ -133,7 +160,7 @@ class _Budget:
         return text
 
 
-def _html_body(raw: bytes, parts: list[Part], budget: _Budget) -> str | None:
+def _html_body(raw: Octets, parts: list[Part], budget: _Budget) -> str | None:
     if not any(part.content_type == "text/html" for part in parts):
         return None
     pieces: list[str] = []
@@ -147,7 +174,7 @@ def _html_body(raw: bytes, parts: list[Part], budget: _Budget) -> str | None:
     return "\n".join(pieces)
 
 
-def _text_body(raw: bytes, parts: list[Part], html: str | None, limits: Limits) -> str | None:
+def _text_body(raw: Octets, parts: list[Part], html: str | None, limits: Limits) -> str | None:
     budget = _Budget(limits.text_shown)
     pieces: list[str] = []
     for part in parts:

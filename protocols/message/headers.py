@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from protocols.message.charsets import decode_header_octets, decode_text
 from protocols.message.limits import LIMITS, Limits
+from protocols.message.octets import Octets
 
 _CR = 13
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[ \t]*+([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?")
@@ -43,7 +44,7 @@ class Head:
 
 
 def read_head(
-    raw: bytes, start: int, end: int, *, wanted: frozenset[bytes], limits: Limits = LIMITS, top: bool = False
+    raw: Octets, start: int, end: int, *, wanted: frozenset[bytes], limits: Limits = LIMITS, top: bool = False
 ) -> Head:
     """Read the header section of raw[start:end]; only fields in `wanted` are kept. Linear, never raises.
 
@@ -83,14 +84,16 @@ def read_head(
     return head
 
 
-def with_line_feeds(raw: bytes, limits: Limits) -> bytes:
+def with_line_feeds(raw: Octets, limits: Limits) -> Octets:
     """Return the message with line feeds where it only has carriage returns, as old Macintoshes wrote it."""
     if raw.find(b"\n", 0, limits.header_bytes) >= 0 or raw.find(b"\r", 0, limits.header_bytes) < 0:
+        return raw
+    if not isinstance(raw, bytes):  # too large for a copy in memory
         return raw
     return raw.replace(b"\r", b"\n")
 
 
-def _blank_line(raw: bytes, start: int, end: int) -> tuple[int, int] | None:
+def _blank_line(raw: Octets, start: int, end: int) -> tuple[int, int] | None:
     """Return (start of the body, end of the fields) around the first empty line of raw[start:end]; None without one."""
     for empty in (b"\n", b"\r\n"):
         if raw.startswith(empty, start, end):
@@ -107,7 +110,7 @@ def _blank_line(raw: bytes, start: int, end: int) -> tuple[int, int] | None:
     return (found + len(usual), found + 1) if found >= 0 else None
 
 
-def _is_blank(raw: bytes, position: int, end: int) -> bool:
+def _is_blank(raw: Octets, position: int, end: int) -> bool:
     return raw[position : min(position + 2, end)] in (b"\r", b"\r\n", b"\n")
 
 
@@ -167,9 +170,10 @@ def _decode_payload(payload: str, encoding: str) -> bytes:
 
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_BASE64_AND_SPACE = _BASE64 + b"= \t\r\n"
-_NOT_BASE64 = bytes(octet for octet in range(256) if octet not in _BASE64)
-_MOST_JUNK = 20  # one octet in twenty
+PADDING = b"="
+BASE64_AND_SPACE = _BASE64 + PADDING + b" \t\r\n"
+NOT_BASE64 = bytes(octet for octet in range(256) if octet not in _BASE64)
+MOST_JUNK = 20  # one octet in twenty
 
 
 def decode_base64(data: bytes) -> bytes:
@@ -177,12 +181,12 @@ def decode_base64(data: bytes) -> bytes:
 
     Where more than one octet in twenty cannot be base64, the label is wrong: `data` is returned as it is.
     """
-    if len(data.translate(None, _BASE64_AND_SPACE)) * _MOST_JUNK > len(data):
+    if len(data.translate(None, BASE64_AND_SPACE)) * MOST_JUNK > len(data):
         return data
     try:
         return binascii.a2b_base64(data)
     except binascii.Error:
-        letters = data.translate(None, _NOT_BASE64)
+        letters = data.translate(None, NOT_BASE64)
     if len(letters) % 4 == 1:
         letters = letters[:-1]
-    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
+    return binascii.a2b_base64(letters + PADDING * (-len(letters) % 4))

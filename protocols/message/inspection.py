@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Iterable
 
 from protocols.message.addresses import Address
-from protocols.message.content import ContentPart, iter_parts, open_message
+from protocols.message.content import ContentPart, iter_pieces, open_message
+from protocols.message.octets import Octets
 from protocols.message.parse import parse_summary
 
 Inspection = dict[str, object]
 
 
-def inspect_message(raw: bytes) -> Inspection:
+def inspect_message(raw: Octets) -> Inspection:
     """Return what `parse_summary` and `open_message` make of a message, ready for JSON. Never raises.
 
     from, to, cc, reply_to:              lists of {"name", "address"}.
@@ -46,20 +47,24 @@ def _people(addresses: Iterable[Address]) -> list[dict[str, str]]:
     return [{"name": each.name, "address": each.address} for each in addresses]
 
 
-def _parts(raw: bytes) -> list[dict[str, object]]:
+def _parts(raw: Octets) -> list[dict[str, object]]:
     try:
-        return [_part(part, octets) for part, octets in iter_parts(raw)]
+        return [_part(part, pieces) for part, pieces in iter_pieces(raw)]
     except Exception:  # as in `open_message`, which names the defect
         return []
 
 
-def _part(part: ContentPart, octets: bytes) -> dict[str, object]:
+def _part(part: ContentPart, pieces: Iterable[bytes]) -> dict[str, object]:
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
     return {
         "path": part.path,
         "type": part.content_type,
         "filename": part.filename,
         "disposition": part.disposition,
         "cid": part.cid,
-        "size": part.size,
-        "sha256": hashlib.sha256(octets).hexdigest(),
+        "size": size,
+        "sha256": digest.hexdigest(),
     }

@@ -17,6 +17,7 @@ from protocols.message.dates import parse_date
 from protocols.message.headers import Head, header_text, read_head, unfold, with_line_feeds
 from protocols.message.identifiers import message_ids
 from protocols.message.limits import LIMITS, Limits
+from protocols.message.octets import Octets
 from protocols.message.quoting import preview
 from protocols.message.structure import CONTENT_FIELDS, scan_structure
 from protocols.message.summary import LONGEST_SUBJECT, MessageSummary, PartInfo, part_info, searchable_text
@@ -40,7 +41,7 @@ _WANTED = CONTENT_FIELDS | {
 _SPACE = re.compile(r"\s+")
 
 
-def parse_summary(raw: bytes, *, limits: Limits = LIMITS) -> MessageSummary:
+def parse_summary(raw: Octets, *, limits: Limits = LIMITS) -> MessageSummary:
     """Read one message. Takes time linear in its size and never raises."""
     try:
         usual = usual_summary(raw, limits)
@@ -49,7 +50,7 @@ def parse_summary(raw: bytes, *, limits: Limits = LIMITS) -> MessageSummary:
         return MessageSummary("", (), (), "", None, (), (), (), None, (), "", "", ("unreadable",), "")
 
 
-def read_fully(raw: bytes, limits: Limits) -> MessageSummary:
+def read_fully(raw: Octets, limits: Limits) -> MessageSummary:
     """Read any message; may raise where our own code is wrong."""
     raw = with_line_feeds(raw, limits)
     head = read_head(raw, 0, len(raw), wanted=_WANTED, limits=limits, top=True)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from protocols.message.headers import Head, header_text, read_head, unfold
 from protocols.message.limits import Limits
+from protocols.message.octets import Octets
 from protocols.message.parameters import parameter_token, parse_content_type, parse_disposition
 
 CONTENT_FIELDS = frozenset(
@@ -68,7 +69,7 @@ class Part:
             yield from child.leaves()
 
 
-def scan_structure(raw: bytes, head: Head, limits: Limits) -> tuple[Part, list[str]]:
+def scan_structure(raw: Octets, head: Head, limits: Limits) -> tuple[Part, list[str]]:
     """Return the root part of the message whose header section is `head`, and defects. Linear, never raises."""
     root = _part(head, "", 0, "text/plain")
     root.body_end = len(raw)
@@ -82,7 +83,7 @@ def scan_structure(raw: bytes, head: Head, limits: Limits) -> tuple[Part, list[s
 
 @dataclass(slots=True)
 class _Scan:
-    raw: bytes
+    raw: Octets
     limits: Limits
     defects: list[str]
     stack: list[Part] = field(default_factory=list)
@@ -126,7 +127,7 @@ class _Scan:
 
     def _match(self, start: int, end: int) -> tuple[int | None, bool]:
         """Look up the delimiter line raw[start:end]; return (level in the stack, whether it closes)."""
-        line = self.raw[start:end].rstrip()
+        line = self.raw[start : min(end, start + self.limits.header_bytes)].rstrip()
         level = self.open.get(line)
         if level is not None:
             return level, False

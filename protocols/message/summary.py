@@ -7,6 +7,7 @@ from datetime import datetime
 
 from protocols.message.addresses import Address
 from protocols.message.bodies import BodyParts, decoded_size, part_text
+from protocols.message.octets import Octets
 from protocols.message.plaintext import html_to_text
 from protocols.message.structure import Part
 
@@ -65,7 +66,7 @@ class MessageSummary:
     auto_submitted: str
 
 
-def searchable_text(raw: bytes, bodies: BodyParts, most: int) -> str:
+def searchable_text(raw: Octets, bodies: BodyParts, most: int) -> str:
     """Return at most `most` characters of the text: of the parts that are plain, else of the HTML."""
     room = most
     pieces: list[str] = []
@@ -88,7 +89,7 @@ def searchable_text(raw: bytes, bodies: BodyParts, most: int) -> str:
     return text[:most]
 
 
-def part_info(raw: bytes, part: Part) -> PartInfo:
+def part_info(raw: Octets, part: Part) -> PartInfo:
     """Describe a part that is listed as an attachment."""
     return PartInfo(
         path=part.path,

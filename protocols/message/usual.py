@@ -16,6 +16,7 @@ from protocols.message.dates import parse_date
 from protocols.message.headers import clean, decode_words
 from protocols.message.identifiers import message_ids
 from protocols.message.limits import Limits
+from protocols.message.octets import Octets
 from protocols.message.parameters import parameter_token, parse_content_type
 from protocols.message.quoting import preview
 from protocols.message.structure import Part
@@ -35,7 +36,7 @@ _FIELD = re.compile(r"^([!-9;-~]++)[ \t]*+:[ \t]*+([^\r]*+)\r\n", re.MULTILINE)
 _TEXT = ("text/plain", "text/html")
 
 
-def usual_summary(raw: bytes, limits: Limits) -> MessageSummary | None:
+def usual_summary(raw: Octets, limits: Limits) -> MessageSummary | None:
     """Read one message; None where anything in it is unusual."""
     end = raw.find(b"\r\n\r\n", 0, min(_LARGEST_HEAD, limits.header_bytes))
     fields = _fields(raw[: end + 2]) if end > 0 else None
@@ -123,7 +124,7 @@ def _root(fields: dict[str, str], start: int, end: int) -> Part | None:
     return Part("1", content_type, parameters, encoding, "", parameters.get("name", ""), "", 0, start, end)
 
 
-def _bodies(raw: bytes, root: Part) -> BodyParts | None:
+def _bodies(raw: Octets, root: Part) -> BodyParts | None:
     if root.path:
         return BodyParts([root], [root], [])
     return usual_bodies(root) if take_apart(raw, root) else None

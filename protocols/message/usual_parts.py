@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from protocols.message.bodies import BodyParts, body_parts
+from protocols.message.octets import Octets
 from protocols.message.structure import Part, short_head
 
 _DEEPEST = 10
@@ -32,12 +33,12 @@ def multipart(content_type: str) -> tuple[str, str] | None:
     return f"multipart/{subtype.lower()}", quoted or bare
 
 
-def take_apart(raw: bytes, root: Part) -> bool:
+def take_apart(raw: Octets, root: Part) -> bool:
     """Give `root`, a multipart, its children; False where anything is unusual, and then `root` is of no use."""
     return _divide(raw, root, 0)
 
 
-def _divide(raw: bytes, parent: Part, depth: int) -> bool:
+def _divide(raw: Octets, parent: Part, depth: int) -> bool:
     """Cut raw[parent.body_start:parent.body_end] at its delimiter lines (RFC 2046, 5.1.1)."""
     delimiter = b"\n--" + parent.parameters["boundary"].encode("ascii")
     length, end, children = len(delimiter), parent.body_end, parent.children
@@ -65,7 +66,7 @@ def _divide(raw: bytes, parent: Part, depth: int) -> bool:
     return False
 
 
-def _begun(raw: bytes, path: str, start: int, parent: Part) -> Part | None:
+def _begun(raw: Octets, path: str, start: int, parent: Part) -> Part | None:
     """Read the head of the part at `start`, whose end is not known yet; None where it is unusual."""
     blank = raw.find(b"\n\r\n", start, start + _LONGEST_HEAD)
     if blank < 0:

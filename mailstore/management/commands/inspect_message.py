@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mailstore.management.mail_files import MailFilesCommand
 from protocols.message.inspection import inspect_message
+from protocols.message.octets import octets_of
 
 
 class Command(MailFilesCommand):
@@ -14,4 +15,4 @@ class Command(MailFilesCommand):
     file_help = "A message as it was transferred (.eml)."
 
     def about(self, path: Path) -> Mapping[str, object]:
-        return inspect_message(path.read_bytes())
+        return inspect_message(octets_of(path))

@@ -17,9 +17,10 @@ from django.utils import timezone
 
 from accounts import sessions
 from accounts.models import DownloadPeriod, Mailbox
-from mailstore import pulling, reconciling, remapping, removal, syncing, tasks
+from mailstore import large, packs, partials, pulling, reading, reconciling, remapping, removal, syncing, tasks
 from mailstore.models import LEASE, SyncSchedule
 from organizations.models import Organization, User
+from protocols.imap import connection as connection_of_imap
 from tests.mailstore.kill_points import state
 from tests.mailstore.kill_points.scenarios import Scenario
 from tests.mailstore.kill_points.snapshots import Snapshots
@@ -37,6 +38,12 @@ SMALL: Final = {
     (reconciling, "FLAGS_AT_ONCE"): 4,
     (reconciling, "UIDS_AT_ONCE"): 6,
     (removal, "AT_ONCE"): 3,
+    (connection_of_imap, "LARGE_LITERAL"): 100_000,
+    (large, "LARGE_MESSAGE"): 100_000,
+    (packs, "LARGE_MESSAGE"): 100_000,
+    (reading, "LARGE_MESSAGE"): 100_000,
+    (large, "PART"): 30_000,
+    (partials, "SETTLED_EVERY"): 50_000,
     (remapping, "OUTLINES_AT_ONCE"): 3,
 }
 #: What a sync without news may write: whose turn it was and when, and that the server was reached.

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import DownloadPeriod, Mailbox
 from mailstore.models import Folder, Message
+from mailstore.partials import Partial
 from tests.mailstore.receiving.letters import letter
 from tests.mailstore.receiving.server import Account
 
@@ -106,6 +107,25 @@ def _(account: Account) -> None:
     account.deliver(letter(4, body=("x" * 78 + "\r\n") * 8_000))
     account.deliver(letter(5, body=("y" * 78 + "\r\n") * 8_000))
     account.deliver_letters(6, 7)
+
+
+@scenario("first pull of large messages")
+def _(account: Account) -> None:
+    account.deliver_letters(1)
+    account.deliver(heavy(2))
+    account.deliver(heavy(2), "Sent")
+    account.deliver_letters(3)
+
+
+@scenario("a large message of which there is a beginning")
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2)
+    account.sync()
+    account.deliver(heavy(3))
+    account.deliver_letters(4)
+    begun = Partial(account.folder(), 3)
+    begun.take(_on_server(heavy(3))[:40_000])
+    begun.close()
 
 
 @scenario("first pull of a folder that the server opens no more")
@@ -357,6 +377,15 @@ def with_attachment(number: int) -> bytes:
         "--b\r\nContent-Type: image/png\r\nContent-ID: <p@example.com>\r\nContent-Disposition: inline\r\n"
         "Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--b--\r\n"
     ).encode()
+
+
+def heavy(number: int) -> bytes:
+    """A letter that counts as large here (see `bench.py`)."""
+    return letter(number, body=(f"{number} " + "x" * 76 + "\r\n") * 1_500)
+
+
+def _on_server(raw: bytes) -> bytes:
+    return raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 MALFORMED: Final = (
