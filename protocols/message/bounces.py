@@ -35,6 +35,7 @@ from protocols.message.dsn import DeliveryStatus, read_statuses
 from protocols.message.headers import read_head, with_line_feeds
 from protocols.message.identifiers import message_ids
 from protocols.message.limits import LIMITS
+from protocols.message.octets import Octets
 from protocols.message.plaintext import html_to_text
 from protocols.message.reports import Action, Kind, Original, Reason, RecipientReport, Report, ReportType
 from protocols.message.returned import decoded_fields, is_returned, original_of_part, original_of_text
@@ -55,7 +56,7 @@ _HOST = re.compile(r"\bhost:? ([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})")
 _NOTHING: Final = Report(ReportType.NONE)
 
 
-def classify(raw: bytes) -> Report:
+def classify(raw: Octets) -> Report:
     """Tell what a message reports about an earlier one. Never raises."""
     try:
         return read_report(raw)
@@ -63,7 +64,7 @@ def classify(raw: bytes) -> Report:
         return _NOTHING
 
 
-def read_report(raw: bytes) -> Report:
+def read_report(raw: Octets) -> Report:
     """Read any message; may raise where our own code is wrong."""
     return _Reading(with_line_feeds(raw, LIMITS)).report()
 
@@ -71,7 +72,7 @@ def read_report(raw: bytes) -> Report:
 class _Reading:
     """One message while it is being read."""
 
-    def __init__(self, raw: bytes) -> None:
+    def __init__(self, raw: Octets) -> None:
         head = read_head(raw, 0, len(raw), wanted=_WANTED, top=True)
         self.raw = raw
         self.fields = decoded_fields(head)

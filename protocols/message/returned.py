@@ -8,6 +8,7 @@ from typing import Final
 from protocols.message.bodies import decode_octets
 from protocols.message.headers import Head, header_text, read_head
 from protocols.message.identifiers import message_ids
+from protocols.message.octets import Octets
 from protocols.message.reports import Original
 from protocols.message.structure import Part
 
@@ -31,7 +32,7 @@ def is_returned(part: Part) -> bool:
     return part.content_type in _RETURNED
 
 
-def original_of_part(raw: bytes, part: Part) -> Original:
+def original_of_part(raw: Octets, part: Part) -> Original:
     """Read the original from the part that holds it."""
     octets = decode_octets(raw[part.body_start : min(part.body_end, part.body_start + _LARGEST)], part.encoding)
     return _original(octets.lstrip(b"\r\n"))
