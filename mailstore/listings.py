@@ -10,6 +10,7 @@ from operator import itemgetter
 from django.db import connection
 
 from mailstore import bulk
+from mailstore.models import Listing
 from mailstore.short_names import short_name
 
 SENDERS_LENGTH = 320
@@ -31,8 +32,9 @@ def refresh(conversations: Collection[int], *, folder_pk: int | None = None) -> 
         return
     rows = _messages(conversations, folder_pk)
     listed = [_listing(pair, list(messages)) for pair, messages in groupby(rows, key=itemgetter(0, 1))]
-    _remove_others(conversations, folder_pk, {(row[0], row[1]) for row in listed})
-    bulk.upsert_rows("mailstore_listing", _COLUMNS, listed, unique=("folder_id", "conversation_id"))
+    # Out and in again takes less than half of what an upsert does on either engine, and nothing names these rows.
+    _remove(conversations, folder_pk)
+    bulk.insert_rows(Listing, _COLUMNS, listed)
 
 
 def _messages(conversations: Collection[int], folder_pk: int | None) -> list[_Row]:
@@ -64,16 +66,11 @@ def _listing(pair: tuple[int, int], messages: list[_Row]) -> bulk.Row:
     )
 
 
-def _remove_others(conversations: Collection[int], folder_pk: int | None, kept: set[tuple[int, int]]) -> None:
-    """Delete listings of `conversations` that have no message left."""
+def _remove(conversations: Collection[int], folder_pk: int | None) -> None:
     among, parameters = bulk.is_among(conversations)
     where = "AND folder_id = %s" if folder_pk is not None else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id, folder_id, conversation_id FROM mailstore_listing WHERE conversation_id {among} {where}",  # noqa: S608
+            f"DELETE FROM mailstore_listing WHERE conversation_id {among} {where}",  # noqa: S608
             [*parameters, *([folder_pk] if folder_pk is not None else [])],
         )
-        gone = [pk for pk, folder, conversation in cursor.fetchall() if (folder, conversation) not in kept]
-        if gone:
-            among, parameters = bulk.is_among(gone)
-            cursor.execute(f"DELETE FROM mailstore_listing WHERE id {among}", parameters)  # noqa: S608
