@@ -7,6 +7,7 @@ writes the last one, so that a large download uses two processors, and a message
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import select
 import subprocess
@@ -17,11 +18,12 @@ from typing import IO, Protocol, Self
 
 from django.conf import settings
 
-from mailstore.reading import Entry, ReadBatch, ReadMessage, read_entries, unread
+from mailstore.reading import READY, Entry, ReadBatch, ReadMessage, read_entries, unread
 
 log = logging.getLogger(__name__)
 
 TIME_LIMIT = 60.0  # seconds for one batch; a thousand ordinary messages take a quarter of a second
+START_LIMIT = 60.0  # seconds for a new process on a busy machine, which no message is blamed for
 # Every batch needs about as much memory as the one before: glibc is to keep what was freed. Given back and asked for
 # again, it comes page by page, which took a tenth of the reader's time.
 _KEEPING_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "268435456", "MALLOC_MMAP_THRESHOLD_": "268435456"}
@@ -65,6 +67,7 @@ class ReaderProcess:
         self._command = (*command, "postings") if with_postings else command
         self._time_limit = time_limit
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_begun = False
         self._entries: Sequence[Entry] = ()
 
     def __enter__(self) -> Self:
@@ -113,6 +116,7 @@ class ReaderProcess:
         return found
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self._has_begun = False
         # Nothing of our environment: there are secrets in it, and mail of strangers is parsed here.
         self._process = subprocess.Popen(
             self._command,
@@ -142,8 +146,12 @@ class ReaderProcess:
         if self._process is None:
             raise EOFError("the process had ended before")
         stdout = _pipe(self._process.stdout)
-        if not select.select([stdout], [], [], self._time_limit)[0]:
-            raise TimeoutError(f"no answer within {self._time_limit:.0f} s")
+        if not self._has_begun:
+            _await(stdout, START_LIMIT)
+            if os.read(stdout.fileno(), len(READY)) != READY:  # past the buffer, in which nobody would see what follows
+                raise EOFError("the process ended before it began")
+            self._has_begun = True
+        _await(stdout, self._time_limit)
         length = int.from_bytes(_exactly(stdout, 8), "big")
         answer: ReadBatch = pickle.loads(_exactly(stdout, length))  # noqa: S301  from our own process
         return answer
@@ -152,6 +160,11 @@ class ReaderProcess:
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     assert pipe is not None
     return pipe
+
+
+def _await(stdout: IO[bytes], seconds: float) -> None:
+    if not select.select([stdout], [], [], seconds)[0]:
+        raise TimeoutError(f"no answer within {seconds:.0f} s")
 
 
 def _exactly(stdout: IO[bytes], length: int) -> bytes:

@@ -21,6 +21,7 @@ from protocols.message.octets import LARGE_MESSAGE, WINDOW, MappedOctets, Octets
 from protocols.message.parse import Address, MessageSummary, PartInfo, parse_summary
 from protocols.message.threading import thread_keys
 
+READY = b"ready\n"  # what a reader process says before its first answer
 RECIPIENTS_KEPT = 500
 KEYWORDS_KEPT = 50
 RECIPIENTS_INDEXED = 50_000  # characters
