@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import atexit
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final, TypeVar
 
+from accounts.kept_sessions import KeptSessions
 from accounts.models import Mailbox
 from mailservers.passwords import opened
 from organizations.dialing import dialer, trust
@@ -14,16 +17,45 @@ from protocols.imap.idle_line import IdleLine, open_line
 from protocols.smtp import session as smtp
 from protocols.steps import Observer, ignore
 
+KEPT: Final = KeptSessions()
+atexit.register(KEPT.close)
+
+Answer = TypeVar("Answer")
+
 
 @contextmanager
-def imap_session(mailbox: Mailbox, observe: Observer = ignore) -> Iterator[imap.ImapSession]:
+def imap_session(mailbox: Mailbox, observe: Observer = ignore, *, compress: bool = True) -> Iterator[imap.ImapSession]:
     """Log in to the mailbox's IMAP server. Raises MailError, also for commands inside the block."""
     endpoint = mailbox.incoming()
     if endpoint is None:
         raise Refused("This mailbox only sends; it has no IMAP server.")
     credentials = opened(mailbox.incoming_credentials)
-    with imap.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
+    with imap.open_session(
+        endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe, compress=compress
+    ) as session:
         yield session
+
+
+@contextmanager
+def kept_imap_session(
+    mailbox: Mailbox,
+    first: Callable[[imap.ImapSession], Answer],
+    *,
+    logged_in: Callable[[], None],
+    observe: Observer = ignore,
+) -> Iterator[tuple[imap.ImapSession, Answer]]:
+    """The same on a session that this process has kept, else on a new one, which is kept; with its answer to `first`.
+
+    logged_in: called where the session is new. Not compressed: there is little to say, and what is kept takes memory.
+    """
+
+    def log_in(stack: ExitStack) -> imap.ImapSession:
+        session = stack.enter_context(imap_session(mailbox, observe, compress=False))
+        logged_in()
+        return session
+
+    with KEPT.session(mailbox, log_in, first) as asked:
+        yield asked
 
 
 def idle_line(mailbox: Mailbox) -> IdleLine:

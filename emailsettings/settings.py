@@ -153,6 +153,10 @@ CELERY_TASK_ALWAYS_EAGER = env.bool("CELERY_TASK_ALWAYS_EAGER", default=False)
 CELERY_TASK_ROUTES = {
     "delivery.*": {"queue": "send"},
     "organizations.*": {"queue": "people"},
+    # What somebody waits for has a worker of its own: first downloads may hold all others for a long time.
+    "mailstore.fetch_news": {"queue": "prompt"},
+    "mailstore.sync_mailbox": {"queue": "prompt"},
+    "mailstore.carry_out_changes": {"queue": "prompt"},
     "mailstore.sync_next": {"queue": "due"},  # holds one wake-up at most (mailstore/waking.py)
     "*": {"queue": "sync"},
 }

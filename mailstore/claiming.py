@@ -1,6 +1,7 @@
 """The right to sync a mailbox: due, nobody else has it, and its server takes one more (spec G7).
 
-The rows decide, not the queue: whoever is free takes what has been due the longest.
+The rows decide, not the queue: whoever is free takes what has been due the longest. A claim is made on the row as it
+was read: its fencing number must not have moved.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Final
 
 from django.db import transaction
 
+from accounts.models import Mailbox
+from accounts.sessions import KEPT
 from mailstore import hosts
 from mailstore.models import SyncSchedule
 from mailstore.writing import Claim
@@ -22,36 +25,59 @@ LOOKED_AT: Final = 20  # rows per look; those of servers that just filled up are
 
 def claim(mailbox_pk: int, now: datetime) -> Claim | None:
     """Take one mailbox, or None: it is not due, somebody has it, it is gone, or its server takes no more now."""
-    taken = _claim(mailbox_pk, now)
-    if taken is not None:
-        faultpoint("claim taken")
-    return taken
-
-
-def _claim(mailbox_pk: int, now: datetime) -> Claim | None:
-    with transaction.atomic():
-        schedule = SyncSchedule.objects.select_related("mailbox").filter(pk=mailbox_pk).first()
-        if schedule is None or schedule.due_at > now or schedule.is_running(now):
-            return None
-        if not hosts.admit(schedule.mailbox, now, asked=schedule.requested_at is not None):
-            return None
-        fence = SyncSchedule.objects.claim(mailbox_pk, now, holder=holder())
-        if fence is None:
-            transaction.set_rollback(True)  # it is not due after all: leave no lane taken
-            return None
-        return Claim(mailbox_pk, fence)
+    due = SyncSchedule.objects.due(now)
+    row = due.filter(pk=mailbox_pk).select_related("mailbox").first()
+    return _take(row, now) if row is not None else None
 
 
 def claim_next(now: datetime) -> Claim | None:
     """Take the mailbox that has been due the longest, of all organizations and servers; None where none can be had."""
-    due = SyncSchedule.objects.due(now).filter(hosts.may_be_admitted(now)).order_by("due_at", "pk")
-    for pk in list(due.values_list("pk", flat=True)[:LOOKED_AT]):
-        claimed = claim(pk, now)
+    due = SyncSchedule.objects.due(now)
+    rows = due.filter(hosts.may_be_admitted(now)).select_related("mailbox").order_by("due_at", "pk")
+    for row in list(rows[:LOOKED_AT]):
+        claimed = _take(row, now)
         if claimed is not None:
             return claimed
     return None
 
 
+def claim_news(mailbox_pk: int, now: datetime) -> tuple[Claim, Mailbox] | None:
+    """Take a mailbox whose server told of news; None where there are none any more, or somebody syncs it.
+
+    A session that was kept is no new connection, so its server need not have room for one.
+    """
+    news = SyncSchedule.objects.with_news(now)
+    related = ("mailbox__organization", "mailbox__provider")
+    row = news.filter(pk=mailbox_pk).select_related(*related).first()
+    if row is None:
+        return None
+    claimed = _claimed(row, _fence(row, now)) if KEPT.holds(row.mailbox) else _take(row, now)
+    return (claimed, row.mailbox) if claimed is not None else None
+
+
 def holder() -> str:
     """Names this process, for whoever has to find it."""
     return f"{socket.gethostname()}, process {os.getpid()}"
+
+
+def _take(row: SyncSchedule, now: datetime) -> Claim | None:
+    """Claim `row` where its server has room."""
+    asked = row.requested_at is not None or row.news_at is not None
+    with transaction.atomic():
+        if not hosts.admit(row.mailbox, now, asked=asked):
+            return None
+        fence = _fence(row, now)
+        if fence is None:
+            transaction.set_rollback(True)  # somebody was quicker: leave no lane taken
+    return _claimed(row, fence)
+
+
+def _fence(row: SyncSchedule, now: datetime) -> int | None:
+    return SyncSchedule.objects.take(row.pk, row.fence, now, holder=holder())
+
+
+def _claimed(row: SyncSchedule, fence: int | None) -> Claim | None:
+    if fence is None:
+        return None
+    faultpoint("claim taken")
+    return Claim(row.pk, fence)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -55,7 +54,7 @@ def refresh_folders(mailbox: Mailbox) -> int:
 
 def record_folders(mailbox: Mailbox, session: ImapSession) -> list[FolderEntry]:
     """The same on a session that is open already; return what the server listed. Raises MailError."""
-    known = {folder.wire_name: folder for folder in mailbox.folders.all()}
+    known = _known(mailbox)
     entries = _entries(session, with_states=True)
     namespaces = _namespaces(session, known, entries)
     for entry in entries:
@@ -67,32 +66,51 @@ def record_folders(mailbox: Mailbox, session: ImapSession) -> list[FolderEntry]:
     return entries
 
 
-def update_folders(run: Run) -> list[Listed]:
-    """LIST the server's folders into rows; return those to sync, INBOX first, then Sent, then by name."""
-    entries = _entries(run.session, with_states=True)
+def listed_entries(session: ImapSession) -> list[FolderEntry]:
+    """What the server lists, with the state of each folder where it tells that along. Raises MailError."""
+    entries = _entries(session, with_states=True)
     faultpoint("folders listed")
+    return entries
+
+
+def update_folders(run: Run, entries: list[FolderEntry]) -> list[Listed]:
+    """Bring the rows in line with what the server lists; return those to sync, INBOX first, then Sent, then by name.
+
+    Where nothing differs, which is nearly always, this is one query.
+    """
     usable = {entry.raw_name for entry in entries if entry.selectable}
-    known = {folder.wire_name: folder for folder in run.mailbox.folders.all()}
+    known = _known(run.mailbox)
     namespaces = _namespaces(run.session, known, entries)
     lost = [folder for name, folder in known.items() if name not in usable and _was_opened(folder)]
     new = [entry for entry in entries if entry.selectable and _is_new(known.get(entry.raw_name))]
     if lost and new and renaming.follow_renames(run, lost, new):
-        known = {folder.wire_name: folder for folder in run.mailbox.folders.all()}
-    now = timezone.now()
-    with transaction.atomic():
-        run.claim.hold(now)
-        for entry in entries:
-            _record(run.mailbox, known, entry, namespaces)
-        faultpoint("folders written")
+        known = _known(run.mailbox)
+    changed = [entry for entry in entries if _differences(known.get(entry.raw_name), entry)]
+    if changed:
+        with transaction.atomic():
+            run.claim.hold(timezone.now())
+            for entry in changed:
+                _record(run.mailbox, known, entry, namespaces)
+            faultpoint("folders written")
     faultpoint("folders recorded")
     listed = {entry.raw_name for entry in entries}
-    for name, folder in known.items():
-        if name not in listed or (name not in usable and folder.exists):
-            _missing(run, folder, now, is_listed=name in listed)
+    missing = [folder for name, folder in known.items() if name not in listed or (name not in usable and folder.exists)]
+    for folder in missing:
+        _missing(run, folder, timezone.now(), is_listed=folder.wire_name in listed)
+    if changed or missing:
+        known = _known(run.mailbox)
     states = {entry.raw_name: entry.state for entry in entries}
-    followed = run.mailbox.folders.filter(is_followed=True, is_selectable=True, vanished_at=None)
-    wanted = followed.filter(Q(missing_since=None) | ~Q(missing=""))
+    wanted = [folder for folder in known.values() if _is_to_be_synced(folder)]
     return [Listed(folder, states.get(folder.wire_name)) for folder in sorted(wanted, key=_rank)]
+
+
+def _known(mailbox: Mailbox) -> dict[bytes, Folder]:
+    return {folder.wire_name: folder for folder in mailbox.folders.all()}
+
+
+def _is_to_be_synced(folder: Folder) -> bool:
+    is_there = folder.vanished_at is None and (folder.missing_since is None or folder.missing != "")
+    return folder.is_followed and folder.is_selectable and is_there
 
 
 def _entries(session: ImapSession, *, with_states: bool = False) -> list[FolderEntry]:
@@ -118,28 +136,38 @@ def _is_new(folder: Folder | None) -> bool:
 
 def _record(mailbox: Mailbox, known: Mapping[bytes, Folder], entry: FolderEntry, namespaces: Namespaces) -> None:
     """Make or correct the row of one LIST entry; an unchanged one costs no query."""
-    use = Folder.SpecialUse.INBOX if entry.raw_name == b"INBOX" else entry.special_use or ""
-    problem = ""
-    if any(octet in entry.raw_name for octet in _UNSENDABLE):
-        problem = "Its name contains a line break or a NUL character, which cannot be sent to a server."
+    folder = known.get(entry.raw_name)
+    changed = _differences(folder, entry)
+    if folder is None:
+        # What others let this user see may be the mail of a whole company: only when it is ticked.
+        follow = mailbox.all_folders and changed["special_use"] not in NOT_FOLLOWED and not namespaces.is_foreign(entry)
+        Folder.objects.create(
+            mailbox=mailbox, raw_name=entry.raw_name, is_followed=follow, problem=_problem(entry), **changed
+        )
+    elif changed:
+        Folder.objects.filter(pk=folder.pk).update(**changed)
+
+
+def _differences(folder: Folder | None, entry: FolderEntry) -> dict[str, object]:
+    """What the row of a LIST entry has to say, as far as `folder` does not say it."""
     values: dict[str, object] = {
         "name": storable(entry.name, LONGEST_NAME) or NO_NAME,
         "delimiter": storable(entry.delimiter or "", 1),
-        "special_use": use,
-        "is_selectable": entry.selectable and not problem,
+        "special_use": Folder.SpecialUse.INBOX if entry.raw_name == b"INBOX" else entry.special_use or "",
+        "is_selectable": entry.selectable and not _problem(entry),
         "vanished_at": None,
     }
-    folder = known.get(entry.raw_name)
     if folder is None:
-        # What others let this user see may be the mail of a whole company: only when it is ticked.
-        follow = mailbox.all_folders and use not in NOT_FOLLOWED and not namespaces.is_foreign(entry)
-        Folder.objects.create(mailbox=mailbox, raw_name=entry.raw_name, is_followed=follow, problem=problem, **values)
-        return
+        return values
     if folder.missing_since and not folder.missing and entry.selectable:
         values["missing_since"] = None  # it is back before it was believed gone
-    changed = {name: value for name, value in values.items() if getattr(folder, name) != value}
-    if changed:
-        Folder.objects.filter(pk=folder.pk).update(**changed)
+    return {name: value for name, value in values.items() if getattr(folder, name) != value}
+
+
+def _problem(entry: FolderEntry) -> str:
+    if any(octet in entry.raw_name for octet in _UNSENDABLE):
+        return "Its name contains a line break or a NUL character, which cannot be sent to a server."
+    return ""
 
 
 def _missing(run: Run, folder: Folder, now: datetime, *, is_listed: bool) -> None:

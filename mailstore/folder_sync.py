@@ -57,7 +57,7 @@ def look(run: Run, folder: Folder, told: FolderState | None = None) -> FolderPla
     """
     since = first_day(run.mailbox, timezone.now())
     falls_short = coverage.falls_short(folder, since)
-    if not falls_short and _is_settled(folder):
+    if not falls_short and is_settled(folder):
         state = told or _asked(run, folder)
         if state is not None and state.uidvalidity == folder.uidvalidity:
             if _is_unchanged(folder, state):
@@ -127,7 +127,7 @@ def _settle(run: Run, planned: FolderPlan, state: FolderState, *, is_first: bool
         run.write_folder(folder, **marks, synced_at=timezone.now())
 
 
-def _is_settled(folder: Folder) -> bool:
+def is_settled(folder: Folder) -> bool:
     """Whether the last run left nothing open that only a look into the folder can settle."""
     doubtful = folder.synced_at is None or folder.missing or folder.epoch_changes
     return not doubtful and not coverage.has_gaps(folder) and not unfetchable.due(folder, timezone.now())

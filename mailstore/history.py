@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F
 
 from mailstore.models import SyncRun, SyncSchedule
 from mailstore.writing import Claim
@@ -18,15 +18,15 @@ def note_run(claim: Claim, now: datetime, words: str, *, came_through: bool = Fa
     """Write down how a run ended, while its claim still holds. A run like the one before it is counted into its row."""
     words = words[:300]
     runs = SyncRun.objects.filter(mailbox_id=claim.mailbox_pk)
+    held = SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence)
+    newest = runs.first()
+    if newest is not None and not arrived and _alike(newest, words, came_through=came_through):
+        runs.filter(Exists(held), pk=newest.pk).update(count=F("count") + 1, ended_at=now)
+        return
     with transaction.atomic():
         # Locked, so that a mailbox that is being deleted waits or is gone already.
-        held = SyncSchedule.objects.select_for_update().holding(claim.mailbox_pk, claim.fence)
-        started_at = held.values_list("started_at", flat=True).first()
+        started_at = held.select_for_update().values_list("started_at", flat=True).first()
         if started_at is None:
-            return
-        newest = runs.first()
-        if newest is not None and not arrived and _alike(newest, words, came_through=came_through):
-            runs.filter(pk=newest.pk).update(count=F("count") + 1, ended_at=now)
             return
         SyncRun.objects.create(
             mailbox_id=claim.mailbox_pk,

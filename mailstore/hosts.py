@@ -1,8 +1,9 @@
 """Which server takes one more sync: a cap for each, and a circuit breaker for those that do not answer (fault R26).
 
-A server that answered lately takes up to SYNCS_PER_HOST syncs at once. One that is new, or was silent the last time, is
-*in doubt*: it takes one at a time, and all servers in doubt together take at most a fifth of the slots. After a few
-silent tries in a row it is left alone for a while, longer each time, and its mailboxes wait with it.
+A server that answered lately takes up to SYNCS_PER_HOST syncs at once, the last quarter of them only for what somebody
+waits for: first downloads of many mailboxes must not keep anybody's new mail back. One that is new, or was silent the
+last time, is *in doubt*: it takes one at a time, and all servers in doubt together take at most a fifth of the slots.
+After a few silent tries in a row it is left alone for a while, longer each time, and its mailboxes wait with it.
 
 The answer is exact: who asks holds the server's row until the claim is made.
 """
@@ -22,6 +23,7 @@ from mailstore.waits import backed_off, jittered
 from protocols.errors import CertificateRefused, DestinationRefused, MailError, Unreachable
 from protocols.steps import StepName
 
+KEPT_FREE: Final = 4  # one place of so many at a server is for what somebody waits for
 SHARE: Final = 5  # servers in doubt get one slot of so many
 LEFT_ALONE_AFTER: Final = 3  # silent tries in a row
 GOOD_FOR: Final = timedelta(days=1)  # how long an answer speaks for a server
@@ -40,7 +42,7 @@ def admit(mailbox: Mailbox, now: datetime, *, asked: bool) -> bool:
     running = SyncSchedule.objects.running(now).filter(mailbox__imap_host=host.name)
     running_here = running.exclude(mailbox=mailbox).count()
     if not _in_doubt(host, mailbox, now):
-        return running_here < int(settings.SYNCS_PER_HOST)
+        return running_here < _most_at_once(asked=asked)
     left_alone = host.retry_at is not None and host.retry_at > now and not asked
     if running_here or left_alone or not _has_free_lane(now):
         return False
@@ -53,7 +55,7 @@ def may_be_admitted(now: datetime) -> Q:
     running: dict[str, int] = {}
     for name in SyncSchedule.objects.running(now).values_list("mailbox__imap_host", flat=True):
         running[name] = running.get(name, 0) + 1
-    full = [name for name, number in running.items() if number >= settings.SYNCS_PER_HOST]
+    full = [name for name, number in running.items() if number >= _most_at_once(asked=False)]
     good = Q(mailbox__imap_host__in=_good(now).values("name"))
     vouched = Q(mailbox__connected_at__gt=now - LOGIN_GOOD_FOR)
     silent = MailHost.objects.filter(failures__gt=0).values("name")
@@ -110,6 +112,12 @@ def is_silence(error: MailError) -> bool:
 def lanes() -> int:
     """How many servers in doubt may be tried at once."""
     return max(1, int(settings.SYNC_SLOTS) // SHARE)
+
+
+def _most_at_once(*, asked: bool) -> int:
+    """Syncs at one server that answers."""
+    most = int(settings.SYNCS_PER_HOST)
+    return most if asked else most - most // KEPT_FREE
 
 
 def _locked(name: str) -> MailHost:

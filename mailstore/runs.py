@@ -24,6 +24,7 @@ from protocols.errors import LoginRefused, MailError
 
 LOGIN_WAIT = timedelta(minutes=10)  # at least; a second refusal pauses the mailbox, so that no account is locked
 STORAGE_WAIT = timedelta(minutes=5)
+CONNECTED_EVERY = timedelta(minutes=15)
 DAY = timedelta(days=1)
 LOGIN_TRIES = 2
 LOGIN_WAITS = "another try at the login, which the server refused just now"
@@ -43,12 +44,12 @@ UNSTEADY_EPOCH = Diagnosis(
 
 
 def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int, stored: int = 0) -> None:
-    """The run came through: due again after the interval, or at once where somebody asked meanwhile."""
+    """The run came through: due again after the interval, or at once where somebody asked, or mail came, meanwhile."""
     due_at = now + jittered(interval(mailbox), spread=0.1)
-    asked_again = When(requested_at__gt=F("started_at"), then=Value(now))
-    if Mailbox.objects.filter(pk=mailbox.pk, login_refusals__gt=0).exists():
-        # The login of the watcher was refused while this run went on: the next try keeps its distance.
-        asked_again = When(pk=mailbox.pk, then=Value(max(due_at, now + jittered(LOGIN_WAIT))))
+    # The login of the watcher was refused while this run went on: the next try keeps its distance.
+    refused = Mailbox.objects.filter(login_refusals__gt=0, pk=mailbox.pk).values("pk")
+    keeps_distance = When(mailbox_id__in=refused, then=Value(max(due_at, now + jittered(LOGIN_WAIT))))
+    asked_again = When(_since_it_began("requested_at") | _since_it_began("news_at"), then=Value(now))
     note_run(claim, now, _what_came(arrived, stored), came_through=True, arrived=arrived)
     faultpoint("run noted")
     _end(
@@ -57,18 +58,56 @@ def finish(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int, store
         arrived=arrived,
         failures=0,
         waiting_for="",
-        due_at=Case(asked_again, default=Value(due_at)),
-        requested_at=Case(When(requested_at__gt=F("started_at"), then=F("requested_at")), default=None),
+        due_at=Case(keeps_distance, asked_again, default=Value(due_at)),
+        requested_at=_what_is_new("requested_at"),
+        news_at=_what_is_new("news_at"),
     )
     faultpoint("claim given back")
-    # What delivery says about sending is not cured by a sync.
+    _cured(mailbox, now)
+    _note(mailbox)
+    faultpoint("run finished")
+
+
+def finish_news(mailbox: Mailbox, claim: Claim, now: datetime, *, arrived: int, changed: bool) -> bool:
+    """A look at the INBOX came through: the mailbox is due when it was; False where more news or a request came
+    meanwhile.
+    """
+    if arrived:
+        note_run(claim, now, _what_came(arrived, 0), came_through=True, arrived=arrived)
+    rows = SyncSchedule.objects.holding(claim.mailbox_pk, claim.fence)
+    ended: dict[str, object] = {"leased_until": None} | ({"arrived": arrived} if arrived else {})
+    is_all = bool(rows.filter(news_at__lte=F("started_at"), requested_at=None).update(news_at=None, **ended))
+    if not is_all:
+        rows.update(news_at=_what_is_new("news_at"), **ended)
+    _cured(mailbox, now)
+    if changed:
+        _note(mailbox)
+    return is_all
+
+
+def needs_all(claim: Claim, now: datetime) -> None:
+    """The INBOX alone does not tell: the whole mailbox is due now."""
+    _end(claim, due_at=now, requested_at=F("requested_at"), news_at=None)
+
+
+def _since_it_began(column: str) -> Q:
+    return Q(**{f"{column}__gt": F("started_at")})
+
+
+def _what_is_new(column: str) -> Case:
+    """Of two marks that others make while a run goes on, keep what came after its begin."""
+    return Case(When(_since_it_began(column), then=F(column)), default=None)
+
+
+def _cured(mailbox: Mailbox, now: datetime) -> None:
+    """What was wrong with reading before this run is not any more. What delivery says about sending stays."""
+    if mailbox.attention is None and mailbox.disconnected_at is None:
+        return
     about_reading = Q(attention__protocol__isnull=True) | ~Q(attention__protocol=Protocol.SMTP.value)
     with transaction.atomic():
         Mailbox.objects.filter(about_reading, pk=mailbox.pk).update(attention=None, attention_since=None)
         if mailbox.disconnected_at is not None:
             tell_connected(mailbox, now)
-    _note(mailbox)
-    faultpoint("run finished")
 
 
 def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
@@ -79,8 +118,10 @@ def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
 
 
 def connected(mailbox: Mailbox, now: datetime) -> None:
-    """The login worked: what was wrong before is cured."""
-    Mailbox.objects.filter(pk=mailbox.pk).update(connected_at=now, login_refusals=0)
+    """The login worked: what was wrong before is cured. Noted now and then while it goes on to work."""
+    noted_at = mailbox.connected_at
+    if mailbox.login_refusals or noted_at is None or now - noted_at >= CONNECTED_EVERY:
+        Mailbox.objects.filter(pk=mailbox.pk).update(connected_at=now, login_refusals=0)
     hosts.reached(mailbox.imap_host, now)
 
 

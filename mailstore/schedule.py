@@ -16,7 +16,7 @@ from mailstore import hosts
 from mailstore.history import note_run
 from mailstore.models import SyncSchedule
 from mailstore.runs import UNSTEADY_EPOCH, interval
-from mailstore.tasks import sync_mailbox
+from mailstore.tasks import fetch_news, sync_mailbox
 from mailstore.writing import Claim
 from organizations import audit, live
 from organizations.models import User
@@ -72,18 +72,17 @@ def request_sync(mailbox_pk: int) -> None:
 
 
 def notice(mailbox_pks: Iterable[int]) -> None:
-    """The servers of these mailboxes told of news: make them due now and nudge workers. While one syncs already, it
-    goes once more.
+    """The servers of these mailboxes told of news in the INBOX: note it, and nudge workers to fetch them. While one
+    syncs already, it goes once more.
 
     One that waits after a failure keeps its time: news do not make a busy server less busy.
     """
-    now = timezone.now()
     rows = SyncSchedule.objects.filter(mailbox_id__in=list(mailbox_pks), mailbox__login_refusals=0)
-    told = list(rows.values_list("pk", flat=True))
-    due_at = Case(When(failures__gt=0, then=F("due_at")), default=Value(now))
-    SyncSchedule.objects.filter(pk__in=told).update(requested_at=now, due_at=due_at)
-    for pk in told:
-        nudge(sync_mailbox, pk)
+    told = dict(rows.values_list("pk", "failures"))
+    SyncSchedule.objects.filter(pk__in=told).update(news_at=timezone.now())
+    for pk, failures in told.items():
+        if not failures:
+            nudge(fetch_news, pk)
 
 
 def resume(mailbox_pk: int) -> None:

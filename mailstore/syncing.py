@@ -7,27 +7,29 @@ from __future__ import annotations
 
 import logging
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
-from django.db import OperationalError, connection
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from accounts.sessions import imap_session
+from accounts.sessions import imap_session, kept_imap_session
 from mailstore import folder_sync, fulltext, large, pulling, runs, writers
-from mailstore.folder_list import Listed, update_folders
+from mailstore.endings import settled
+from mailstore.folder_list import Listed, listed_entries, update_folders
 from mailstore.folder_sync import FolderPlan
-from mailstore.full_database import DATABASE_FULL, is_full
 from mailstore.heartbeat import heartbeat
 from mailstore.models import Folder
-from mailstore.packs import PackWriter, StorageFull
+from mailstore.packs import PackWriter
 from mailstore.readers import ReaderProcess
-from mailstore.remapping import EpochUnsteady
-from mailstore.run import OutOfTime, Report, Run, rare_collections, report_nothing
-from mailstore.writing import Claim, ClaimLost
+from mailstore.run import PROMPT_BUDGET, TIME_BUDGET, Report, Run, rare_collections, report_nothing
+from mailstore.writing import Claim
 from organizations.faultpoints import faultpoint
-from protocols.errors import Deferred, MailError, Refused
+from protocols.errors import Deferred, Refused
+from protocols.imap.folders import FolderEntry
 from protocols.imap.responses import response_code
+from protocols.imap.session import ImapSession
 from protocols.steps import Step, StepName
 
 log = logging.getLogger(__name__)
@@ -37,9 +39,11 @@ OF_ONE_FOLDER = frozenset({"INUSE", "SERVERBUG"})  # codes (RFC 5530) that say l
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
-def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> None:
+def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing, prompt: bool = False) -> None:
     """Bring the store in line with the server, under the claim `fence`, and settle when the mailbox is due again.
 
+    prompt: somebody waits, in a slot that is kept free for that: on a kept session where there is one, and only for
+    some seconds. What takes longer goes on in the slots for all.
     Failures end in the mailbox's schedule and state, in words; a lost claim ends quietly. Only faults of our own are
     raised.
     """
@@ -47,48 +51,40 @@ def sync(mailbox_pk: int, fence: int, *, report: Report = report_nothing) -> Non
     if mailbox is None:
         return
     claim = Claim(mailbox_pk, fence)
-    try:
+    with settled(mailbox, claim):
         with (
             heartbeat(claim),
             rare_collections(),
             PackWriter(mailbox_pk, fence) as packs,
-            imap_session(mailbox, _pass_step) as session,
+            _session(mailbox, prompt=prompt) as (session, entries),
         ):
-            runs.connected(mailbox, timezone.now())
-            faultpoint("login noted")
-            run = Run(mailbox, claim, session, packs, report=report)
-            _sync_folders(run)
+            budget = PROMPT_BUDGET if prompt else TIME_BUDGET
+            run = Run(mailbox, claim, session, packs, report=report, budget=budget)
+            _sync_folders(run, entries)
             run.tell(now=True)
         runs.finish(mailbox, claim, timezone.now(), arrived=run.arrived, stored=run.stored)
-    except ClaimLost:
-        log.info("Mailbox %s was taken over by a newer claim.", mailbox_pk)
-    except OutOfTime:
-        runs.go_on_later(mailbox, claim, timezone.now())
-    except StorageFull as exc:
-        log.error("Mailbox %s: %s", mailbox_pk, exc)  # noqa: TRY400  an operator needs the sentence, not the stack
-        runs.storage_full(mailbox, claim, str(exc), timezone.now())
-    except EpochUnsteady:
-        runs.pause(mailbox, claim, runs.UNSTEADY_EPOCH, timezone.now())
-    except MailError as exc:
-        log.info("Mailbox %s was not synced: %s", mailbox_pk, type(exc).__name__)
-        runs.fail(mailbox, claim, exc, timezone.now())
-    except Exception as exc:
-        _leave_broken_connection()
-        if isinstance(exc, OperationalError) and is_full(exc):
-            log.error("Mailbox %s: %s", mailbox_pk, DATABASE_FULL)  # noqa: TRY400  as above
-            runs.storage_full(mailbox, claim, DATABASE_FULL, timezone.now())
-            return
-        runs.broke(mailbox, claim, timezone.now())
-        raise
 
 
-def _leave_broken_connection() -> None:
-    """After a restart of the database the new one takes the ending (fault R5)."""
-    if not connection.in_atomic_block and not connection.is_usable():
-        connection.close()
+@contextmanager
+def _session(mailbox: Mailbox, *, prompt: bool) -> Iterator[tuple[ImapSession, list[FolderEntry]]]:
+    """A session and what the server lists, with the states of folders where it tells them along."""
+    if prompt:
+        with kept_imap_session(
+            mailbox, listed_entries, logged_in=partial(logged_in, mailbox), observe=pass_step
+        ) as asked:
+            yield asked
+    else:
+        with imap_session(mailbox, pass_step) as session:
+            logged_in(mailbox)
+            yield session, listed_entries(session)
 
 
-def _pass_step(step: Step) -> None:
+def logged_in(mailbox: Mailbox) -> None:
+    runs.connected(mailbox, timezone.now())
+    faultpoint("login noted")
+
+
+def pass_step(step: Step) -> None:
     """The conversation begins below us, where no stop can be named."""
     if step.name is StepName.GREETING:
         faultpoint("server greeted")
@@ -96,10 +92,10 @@ def _pass_step(step: Step) -> None:
         faultpoint("login answered")
 
 
-def _sync_folders(run: Run) -> None:
+def _sync_folders(run: Run, entries: list[FolderEntry]) -> None:
     """Look at every folder first, so that the total is honest, but show the newest page of the INBOX before that."""
     plans: list[FolderPlan] = []
-    for listed in update_folders(run):
+    for listed in update_folders(run, entries):
         folder = listed.folder
         planned = _attempt(run, listed)
         if planned is None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from celery import shared_task
 from django.utils import timezone
 
-from mailstore import carrying_out, claiming, comparing, syncing
+from mailstore import carrying_out, claiming, comparing, news, syncing
 from mailstore.models import ChangeQueue, Comparison, SyncSchedule
 from mailstore.waking import wake
 from organizations.nudging import nudge
 
 COMPARISONS_AT_ONCE = 20  # that a beat looks for again, where a nudge was lost
 NUDGES_AT_ONCE = 2_000
+NUDGED_WITHIN = timedelta(seconds=10)  # a nudge is answered, or lost
 
 
 @shared_task(name="mailstore.sync_due_mailboxes", ignore_result=True)
@@ -19,8 +22,20 @@ def sync_due_mailboxes() -> None:
     """Wake a worker where anything is due; it wakes the next one. Two beats, or none for an hour, do no harm."""
     if SyncSchedule.objects.due(timezone.now()).exists():
         wake(sync_next)
+    _nudge_again(timezone.now())
     for pk in Comparison.objects.waiting(timezone.now()).values_list("pk", flat=True)[:COMPARISONS_AT_ONCE]:
         nudge(compare_mailbox, pk)
+
+
+def _nudge_again(now: datetime) -> None:
+    """Look for what somebody waits for and whose nudge was lost, or found the mailbox busy."""
+    lately = now - NUDGED_WITHIN
+    rows = SyncSchedule.objects.with_news(now).filter(news_at__lte=lately)
+    for pk in list(rows.values_list("pk", flat=True)[:NUDGES_AT_ONCE]):
+        nudge(fetch_news, pk)
+    requests = SyncSchedule.objects.due(now).filter(requested_at__lte=lately)
+    for pk in list(requests.values_list("pk", flat=True)[:NUDGES_AT_ONCE]):
+        nudge(sync_mailbox, pk)
 
 
 @shared_task(name="mailstore.sync_next", ignore_result=True)
@@ -40,12 +55,23 @@ def sync_next() -> None:
 def sync_mailbox(pk: int) -> None:
     """Sync one mailbox if it is due and nobody does; otherwise nothing is said to any server.
 
-    For those whom somebody waits for: the others are taken in their turn by `sync_next`.
+    For those whom somebody waits for, in a slot that is kept free for them: the others are taken in their turn by
+    `sync_next`, and so is what takes longer.
     """
     claimed = claiming.claim(pk, timezone.now())
     if claimed is not None:
-        syncing.sync(claimed.mailbox_pk, claimed.fence)
+        syncing.sync(claimed.mailbox_pk, claimed.fence, prompt=True)
         wake(sync_next)
+
+
+@shared_task(name="mailstore.fetch_news", ignore_result=True)
+def fetch_news(pk: int) -> None:
+    """Look at the INBOX of one mailbox whose server told of news, unless somebody syncs it or did so already."""
+    claimed = claiming.claim_news(pk, timezone.now())
+    if claimed is not None and not news.fetch(*claimed):
+        wake(sync_next)
+        for task in (fetch_news, sync_mailbox):
+            nudge(task, pk)  # what is not to be done any more finds nothing to claim
 
 
 @shared_task(name="mailstore.compare_mailbox", ignore_result=True)

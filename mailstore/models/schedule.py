@@ -51,6 +51,30 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
             )
             return self.values_list("fence", flat=True).get(mailbox_id=mailbox_pk) if claimed else None
 
+    def with_news(self, now: datetime) -> Self:
+        """Mailboxes whose server told of news in the INBOX, and that nobody is syncing. The others wait for their
+        time: after a failure, for who did not ask to receive, or where a person's request brings a whole sync anyway.
+        """
+        free = Q(leased_until=None) | Q(leased_until__lte=now)
+        reachable = Q(owner=None) | Q(owner__is_active=True)
+        receiving = Mailbox.objects.receiving().filter(reachable, login_refusals=0).order_by()
+        return self.filter(
+            free, news_at__isnull=False, requested_at=None, failures=0, mailbox_id__in=receiving.values("pk")
+        )
+
+    def take(self, mailbox_pk: int, fence: int, now: datetime, *, holder: str) -> int | None:
+        """Take a row as it was read with `fence`; return the new fencing number, None where somebody was quicker."""
+        taken = self.filter(mailbox_id=mailbox_pk, fence=fence).update(
+            fence=fence + 1,
+            leased_until=now + LEASE,
+            holder=holder[:200],
+            started_at=now,
+            folder_name="",
+            done=0,
+            total=0,
+        )
+        return fence + 1 if taken else None
+
     def running(self, now: datetime) -> Self:
         return self.filter(leased_until__gt=now)
 
@@ -64,12 +88,14 @@ class SyncSchedule(models.Model):
 
     fence:          grows with each claim; a worker whose number is old changes nothing any more.
     requested_at:   when a person last asked for a sync that has not ended yet.
+    news_at:        when the server last told of news in the INBOX that nobody has fetched yet.
     total and done: messages of the present run, over all folders; rate and time left are derived.
     """
 
     mailbox = models.OneToOneField(Mailbox, models.CASCADE, primary_key=True, related_name="schedule")
     due_at = models.DateTimeField(db_index=True)
     requested_at = models.DateTimeField(null=True, blank=True)
+    news_at = models.DateTimeField(null=True, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
     leased_until = models.DateTimeField(null=True, blank=True)
     holder = models.CharField(max_length=200, blank=True, help_text="The process that made the newest claim.")
@@ -87,7 +113,8 @@ class SyncSchedule(models.Model):
     class Meta:
         indexes = [
             # A few rows of thousands: as many as there are workers.
-            models.Index(fields=["leased_until"], condition=Q(leased_until__isnull=False), name="schedule_leased")
+            models.Index(fields=["leased_until"], condition=Q(leased_until__isnull=False), name="schedule_leased"),
+            models.Index(fields=["news_at"], condition=Q(news_at__isnull=False), name="schedule_with_news"),
         ]
 
     def __str__(self) -> str:

@@ -77,6 +77,7 @@ class ImapSession:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._resync_enabled = False
+        self._opened_by = b""  # EXAMINE or SELECT, while a folder is open
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -278,6 +279,37 @@ class ImapSession:
         """Keep the connection alive and let the server tell its news."""
         self._command(b"NOOP")
 
+    def leave_folder(self) -> None:
+        """Close the open folder, if there is one, and remove nothing from it (UNSELECT, RFC 3691).
+
+        Without UNSELECT a folder that was opened for reading is left by CLOSE, which removes nothing either (RFC 9051,
+        6.4.1). Raises Refused for one that was opened for changes.
+        """
+        if not self._opened_by:
+            return
+        if "UNSELECT" not in self.capabilities and "IMAP4REV2" not in self.capabilities:
+            if self._opened_by != b"EXAMINE":
+                raise Refused("The server knows no way to leave this folder and remove nothing.")
+            self._command(b"CLOSE")
+        else:
+            self._command(b"UNSELECT")
+        self._opened_by = b""
+
+    def abandon(self) -> None:
+        """Close the line without a word: in a forked process it belongs to another one."""
+        self._connection.close()
+
+    @contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Within the block wait no longer than `seconds` for an answer."""
+        wire = self._connection.wire
+        usual = wire.timeout
+        wire.be_patient(min(usual, seconds))
+        try:
+            yield
+        finally:
+            wire.be_patient(usual)
+
     def _command(self, name: bytes, *arguments: Argument, wanted: Collection[bytes] = ()) -> list[Untagged]:
         return self._connection.command(name, *arguments, wanted=wanted)
 
@@ -306,7 +338,9 @@ class ImapSession:
                 yield from UidSet.parse(words[words.index("ALL") + 1]) if "ALL" in words[:-1] else ()
 
     def _open(self, command: bytes, raw_name: bytes, options: tuple[bytes, ...]) -> Opened:
+        self._opened_by = b""  # whatever comes of it, the folder before is left (RFC 9051, 6.3.2)
         opened = read_opened(self._connection.converse(command, astring(raw_name), *options))
+        self._opened_by = command
         if opened.state.uidnext:
             return opened
         return replace(opened, state=replace(opened.state, uidnext=self._last_uid(opened.state.exists) + 1))

@@ -43,7 +43,7 @@ def test_every_service_passes_its_own_health_check(production):
     wait_until(lambda: production.ready()["parts"]["watcher"] == "ok", "watcher", seconds=90)
     parts = {"database": "ok", "cache": "ok", "broker": "ok", "watcher": "ok"}
     assert production.ready() == {"ready": True, "parts": parts}
-    for service in ("web", "worker-sync", "worker-send", "watch"):
+    for service in ("web", "worker-sync", "worker-prompt", "worker-send", "watch"):
         # A worker may come up later than the pages: for that Docker has a start period.
         wait_until(lambda name=service: is_healthy(production, name), f"health of {service}", seconds=90)
 

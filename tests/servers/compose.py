@@ -31,7 +31,7 @@ from tests.servers.postgres import Cluster, running_cluster
 from tests.servers.product import ADMINISTRATOR, PASSWORD
 
 FILE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-PARTS = ("web", "worker-sync", "worker-send", "watch", "beat")
+PARTS = ("web", "worker-sync", "worker-prompt", "worker-send", "watch", "beat")
 READY_IN = 120.0  # seconds, on a busy machine
 
 

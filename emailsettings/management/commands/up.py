@@ -57,7 +57,8 @@ class Command(BaseCommand):
         """In the order of their start; they stop in the reverse order."""
         logs, python, near = settings.STATE_DIR / "logs", sys.executable, _near(host)
         slots = str(settings.SYNC_SLOTS)
-        worker = ("--without-gossip", "--without-mingle", "--pool", "prefork")
+        alone = ("--without-gossip", "--without-mingle")
+        worker = (*alone, "--pool", "prefork")
         parts = [
             Part(
                 "broker",
@@ -78,6 +79,11 @@ class Command(BaseCommand):
                 "worker-sync",
                 celery("worker", "-n", "sync@%h", "-Q", "people,sync,due", "--concurrency", slots, *worker),
                 logs / "worker-sync.log",
+            ),
+            Part(  # threads of one process share the sessions that are kept
+                "worker-prompt",
+                celery("worker", "-n", "prompt@%h", "-Q", "prompt", "--concurrency", "4", *alone, "--pool", "threads"),
+                logs / "worker-prompt.log",
             ),
             Part(
                 "worker-send",

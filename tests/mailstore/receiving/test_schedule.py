@@ -224,5 +224,6 @@ def test_a_sync_that_came_through_does_not_hide_that_sending_is_refused(mailbox,
     refused = {"title": "The server refuses the password.", "causes": [], "protocol": "smtp"}
     for attention, left in ((refused, refused), ({"title": "Reading failed.", "causes": []}, None)):
         Mailbox.objects.update(attention=attention, attention_since=timezone.now())
+        mailbox.refresh_from_db()
         runs.finish(mailbox, claim, timezone.now(), arrived=0)
         assert Mailbox.objects.get().attention == left

@@ -13,9 +13,10 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from mailstore import schedule, tasks, watching, watching_rows
+from mailstore import claiming, runs, schedule, tasks, watching, watching_rows
 from mailstore.models import SyncSchedule, Watcher
 from mailstore.watching import Pace, WatchKeeper
+from mailstore.writing import Claim
 from protocols.errors import Deferred, LoginRefused, Unreachable
 from protocols.imap.idle_line import IdleNotOffered
 from protocols.steps import StepName
@@ -31,7 +32,7 @@ QUICK = Pace(look_every=0.05)
 def nudged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Mailboxes for which a task was put into the queue."""
     queue: list[int] = []
-    monkeypatch.setattr(tasks.sync_mailbox, "apply_async", lambda arguments, **_: queue.append(arguments[0]))
+    monkeypatch.setattr(tasks.fetch_news, "apply_async", lambda arguments, **_: queue.append(arguments[0]))
     return queue
 
 
@@ -74,14 +75,16 @@ def watches(keeper: WatchKeeper, number: int) -> None:
 
 
 @pytest.mark.proves("G3")
-def test_new_mail_makes_its_mailbox_due_and_nudges_a_worker(connected, nudged):
+def test_new_mail_is_noted_and_nudges_a_worker_and_the_whole_mailbox_keeps_its_time(connected, nudged):
     with keeping() as keeper:
         watches(keeper, 1)
         assert nudged == []
         connected.deliver_letters(1)
         wait_until(lambda: nudged, "nudge")
     assert nudged == [connected.mailbox.pk]
-    assert SyncSchedule.objects.get().due_at <= timezone.now()
+    row = SyncSchedule.objects.get()
+    assert row.news_at is not None
+    assert row.due_at > timezone.now()
 
 
 def test_mail_that_came_while_nobody_watched_is_found_when_the_watch_begins(connected, nudged):
@@ -288,11 +291,16 @@ def test_news_during_a_sync_bring_another_one_and_news_after_a_failure_do_not_hu
     schedule.notice([connected.mailbox.pk])
     row = SyncSchedule.objects.get()
     assert fence is not None
-    assert row.requested_at > row.started_at
+    assert row.news_at > row.started_at
+    runs.finish(connected.mailbox, Claim(connected.mailbox.pk, fence), timezone.now(), arrived=0)
+    assert claiming.claim_next(timezone.now()) is not None
     later = timezone.now() + timedelta(minutes=4)
     SyncSchedule.objects.update(failures=1, due_at=later, leased_until=None)
+    nudged.clear()
     schedule.notice([connected.mailbox.pk])
     assert SyncSchedule.objects.get().due_at == later
+    assert nudged == []
+    assert claiming.claim_news(connected.mailbox.pk, timezone.now()) is None
 
 
 @pytest.mark.proves("R26")
