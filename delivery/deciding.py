@@ -6,6 +6,7 @@ Each decision is a conditional update: whoever comes second, or too late, change
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
@@ -51,13 +52,13 @@ def send_now(message: OutboxMessage, user: User, now: datetime) -> int:
 
 
 def try_again(message: OutboxMessage, user: User, now: datetime) -> int:
-    """Queue the failed recipients again: the same octets and Message-ID, since they reached nobody of them."""
-    return _queue_again(message, user, now, origin=State.FAILED, action="outbox.retried")
+    """Queue those who failed or came back: the same octets and Message-ID, since they reached nobody of them."""
+    return _queue_again(message, user, now, origins=(State.FAILED, State.BOUNCED), action="outbox.retried")
 
 
 def send_again(message: OutboxMessage, user: User, now: datetime) -> int:
     """Queue the uncertain recipients again, at the risk that they get it twice; the Message-ID stays the same."""
-    return _queue_again(message, user, now, origin=State.UNCERTAIN, action="outbox.sent_again")
+    return _queue_again(message, user, now, origins=(State.UNCERTAIN,), action="outbox.sent_again")
 
 
 def mark_sent(message: OutboxMessage, user: User, now: datetime) -> int:
@@ -108,11 +109,15 @@ def file_copy_again(message: OutboxMessage, user: User, now: datetime) -> int:
     return _noted("outbox.copy_retried", message, user, moved)
 
 
-def _queue_again(message: OutboxMessage, user: User, now: datetime, *, origin: State, action: str) -> int:
+def _queue_again(message: OutboxMessage, user: User, now: datetime, *, origins: Collection[State], action: str) -> int:
     check_sender(user, message.mailbox, now)
-    moved = _recipients(message).move(
-        origin, State.QUEUED, now, not_before=now, expires_at=now + RETRY_PERIOD, tries=0, note="", last_reply=""
-    )
+    fresh = {"tries": 0, "note": "", "last_reply": "", "bounce": "", "bounce_reason": "", "report": None}
+    expires_at = now + RETRY_PERIOD
+    with transaction.atomic():
+        moved = sum(
+            _recipients(message).move(origin, State.QUEUED, now, not_before=now, expires_at=expires_at, **fresh)
+            for origin in origins
+        )
     nudge(submit_message, message.pk)
     return _noted(action, message, user, moved)
 

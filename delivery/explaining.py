@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from delivery.deciding import may_decide
 from delivery.log import Row, rows
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.states import Origin, SentCopy, State
+from mailstore.models import Message
+from mailstore.rows import conversation_url
 from organizations.models import User
 from protocols.diagnosis import Who
 from protocols.message.content import open_message
@@ -44,6 +47,7 @@ KINDS = {
     State.FAILED: "bad",
     State.UNCERTAIN: "warn",
     State.CANCELLED: "idle",
+    State.BOUNCED: "bad",
 }
 
 
@@ -57,6 +61,7 @@ class Button(NamedTuple):
     hint: str
 
 
+LOST = frozenset((State.FAILED, State.BOUNCED))  # who did not get it
 NAMED = 5  # recipients by address in a question; the others are counted
 QUESTIONS = {
     "send-again": "It goes once more to {people}. Nobody knows whether they have it already: they may get it twice.",
@@ -78,7 +83,8 @@ BUTTONS = (
 class Story:
     """Everything the page of one message shows; as many queries for one recipient as for a hundred.
 
-    text: what was written, for those who may read it; None for the others.
+    text:    what was written, for those who may read it; None for the others.
+    reports: where the delivery reports that this person may read are shown, by their keys.
     """
 
     row: Row
@@ -88,6 +94,12 @@ class Story:
     may_decide: bool
     now: datetime
     text: str | None
+    reports: Mapping[int, str]
+
+    @property
+    def lines(self) -> list[tuple[OutboxRecipient, str]]:
+        """Each recipient, and the address of the page with the report on it; "" where there is none to read."""
+        return [(one, self.reports.get(one.report_id or 0, "")) for one in self.recipients]
 
     @property
     def message(self) -> OutboxMessage:
@@ -109,7 +121,7 @@ class Story:
     @property
     def explanation(self) -> dict[str, object] | None:
         """The doctor's newest diagnosis, as long as something is unsettled or failed."""
-        if self.row.state in (State.SENT, State.CANCELLED):
+        if self.row.state in (State.SENT, State.CANCELLED, State.BOUNCED):
             return None
         return next((attempt.explanation for attempt in reversed(self.attempts) if attempt.explanation), None)
 
@@ -119,7 +131,7 @@ class Story:
 
     @property
     def failure_note(self) -> str:
-        return next((one.note for one in self.recipients if one.state == State.FAILED and one.note), "")
+        return next((one.note for one in self.recipients if one.state in LOST and one.note), "")
 
     @property
     def newest_change(self) -> datetime | None:
@@ -144,8 +156,8 @@ class Story:
 
     def _people(self, decision: str) -> str:
         """Whom a decision to send again concerns."""
-        state = {"send-again": State.UNCERTAIN, "try-again": State.FAILED}.get(decision)
-        addresses = [one.address for one in self.recipients if state is None or one.state == state]
+        states = {"send-again": {State.UNCERTAIN}, "try-again": LOST}.get(decision, set(State))
+        addresses = [one.address for one in self.recipients if one.state in states]
         named, more = addresses[:NAMED], len(addresses) - NAMED
         if more > 0:
             return f"{', '.join(named)} and {more} other{'s' if more > 1 else ''}"
@@ -160,7 +172,7 @@ class Story:
         possible = {
             "cancel": State.QUEUED in states,
             "send-now": self.next_try is not None,
-            "try-again": State.FAILED in states,
+            "try-again": bool(states & LOST),
             "mark-sent": State.UNCERTAIN in states,
             "send-again": State.UNCERTAIN in states,
             "resend": states <= {State.SENT, State.CANCELLED},
@@ -171,15 +183,28 @@ class Story:
 
 def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
     [row] = rows([message])
+    recipients = list(message.recipients.all())
     return Story(
         row=row,
-        recipients=list(message.recipients.all()),
+        recipients=recipients,
         attempts=list(message.attempts.all()),
         reasons=reasons(message),
         may_decide=may_decide(user, message, now),
         now=now,
         text=_text(message) if _may_read(message, user, now) else None,
+        reports=_readable_reports(recipients, user, now),
     )
+
+
+def _readable_reports(recipients: list[OutboxRecipient], user: User, now: datetime) -> dict[int, str]:
+    told = {one.report_id for one in recipients if one.report_id is not None}
+    if not told:
+        return {}
+    readable = Message.objects.readable_by(user, now).live().filter(pk__in=told)
+    return {
+        pk: conversation_url(conversation, message=pk)
+        for pk, conversation in readable.values_list("pk", "conversation")
+    }
 
 
 def _may_read(message: OutboxMessage, user: User, now: datetime) -> bool:

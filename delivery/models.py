@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
-from delivery.states import MOVES, IllegalMove, Kind, Origin, SentCopy, State
+from delivery.states import MOVES, Bounce, IllegalMove, Kind, Origin, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.operations import Operation
@@ -151,6 +151,8 @@ class OutboxRecipient(models.Model):
     claim:      the primary key of the attempt that took it last; 0 before the first.
     note:       our sentence on where it stands; `last_reply` holds the server's own words.
     expires_at: when retrying ends and it counts as failed.
+    bounce, bounce_reason: of one that came back, "" for all others; the reason is one of `reports.Reason`.
+    report:     the message that told so, as long as it is stored.
     """
 
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="recipients")
@@ -165,6 +167,9 @@ class OutboxRecipient(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True)
     note = models.CharField(max_length=500, blank=True)
     last_reply = models.TextField(blank=True)
+    bounce = models.CharField(max_length=4, choices=Bounce, blank=True)
+    bounce_reason = models.CharField(max_length=20, blank=True)
+    report = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
 
     objects = OutboxRecipientQuerySet.as_manager()
 

@@ -13,12 +13,19 @@ from notifications.kinds import Kind
 from notifications.models import Notification
 from notifications.telling import tell
 
-KINDS = {State.FAILED: Kind.MESSAGE_FAILED, State.UNCERTAIN: Kind.MESSAGE_UNCERTAIN}
+KINDS = {
+    State.FAILED: Kind.MESSAGE_FAILED,
+    State.BOUNCED: Kind.MESSAGE_FAILED,
+    State.UNCERTAIN: Kind.MESSAGE_UNCERTAIN,
+}
+TITLES = {State.BOUNCED: "A message of yours came back"}
 LONGEST_SUBJECT = 120
 
 
 def tell_of_outcome(message: OutboxMessage, state: State, settled: int, *, claim: int, now: datetime) -> None:
-    """`settled` recipients of `message` have just reached `state`, failed or uncertain, under `claim`.
+    """`settled` recipients of `message` have just reached `state`: failed, uncertain or bounced.
+
+    claim: what brought them there, so that it is told once: the attempt, or the arrival of a delivery report.
 
     The author is told when the first ones do: then the message shows that state, and its page names the others too.
     A notice of ours that failed goes by account mail instead, and tells nobody.
@@ -38,7 +45,7 @@ def tell_of_outcome(message: OutboxMessage, state: State, settled: int, *, claim
     tell(
         [message.author],
         kind,
-        title=str(kind.label),
+        title=TITLES.get(state, str(kind.label)),
         text=f"{_name(message)} to {_addresses(reached)}: {reached[0].note}",
         url=reverse("delivery:message", args=[message.pk]),
         key=f"message-{message.pk}-{state}-{claim}",

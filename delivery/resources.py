@@ -19,7 +19,7 @@ from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from protocols.message.filenames import safe_filename
 
-StateName = Literal["queued", "sending", "sent", "failed", "uncertain", "cancelled"]
+StateName = Literal["queued", "sending", "sent", "failed", "uncertain", "cancelled", "bounced"]
 
 
 class Recipient(Asked):
@@ -128,6 +128,10 @@ class RecipientDocument(BaseModel):
     tries: int
     note: str = Field(description="Where it stands, as a sentence.")
     last_reply: str = Field(description="The server's own words.")
+    bounce: Literal["", "hard", "soft"] = Field(
+        description="It came back. hard: no later mail will arrive there either. soft: this time."
+    )
+    bounce_reason: str = Field(description="userunknown, mailboxfull, blocked ...; empty unless it came back.")
 
 
 class AttemptDocument(BaseModel):

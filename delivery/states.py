@@ -6,6 +6,7 @@
       │  │    ▼          │            └──────(a person: send again)───▶ queued
       │  │ cancelled     │
       │  └───later───────┘
+      ├──────(a person: try again)──── bounced ◀──(a delivery report arrives)── sent, uncertain
       └── nothing was handed over: the sweeper gives it back
 
 Nothing leaves `uncertain` by itself, so nothing is ever sent twice by itself.
@@ -25,6 +26,7 @@ class State(models.TextChoices):
     FAILED = "failed", "Failed"
     UNCERTAIN = "uncertain", "Possibly sent"
     CANCELLED = "cancelled", "Cancelled"
+    BOUNCED = "bounced", "Came back"
 
 
 class Origin(models.TextChoices):
@@ -44,6 +46,13 @@ class SentCopy(models.TextChoices):
     FAILED = "failed", "Failed"
 
 
+class Bounce(models.TextChoices):
+    """Whether a later mail to the same address would arrive (`protocols.message.reports.Kind`)."""
+
+    HARD = "hard", "For good"
+    SOFT = "soft", "This time"
+
+
 class Kind(models.TextChoices):
     """In which header field the recipient stands; a blind copy stands in none."""
 
@@ -55,13 +64,22 @@ class Kind(models.TextChoices):
 MOVES: dict[State, frozenset[State]] = {
     State.QUEUED: frozenset({State.SENDING, State.CANCELLED}),
     State.SENDING: frozenset({State.SENT, State.FAILED, State.UNCERTAIN, State.QUEUED}),
-    State.UNCERTAIN: frozenset({State.SENT, State.QUEUED}),
+    State.UNCERTAIN: frozenset({State.SENT, State.QUEUED, State.BOUNCED}),
     State.FAILED: frozenset({State.QUEUED}),
-    State.SENT: frozenset(),
+    State.SENT: frozenset({State.BOUNCED}),
+    State.BOUNCED: frozenset({State.QUEUED}),
     State.CANCELLED: frozenset(),
 }
 
-WORST_FIRST = (State.UNCERTAIN, State.FAILED, State.SENDING, State.QUEUED, State.CANCELLED, State.SENT)
+WORST_FIRST = (
+    State.UNCERTAIN,
+    State.FAILED,
+    State.BOUNCED,
+    State.SENDING,
+    State.QUEUED,
+    State.CANCELLED,
+    State.SENT,
+)
 
 
 class IllegalMove(ValueError):

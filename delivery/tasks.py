@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
-from delivery import sent_copy, submission, sweeping
+from delivery import bounces, sent_copy, submission, sweeping
 from delivery.models import Attempt, OutboxMessage
 from delivery.states import SentCopy
 from mailstore import schedule
@@ -40,6 +40,12 @@ def sweep_outbox() -> None:
         nudge(submit_message, pk)
     for pk in found.copies:
         nudge(file_sent_copy, pk)
+
+
+@shared_task(name="delivery.read_arrivals", ignore_result=True)
+def read_arrivals() -> None:
+    """Look whether new mail tells what became of mail that left. The arrivals say what is still to be read."""
+    bounces.read_arrivals(timezone.now())
 
 
 @shared_task(name="delivery.mail_notices", ignore_result=True)

@@ -37,6 +37,7 @@ class Overview:
     sent: int
     failed: int
     uncertain: int
+    bounced: int
 
 
 @require_GET
@@ -110,4 +111,5 @@ def _overview(user: User, states: Counter[State], now: datetime) -> Overview:
         sent=recipients.get(Sending.SENT, 0),
         failed=recipients.get(Sending.FAILED, 0),
         uncertain=recipients.get(Sending.UNCERTAIN, 0),
+        bounced=recipients.get(Sending.BOUNCED, 0),
     )

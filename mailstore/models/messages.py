@@ -116,10 +116,17 @@ class Attachment(models.Model):
 
 
 class Arrival(models.Model):
-    """A message that came after the first import; written with it, handled once by whoever works on new mail."""
+    """A message that came after the first import; written with it, handled once by whoever works on new mail.
+
+    is_read_for_reports: whether `delivery` has looked if it tells what became of mail of ours.
+    """
 
     message = models.OneToOneField(Message, models.CASCADE, related_name="arrival")
     at = models.DateTimeField(auto_now_add=True)
+    is_read_for_reports = models.BooleanField(db_default=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["id"], condition=Q(is_read_for_reports=False), name="arrival_to_read")]
 
     def __str__(self) -> str:
         return f"Arrival of {self.message_id}"

@@ -180,3 +180,14 @@ def test_a_mail_is_sent_once_more_as_a_new_one(api, make_message, mailbox, alice
 def test_reading_the_outbox_does_not_open_sending(api_of, alice, mailbox):
     answer = api_of(alice, Scope.OUTBOX_READ).post("/outbox", mail(mailbox), **KEY)
     assert_problem(answer, 403, "scope-missing")
+
+
+@pytest.mark.proves("I7")
+def test_what_came_back_is_told_with_its_reason(api, mailbox):
+    queued = api.post("/outbox", mail(mailbox), **KEY).data["id"]
+    OutboxRecipient.objects.update(state=State.BOUNCED, bounce="hard", bounce_reason="userunknown")
+    told = api.get(f"/outbox/{queued}").data
+    assert told["state"] == "bounced"
+    [recipient] = told["recipient_list"]
+    assert (recipient["bounce"], recipient["bounce_reason"]) == ("hard", "userunknown")
+    assert [row["id"] for row in api.get("/email-log?state=bounced").data["items"]] == [queued]

@@ -110,6 +110,7 @@ def states(message: OutboxMessage) -> dict[str, str]:
 @pytest.fixture
 def stored():
     """`stored(mailbox, raw=RAW)`: a message as a sync leaves it, its octets in a pack."""
+    uids = itertools.count(1)
 
     def store(mailbox: Mailbox, raw: bytes = RAW) -> Message:
         folder, _ = Folder.objects.get_or_create(mailbox=mailbox, raw_name=b"INBOX", defaults={"name": "INBOX"})
@@ -122,7 +123,7 @@ def stored():
             folder=folder,
             conversation=mailbox.conversations.create(subject="Order 77", last_at=now),
             uidvalidity=1,
-            uid=1,
+            uid=next(uids),
             received_at=now,
             size=len(raw),
             pack=place.pack,

@@ -41,7 +41,7 @@ def log_of_many_states(make_message, mailbox, alice) -> list[OutboxMessage]:
     made = []
     for number, state in enumerate(State):
         subject = ["Offer 2026-118 for the new warehouse", "Re: Delivery window", "Zamówienie 5531: potwierdzenie",
-                   "Invoice", "お見積りの件", ""][number]  # fmt: skip
+                   "Invoice", "お見積りの件", "", "Prices"][number]  # fmt: skip
         message = make_message(
             mailbox,
             alice,
@@ -73,7 +73,14 @@ def log_of_many_states(make_message, mailbox, alice) -> list[OutboxMessage]:
                 last_reply="550 5.1.1 No such user here",
                 not_before=now + timedelta(minutes=14),
             )
-        if state == State.FAILED:
+        if state == State.BOUNCED:
+            message.recipients.filter(pk=first.pk).update(
+                note="It came back. The address does not exist. Later mail will come back too.",
+                last_reply="550 5.1.1 User unknown",
+                bounce="hard",
+                bounce_reason="userunknown",
+            )
+        if state in (State.FAILED, State.BOUNCED):
             message.recipients.exclude(pk=first.pk).update(state=State.SENT)
         made.append(message)
     return made

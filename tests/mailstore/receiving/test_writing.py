@@ -104,7 +104,8 @@ def test_old_mail_is_no_arrival_and_new_mail_is(store, django_capture_on_commit_
         signals.arrivals_stored.disconnect(listener)
     new = list(Message.objects.filter(uid__gte=4).order_by("pk"))
     assert stored == Stored(5, 2)
-    assert list(Arrival.objects.order_by("pk").values_list("message_id", flat=True)) == [m.pk for m in new]
+    arrivals = Arrival.objects.order_by("pk").values_list("message_id", "is_read_for_reports")
+    assert list(arrivals) == [(m.pk, False) for m in new]
     assert heard == [(new[0].mailbox_id, [m.pk for m in new])]
 
 
