@@ -161,10 +161,12 @@ def uu_lines(data: bytes, *, begins: bool = True) -> tuple[bytes, bool]:
     for line in lines:
         if line.rstrip() in (b"end", b"`"):
             return b"".join(decoded), True
+        if not line:
+            continue  # binascii takes the end of an empty line for a length
         try:
             decoded.append(binascii.a2b_uu(line))
         except binascii.Error:
-            octets = (((line[0] - 32) & 63) * 4 + 5) // 3 if line else 0  # some writers pad a line too far
+            octets = (((line[0] - 32) & 63) * 4 + 5) // 3  # some writers pad a line too far
             try:
                 decoded.append(binascii.a2b_uu(line[:octets]))
             except binascii.Error:

@@ -1,6 +1,7 @@
 """Transfer encodings undone piece by piece, for parts too large to be decoded in memory (RFC 2045, 6).
 
-The same octets come out as from `bodies.decode_octets`; tests compare the two.
+The same octets come out as from `bodies.decode_octets`; tests compare the two. Only uuencoded parts whose begin line
+comes after a megabyte, or with lines that long, come out longer.
 """
 
 from __future__ import annotations

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
+from email.message import EmailMessage
 
 import pytest
 import time_machine
-from django.test import Client
+from django.test import AsyncRequestFactory, Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import MailboxGrant
+from mailstore.downloads import attachment_file
 from mailstore.inline_images import LIFETIME, address_of
-from mailstore.models import Attachment
-from mailstore.packs import directory_of
+from mailstore.models import Attachment, Message
+from mailstore.packs import directory_of, read_raw
 from mailstore.rendering import FRAME_POLICY
 from tests.mailstore.panel.conftest import PIXEL, html_mail, mail, mail_with_files
 
@@ -202,3 +205,41 @@ def test_a_broken_message_shows_what_can_be_read_and_offers_its_original(client,
 def test_a_plain_message_has_no_frame_page(client, mailbox, deliver):
     message = deliver(mailbox, mail())
     assert client.get(reverse("mailstore:message-body", args=[message.pk])).status_code == 404
+
+
+@pytest.fixture
+def large(mailbox, deliver, monkeypatch) -> Message:
+    """A message that counts as too large for memory, alone in its pack."""
+    files = EmailMessage()
+    files["Subject"] = "Large"
+    files.set_content("Hello")
+    files.add_attachment(bytes(range(256)) * 12_000, maintype="application", subtype="pdf", filename="plan.pdf")
+    stored = deliver(mailbox, files)
+    monkeypatch.setattr("mailstore.packs.LARGE_MESSAGE", 1_000_000)
+    return stored
+
+
+@pytest.mark.proves("R25")
+def test_a_large_message_is_shown_and_downloaded_in_pieces(client, large):
+    page = client.get(reverse("mailstore:conversation", args=[large.conversation_id]))
+    assert "Hello" in page.content.decode()
+    source = client.get(reverse("mailstore:source", args=[large.pk]))
+    assert source.streaming
+    assert int(source["Content-Length"]) == large.stored_size
+    assert b"".join(source.streaming_content) == read_raw(large)
+    file = client.get(reverse("mailstore:attachment", args=[large.attachments.get().pk]))
+    assert file["Content-Disposition"] == 'attachment; filename="plan.pdf"'
+    assert b"".join(file.streaming_content) == bytes(range(256)) * 12_000
+
+
+def test_under_asgi_the_pieces_leave_one_by_one(large):
+    request = AsyncRequestFactory().get("/")
+    response = attachment_file(request, large.attachments.get())
+
+    async def leaving() -> list[bytes]:
+        return [piece async for piece in response]
+
+    pieces = asyncio.run(leaving())
+    assert response.is_async
+    assert len(pieces) > 2
+    assert b"".join(pieces) == bytes(range(256)) * 12_000
