@@ -54,11 +54,11 @@ SyncState *
 
 @dataclass(frozen=True)
 class Contest:
-    """The server with the mailbox, and a folder for what the contenders write."""
+    """The server with the mailbox, PostgreSQL where it takes part, and a folder for what the contenders write."""
 
     server: Dovecot
     user: Credentials
-    cluster: Cluster
+    cluster: Cluster | None
     folder: Path
 
     @property
@@ -180,25 +180,31 @@ def into_sqlite(contest: Contest, folder: Path) -> dict[str, float]:
 
 
 def into_postgresql(contest: Contest, folder: Path) -> dict[str, float]:
+    assert contest.cluster is not None
     return ours(contest, folder, contest.cluster.create_database(folder.name.lower()))
 
 
 def ours(contest: Contest, folder: Path, database: str) -> dict[str, float]:
     """Our own sync, in a process of its own, into a new database."""
-    environment = {
+    port = str(contest.server.plain_port)
+    pull = [sys.executable, "-m", "benchmarks.pull", HOST, port, contest.user.username, contest.password]
+    environment = own_environment(folder, database, contest.server.plain_port)
+    done = subprocess.run(pull, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def own_environment(folder: Path, database: str, port: int) -> dict[str, str]:
+    """The environment of a product that keeps all it has in `folder` and may reach one port of this machine."""
+    return {
         **os.environ,
         "DATABASE_URL": database,
         "EMAILSETTINGS_STATE_DIR": str(folder),
         "EMAILSETTINGS_SANDBOX": "0",
         "EMAILSETTINGS_DIAL_NETWORKS": "127.0.0.0/8,::1/128",
-        "EMAILSETTINGS_DIAL_PORTS": str(contest.server.plain_port),
+        "EMAILSETTINGS_DIAL_PORTS": str(port),
         "EMAILSETTINGS_ENCRYPTION_KEYS": "benchmark:" + base64.b64encode(bytes(32)).decode(),
         "SECRET_KEY": "of no worth outside of this benchmark",
         "CACHE_URL": "locmem://",
         "LOG_LEVEL": "WARNING",
     }
-    port = str(contest.server.plain_port)
-    pull = [sys.executable, "-m", "benchmarks.pull", HOST, port, contest.user.username, contest.password]
-    done = subprocess.run(pull, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures

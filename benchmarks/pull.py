@@ -27,7 +27,8 @@ from organizations.models import Organization  # noqa: E402
 from protocols.credentials import Secret  # noqa: E402
 
 
-def main(host: str, port: str, user: str, password: str) -> None:
+def new_mailbox(host: str, port: str, user: str, password: str) -> Mailbox:
+    """Migrate the database and make a mailbox in it whose whole mail is to be downloaded."""
     call_command("migrate", verbosity=0)
     mailbox = Mailbox(
         organization=Organization.objects.create(name="Benchmark"),
@@ -41,6 +42,11 @@ def main(host: str, port: str, user: str, password: str) -> None:
     mailbox.password = Secret(password)
     mailbox.save()
     schedule.ensure(mailbox)
+    return mailbox
+
+
+def main(host: str, port: str, user: str, password: str) -> None:
+    mailbox = new_mailbox(host, port, user, password)
     fence = SyncSchedule.objects.claim(mailbox.pk, timezone.now())
     assert fence is not None
     began = monotonic()
