@@ -98,6 +98,11 @@ class MailboxCard:
         return {"title": title, "cause": cause.get("cause", ""), "cure": cause.get("cure", "")}
 
     @property
+    def is_refused(self) -> bool:
+        """The server refused the login once; after one more try the account would be paused."""
+        return self.state == State.WAITING and self.mailbox.login_refusals > 0
+
+    @property
     def cannot_send(self) -> str:
         """Why nothing can be sent, where somebody may want to know; else empty."""
         if not self.mailbox.sends:
@@ -113,10 +118,8 @@ class MailboxCard:
 
     @property
     def _news(self) -> str:
-        if self.progress.state == State.SYNCING and self.progress.rate_per_second:
-            left = self.progress.seconds_left
-            rate = f"{self.progress.rate_per_second:,.0f} per second"
-            return f"{rate}, about {_duration(left)} left" if left else rate
+        if self.progress.state == State.SYNCING and self.progress.pace:
+            return self.progress.pace
         if self.progress.state == State.CONNECTED and self.progress.arrived:
             return f"{self.progress.arrived:,} new message{'' if self.progress.arrived == 1 else 's'} in the last sync"
         if self.mailbox.mail_server is not None:
@@ -206,9 +209,3 @@ def _state_in_sql(now: datetime) -> Case:
         When(schedule__requested_at__isnull=False, schedule__due_at__lte=now, then=Value(State.WAITING)),
         default=Value(State.CONNECTED),
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -39,18 +39,19 @@ News = AsyncIterator[tuple[str, int] | None]
 async def events(request: HttpRequest) -> StreamingHttpResponse:
     """Stream `data: {"kind": KIND, "pk": N}` about rows that the user may know of, for a minute.
 
-    It ends soon after the session: by signing out, a new password, or when the person is deactivated.
+    It ends soon after the session: by signing out, a new password, or when the person is deactivated. `?panel=` names
+    the mailbox that an open mail panel shows; when the right to that ends, the panel is told once, and closes.
     """
     user = await request.auser()
     assert isinstance(user, User)
     return StreamingHttpResponse(
-        _stream(user, request.session.session_key or ""),
+        _stream(user, request.session.session_key or "", _key(request.GET.get("panel", ""))),
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _stream(user: User, session_key: str) -> AsyncIterator[str]:
+async def _stream(user: User, session_key: str, panel: int | None = None) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
     await release_connection()
     loop = asyncio.get_running_loop()
@@ -61,6 +62,9 @@ async def _stream(user: User, session_key: str) -> AsyncIterator[str]:
                 if not await _is_signed_in(user, session_key):
                     return  # the browser comes back, and is sent to the sign-in page
                 seen_at = loop.time()
+                if panel is not None and not await _has_in_panel(user, panel):
+                    yield f"data: {json.dumps({'kind': 'mailbox', 'pk': panel})}\n\n"
+                    panel = None
             if news is not None and await by_readers(may_know)(user, *news):
                 yield f"data: {json.dumps({'kind': news[0], 'pk': news[1]})}\n\n"
                 quiet_since = loop.time()
@@ -106,6 +110,15 @@ def _bell(user: User) -> tuple[int, int]:
     """The newest notification, and how many are unread."""
     own = Notification.objects.of(user)
     return own.order_by("-pk").values_list("pk", flat=True).first() or 0, own.unread_count()
+
+
+@by_readers
+def _has_in_panel(user: User, mailbox_pk: int) -> bool:
+    return Mailbox.objects.in_panel_of(user, timezone.now()).filter(pk=mailbox_pk).exists()
+
+
+def _key(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 @by_readers

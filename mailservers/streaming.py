@@ -109,7 +109,8 @@ def stream_lines(request: HttpRequest, work: Callable[[Emit], None]) -> Streamin
         messages.warning(request, "That was quicker than the page. Please press it once more.")
         place = urlsplit(request.headers.get("Referer", "")).path.lstrip("/")
         location = iri_to_uri(f"/{place}") if place else reverse("home")
-        return StreamingHttpResponse(status=HTTPStatus.SEE_OTHER, headers={"Location": location})
+        nothing: object = _nothing() if isinstance(request, ASGIRequest) else ()
+        return StreamingHttpResponse(nothing, status=HTTPStatus.SEE_OTHER, headers={"Location": location})  # type: ignore[arg-type]
     if isinstance(request, ASGIRequest):
         user = getattr(request, "user", None)
         content: object = _live(work, user.pk if user is not None else None)
@@ -121,6 +122,12 @@ def stream_lines(request: HttpRequest, work: Callable[[Emit], None]) -> Streamin
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
     return response
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """No body, as ASGI wants it: of an iterator that is not asynchronous Django warns."""
+    return
+    yield b""
 
 
 def show_step(emit: Emit, step: Step) -> None:

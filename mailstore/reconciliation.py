@@ -55,6 +55,15 @@ class Line:
     looked_at: datetime | None
     is_compared: bool
 
+    @property
+    def not_downloaded(self) -> str:
+        """Why nothing of it is here, where no number says so already."""
+        if self.folder.is_followed or self.skipped or self.stored:
+            return ""
+        if self.folder.special_use in NOT_FOLLOWED:
+            return "Not downloaded: left out unless ticked"
+        return "Not downloaded: not among the chosen folders"
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
@@ -126,9 +135,13 @@ def reconcile(mailbox: Mailbox) -> Reconciliation:
     comparison = Comparison.objects.filter(mailbox=mailbox).first()
     compared = {row.folder_id: row for row in ComparedFolder.objects.filter(comparison_id=mailbox.pk)}
     counts = _counts(mailbox)
+    folders = sorted(
+        mailbox.folders.filter(vanished_at=None),
+        key=lambda folder: (folder.special_use != Folder.SpecialUse.INBOX, folder.name.casefold()),
+    )
     lines = [
         _line(folder, compared.get(folder.pk), counts.get(folder.pk, _Counts()))
-        for folder in mailbox.folders.filter(vanished_at=None)
+        for folder in folders
         if folder.is_selectable or folder.pk in compared or folder.pk in counts
     ]
     named = ComparedMessage.objects.filter(compared__comparison=mailbox.pk).select_related("compared__folder")

@@ -27,7 +27,7 @@ STORAGE_WAIT = timedelta(minutes=5)
 CONNECTED_EVERY = timedelta(minutes=15)
 DAY = timedelta(days=1)
 LOGIN_TRIES = 2
-LOGIN_WAITS = "another try at the login, which the server refused just now"
+LOGIN_WAITS = "The server refused the login."
 
 UNSTEADY_EPOCH = Diagnosis(
     code="uidvalidity_keeps_changing",
@@ -206,7 +206,7 @@ def _login_refused(mailbox: Mailbox, claim: Claim, diagnosis: Diagnosis, now: da
             pause(mailbox, claim, diagnosis, now)
             return
         note_run(claim, now, diagnosis.title)
-        _end(claim, due_at=now + jittered(LOGIN_WAIT), failures=_failures(claim) + 1, waiting_for=LOGIN_WAITS)
+        _end(claim, due_at=now + jittered(LOGIN_WAIT), failures=_failures(claim) + 1, waiting_for=diagnosis.title[:300])
     _note(mailbox)
 
 

@@ -51,6 +51,14 @@ class Progress:
     holder: str = ""
     began: datetime | None = None
 
+    @property
+    def pace(self) -> str:
+        """How fast the present run is: "481 per second, about 24 s left"; empty where it cannot be measured yet."""
+        if self.rate_per_second is None:
+            return ""
+        rate = f"{self.rate_per_second:,.0f} per second" if self.rate_per_second >= 1 else "less than one per second"
+        return f"{rate}, about {_duration(self.seconds_left)} left" if self.seconds_left else rate
+
 
 def ensure(mailbox: Mailbox) -> SyncSchedule:
     """Return the schedule of a mailbox; a new one is due at once."""
@@ -182,6 +190,12 @@ def _running(schedule: SyncSchedule, now: datetime) -> Progress:
         holder=schedule.holder,
         began=schedule.started_at,
     )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _with(past: Progress, state: State, *, waiting_for: str = "", until: datetime | None = None) -> Progress:

@@ -2,7 +2,8 @@
 
    /events announces {kind, pk}; each element that names it (several names: separated by spaces) fetches its url and
    replaces itself, soon and at most once per pause. Announcements may be lost: whenever the stream begins again,
-   everything is fetched once. A hidden page lets go of its connection, since browsers keep only six per server. */
+   everything is fetched once. data-live-gone: where to go when the row is gone; data-live-panel: the mailbox that a mail
+   panel shows, whose end of rights the stream tells. A hidden page lets go of its connection, since browsers keep only six per server. */
 
 import { toast } from "./toast.js";
 
@@ -30,12 +31,18 @@ async function refetch(element) {
   }
   if (answer.headers.has("HX-Redirect")) return signedOut();
   if (answer.headers.has("HX-Refresh")) return location.reload(); // the page is another one now
-  if (answer.status === 404) return element.remove();
+  if (answer.status === 404) return gone(element);
   if (!answer.ok) return;
   const place = focusedPlace(element);
   const successor = place && { id: element.id };
   window.htmx.swap(element, await answer.text(), { swapStyle: "outerHTML" });
   if (successor?.id) focusables(document.getElementById(successor.id))[place.index]?.focus();
+}
+
+/* The row is there no more, or the right to it has ended. With data-live-gone, so is all that stands around it. */
+function gone(element) {
+  if (element.dataset.liveGone) location.assign(element.dataset.liveGone);
+  else element.remove();
 }
 
 // No reload: somebody may be typing, and a sign-in in another window is enough to go on.
@@ -53,7 +60,8 @@ function focusedPlace(element) {
 
 function connect() {
   if (source || document.hidden || followers().length === 0) return;
-  source = new EventSource("/events");
+  const panel = document.querySelector("[data-live-panel]")?.dataset.livePanel; // what the stream looks after for us
+  source = new EventSource(panel ? `/events?panel=${encodeURIComponent(panel)}` : "/events");
   source.addEventListener("open", () => {
     if (interrupted) for (const element of followers()) soon(element);
     interrupted = false;

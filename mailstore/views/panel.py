@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django_htmx.http import HttpResponseClientRefresh
 
-from accounts.models import Mailbox
+from accounts.models import Mailbox, State
 from mailstore.folder_tree import TreeFolder, folder_tree
 from mailstore.models import Change, Folder, Listing
 from mailstore.rows import folder_rows
@@ -89,15 +89,25 @@ def panel_context(mailbox: Mailbox, folder: Folder | None, user: User) -> dict[s
     """
     lines = _folder_lines(mailbox)
     attention = mailbox.attention or {}
+    doing = progress(getattr(mailbox, "schedule", None), timezone.now())
+    waits = doing.state == State.WAITING and doing.until is not None
+    refused_login = waits and mailbox.login_refusals > 0
     return {
         "mailbox": mailbox,
         "folders": lines,
         "folder": folder,
         "folder_label": next((line.label for line in lines if line.folder == folder), str(folder or "")),
         "refused": Change.objects.refused_for(user).filter(mailbox=mailbox)[:MOST_REFUSALS],
-        "progress": progress(getattr(mailbox, "schedule", None), timezone.now()),
+        "progress": doing,
+        "outage": waits and (refused_login or mailbox.schedule.failures > 1),
+        "refused_login": refused_login,
+        "may_fix": (refused_login or bool(attention)) and _may_change(mailbox, user),
         "trouble": {"title": attention.get("title", ""), "cause": next(iter(attention.get("causes") or []), {})},
     }
+
+
+def _may_change(mailbox: Mailbox, user: User) -> bool:
+    return Mailbox.objects.manageable_by(user, timezone.now()).filter(pk=mailbox.pk).exists()
 
 
 def shown_folders(mailbox: Mailbox) -> QuerySet[Folder]:

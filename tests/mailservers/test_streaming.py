@@ -35,6 +35,20 @@ def test_each_line_leaves_while_the_work_goes_on():
     assert asyncio.run(read()) == [{"step": "first"}, {"step": "second"}]
 
 
+def test_a_form_that_was_quicker_than_the_page_is_led_back_without_a_warning(monkeypatch):
+    monkeypatch.setattr(streaming.messages, "warning", lambda request, text: None)
+    request = AsyncRequestFactory().post(
+        "/", headers={"Accept": "text/html", "Referer": "http://testserver/providers/"}
+    )
+
+    async def read() -> list[bytes]:
+        response = stream_lines(request, lambda emit: None)
+        assert (response.status_code, response["Location"]) == (303, "/providers/")
+        return [octets async for octets in response]
+
+    assert asyncio.run(read()) == []
+
+
 def test_a_fault_of_ours_is_admitted_and_ends_the_stream(expected_errors):
     expected_errors("A check broke off")
 

@@ -29,7 +29,7 @@ def news(context: BrowserContext, live_server, client_of: Callable, alice: User)
         waiting.clear()
         route.fulfill(content_type="text/event-stream", body=body)
 
-    context.route("**/events", arrive)
+    context.route("**/events*", arrive)
     return waiting
 
 

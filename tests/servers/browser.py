@@ -136,7 +136,7 @@ def new_context(
         browser_watch.watch(context)
         context.set_default_timeout(PATIENCE)
         if is_product:
-            context.route("**/events", lambda route: route.fulfill(status=204))
+            context.route("**/events*", lambda route: route.fulfill(status=204))
         return context
 
     yield make

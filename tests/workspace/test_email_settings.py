@@ -150,6 +150,18 @@ def test_a_waiting_account_says_for_what_and_until_when(show, alice, mailbox):
     assert "Next try in 4 minutes" in words
 
 
+@pytest.mark.proves("E11", "D4")
+def test_a_login_that_was_refused_once_says_so_at_once_and_offers_the_fix(show, alice, administrator, mailbox):
+    schedule(mailbox, waiting_for="The password is wrong.", due_at=timezone.now() + timedelta(minutes=10))
+    Mailbox.objects.update(login_refusals=1)
+    answer = show(alice)
+    assert "The password is wrong. It is tried once more in 10 minutes" in answer.words
+    assert "then this account pauses. Fix" in answer.words
+    assert "Waiting:" not in answer.words
+    Mailbox.objects.update(login_refusals=0)
+    assert "Waiting: The password is wrong." in show(alice).words
+
+
 @pytest.mark.proves("E11")
 def test_trouble_comes_with_its_cure_as_a_button(show, alice, mailbox):
     cause = {"cause": "It was changed.", "cure": "Type the new app password."}

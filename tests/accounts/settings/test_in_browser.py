@@ -46,7 +46,7 @@ GMAIL = f"""<div dir="ltr"><div style="color:rgb(34,34,34)"><table cellpadding="
 @pytest.fixture
 def signed_in(context: BrowserContext, live_server, client_of: Callable, alice: User) -> User:
     cookie = client_of(alice).cookies["sessionid"]
-    context.route("**/events", lambda route: route.fulfill(status=204))  # needs ASGI, which the test server is not
+    context.route("**/events*", lambda route: route.fulfill(status=204))  # needs ASGI, which the test server is not
     context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
     return alice
 

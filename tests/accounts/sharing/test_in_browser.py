@@ -19,7 +19,7 @@ def at_access(
     page: Page, context: BrowserContext, live_server, client_of: Callable, owner: User, mailbox: Mailbox
 ) -> Page:
     """The access page of Alice's mailbox, in her browser."""
-    context.route("**/events", lambda route: route.fulfill(status=204))  # needs ASGI, which the test server is not
+    context.route("**/events*", lambda route: route.fulfill(status=204))  # needs ASGI, which the test server is not
     cookie = client_of(owner).cookies["sessionid"]
     context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
     page.goto(live_server.url + reverse("accounts:access", args=[mailbox.pk]))

@@ -27,7 +27,7 @@ def signed_in(context: BrowserContext, live_server, client_of: Callable, alice: 
     cookie = client_of(alice).cookies["sessionid"]
     context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
     # The test server is no ASGI server, so that it cannot stream; news are given by hand where a test is about them.
-    context.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"))
+    context.route("**/events*", lambda route: route.fulfill(content_type="text/event-stream", body="retry: 600000\n\n"))
     return alice
 
 
@@ -218,6 +218,25 @@ def test_axe_finds_nothing_before_there_is_mail(page: Page, assert_accessible, l
     assert_accessible(page)
 
 
+@pytest.mark.proves("F3")
+def test_a_panel_closes_when_the_right_to_its_mailbox_ends(
+    page: Page, context, live_server, signed_in, mailbox, bob, browser_watch
+):
+    browser_watch("status of 404")
+    asked: list[str] = []
+
+    def end(route) -> None:
+        asked.append(route.request.url)
+        mailbox.__class__.objects.filter(pk=mailbox.pk).update(owner=bob)
+        news = f'data: {{"kind": "mailbox", "pk": {mailbox.pk}}}\n\n' if len(asked) == 1 else ""
+        route.fulfill(content_type="text/event-stream", body=f"retry: 600000\n\n{news}")
+
+    context.route("**/events*", end)
+    page.goto(live_server.url + reverse("mailstore:mailbox", args=[mailbox.pk]))
+    expect(page).to_have_url(live_server.url + reverse("mailstore:mail"))
+    assert asked[0].endswith(f"/events?panel={mailbox.pk}")
+
+
 def test_the_count_in_the_side_bar_follows_its_mailbox(page: Page, context, live_server, signed_in, mailbox, deliver):
     news = f'retry: 600000\n\ndata: {{"kind": "mailbox", "pk": {mailbox.pk}}}\n\n'
 
@@ -226,7 +245,7 @@ def test_the_count_in_the_side_bar_follows_its_mailbox(page: Page, context, live
         route.fulfill(content_type="text/event-stream", body=news)
 
     deliver(mailbox, mail("Plan"))
-    context.route("**/events", arrive)
+    context.route("**/events*", arrive)
     page.goto(live_server.url + "/profile")
     line = page.get_by_label("Side bar").get_by_role("link", name=mailbox.address)
     expect(line).to_have_accessible_name(f"{mailbox.address} 2 unread")

@@ -10,6 +10,7 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import Mailbox
 from mailstore.models import Folder, Listing, SyncSchedule
 from organizations.paging import PAGE_SIZE
 from tests.mailstore.panel.conftest import html_mail, mail, mail_with_files
@@ -178,6 +179,36 @@ def test_a_mailbox_that_needs_attention_says_why_in_its_panel(client, mailbox, d
     page = text_of(client.get(folder_url(mailbox)))
     assert "The password is wrong." in page
     assert "Type the new one." in page
+
+
+@pytest.mark.proves("E11", "D4")
+def test_the_panel_tells_a_refused_login_and_an_outage_but_not_each_hiccup(client, mailbox, deliver):
+    deliver(mailbox, mail())
+    url = reverse("mailstore:mailbox", args=[mailbox.pk])
+    waits = {"waiting_for": "The server is silent.", "due_at": timezone.now() + timedelta(minutes=4)}
+    SyncSchedule.objects.update(**waits, failures=1)
+    page = client.get(url).content.decode()
+    assert "Next try" in page
+    assert "New mail comes in as soon as" not in page
+    SyncSchedule.objects.update(failures=2)
+    assert "New mail comes in as soon as" in client.get(url).content.decode()
+    Mailbox.objects.update(login_refusals=1)
+    page = client.get(url).content.decode()
+    assert "It is tried once more, then this account pauses." in page
+    assert reverse("accounts:settings-advanced", args=[mailbox.pk]) + "#servers" in page
+
+
+@pytest.mark.proves("E2", "E11", "H1")
+def test_a_long_download_is_followed_in_the_panel_with_its_pace(client, mailbox, deliver):
+    deliver(mailbox, mail())
+    now = timezone.now()
+    running = {"leased_until": now + timedelta(minutes=1), "started_at": now - timedelta(seconds=10)}
+    SyncSchedule.objects.update(**running, folder_name="Archive/2024", done=1_000, total=20_000)
+    page = client.get(reverse("mailstore:mailbox", args=[mailbox.pk])).content.decode()
+    for words in ("1,000 of 20,000", "Archive/2024", "per second, about", 'max="20000"'):
+        assert words in page
+    SyncSchedule.objects.update(done=3, total=7)  # news of a moment: nothing moves for them
+    assert "<progress" not in client.get(reverse("mailstore:mailbox", args=[mailbox.pk])).content.decode()
 
 
 def test_a_mailbox_that_only_sends_says_so(client, make_mailbox, alice):

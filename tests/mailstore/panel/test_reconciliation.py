@@ -62,6 +62,23 @@ def test_before_a_comparison_the_page_says_what_the_syncs_know(client_of, alice,
 
 
 @pytest.mark.proves("G6")
+@pytest.mark.proves("G6")
+def test_the_inbox_comes_first_and_folders_that_are_not_downloaded_say_why(client_of, alice, inbox, url):
+    make_folder(inbox.mailbox, "Archive", special_use="archive")
+    make_folder(inbox.mailbox, "Spam", special_use="junk", is_followed=False)
+    make_folder(inbox.mailbox, "Old", is_followed=False)
+    page = client_of(alice).get(url)
+    account = page.context["account"]
+    assert [line.folder.name for line in account.lines] == ["INBOX", "Archive", "Old", "Spam"]
+    assert [line.not_downloaded for line in account.lines] == [
+        "",
+        "",
+        "Not downloaded: not among the chosen folders",
+        "Not downloaded: left out unless ticked",
+    ]
+    assert "<bdi>Inbox</bdi>" in page.content.decode()
+
+
 def test_the_sum_stands_in_a_sentence_and_the_messages_below(client_of, alice, result, url):
     page = text(client_of(alice).get(url))
     assert "5 on the server = 3 stored + 1 older than the chosen period + 1 refused by the server." in page

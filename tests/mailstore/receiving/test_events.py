@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def heard(monkeypatch):
     """`heard(user, *news)`: what the stream of `user` says when `news` are announced."""
 
-    def listen(user, *announced):
+    def listen(user, *announced, url="/events"):
         async def news(_):
             for item in announced:
                 yield item
@@ -32,7 +32,7 @@ def heard(monkeypatch):
         async def read():
             client = AsyncClient()
             await client.aforce_login(user)
-            response = await client.get("/events")
+            response = await client.get(url)
             assert response.status_code == 200
             assert response["Content-Type"] == "text/event-stream"
             return "".join([piece.decode() async for piece in response.streaming_content])
@@ -62,6 +62,18 @@ def test_a_right_that_is_taken_away_ends_the_news_at_once(heard, bob, shared_mai
     assert "data:" in heard(bob, ("mailbox", shared_mailbox.pk))
     MailboxGrant.objects.filter(user=bob).delete()
     assert "data:" not in heard(bob, ("mailbox", shared_mailbox.pk))
+
+
+@pytest.mark.proves("F3")
+def test_an_open_panel_hears_once_that_the_right_to_its_mailbox_has_ended(heard, bob, shared_mailbox, monkeypatch):
+    monkeypatch.setattr(events, "SESSION_SECONDS", 0.0)
+    grant = MailboxGrant.objects.filter(user=bob)
+    grant.update(may_send=True)
+    named = f"/events?panel={shared_mailbox.pk}"
+    assert "data:" not in heard(bob, None, None, url=named)
+    grant.update(may_send=False)
+    assert heard(bob, None, None, url=named).count(f'data: {{"kind": "mailbox", "pk": {shared_mailbox.pk}}}') == 1
+    assert "data:" not in heard(bob, None, url="/events?panel=x")
 
 
 def test_silence_is_broken_by_a_comment(heard, alice, monkeypatch):
