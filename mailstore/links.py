@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Final
 
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from mailstore.rendering import link
+
+MOST_LINKS: Final = 5_000  # a text of two megabytes can hold a hundred thousand
 
 _ADDRESS = re.compile(
     r"(?<![\w@/.-])(?:https?://|www\.(?=\w)|mailto:(?=\S))[^\s<>\"“”„«»\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e]{1,2000}",
@@ -19,10 +22,13 @@ _TRAILING: Final = ".,;:!?'’*_|"
 
 
 def with_links(text: str) -> SafeString:
-    """Return `text` as HTML in which http, https, mailto and www. addresses can be followed in a new tab."""
+    """Return `text` as HTML in which http, https, mailto and www. addresses can be followed in a new tab.
+
+    Behind the first 5,000 they stay text.
+    """
     pieces: list[str] = []
     end = 0
-    for match in _ADDRESS.finditer(text):
+    for match in islice(_ADDRESS.finditer(text), MOST_LINKS):
         address = _trimmed(match[0])
         target = link(f"https://{address}" if address[:4].lower() == "www." else address)
         if target is None or len(address) < len("www.a"):

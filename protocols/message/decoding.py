@@ -7,6 +7,7 @@ comes after a megabyte, or with lines that long, come out longer.
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Iterable, Iterator
 
 from protocols.message.bodies import UU_NAMES, decode_octets, uu_lines
@@ -15,6 +16,7 @@ from protocols.message.octets import WINDOW, Octets, pieces
 from protocols.message.structure import Part
 
 _NOT_BASE64_NOR_PADDING = NOT_BASE64.replace(PADDING, b"")
+_RUN_OF_PADDING = re.compile(rb"=+")
 _QUAD = 4  # letters of base64 that make three octets
 
 
@@ -62,9 +64,9 @@ def _up_to_padding(held: bytes) -> tuple[bytes, bool]:
     done, position = bytearray(), 0
     while (at := held.find(PADDING, position)) >= 0:
         done += held[position:at]
-        position = at
-        while position < len(held) and held[position : position + 1] == PADDING:
-            position += 1
+        run = _RUN_OF_PADDING.match(held, at)
+        assert run is not None
+        position = run.end()
         filled = len(done) % _QUAD
         if filled > 1 and filled + position - at >= _QUAD:
             return bytes(done), True
@@ -87,7 +89,7 @@ def _whole_lines(encoded: Iterable[bytes]) -> Iterator[bytes]:
         cut = held.rfind(b"\n") + 1
         if not cut and len(held) > WINDOW:
             cut = held.find(b"=", len(held) - 3)
-            cut = len(held) if cut < 0 else cut
+            cut = len(held) if cut < 0 else len(held[:cut].rstrip(b"="))
         if cut:
             yield held[:cut]
             held = held[cut:]
