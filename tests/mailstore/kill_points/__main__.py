@@ -58,12 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drive(driver, chosen, servers, options)
         tally = driver.tally
         if not options.scenario:
-            tally.faults += [f"no scenario passes {name!r}" for name in sorted(named_stops() - set(tally.passed))]
-    print(
-        f"seed {seed}: {len(chosen)} scenarios, killed at {tally.killed} stops and {tally.killed_at_random} random"
-        f" moments, {tally.paused} pauses, {tally.cut_off} times without database, {len(tally.faults)} faults"
-    )
-    print("\n".join(tally.faults), end="\n" if tally.faults else "")
+            for name in sorted(named_stops() - set(tally.passed)):
+                tally.fault(f"no scenario passes {name!r}")
+    print(f"seed {seed}: {len(chosen)} scenarios, {tally}", *tally.faults, sep="\n")
     return bool(tally.faults)
 
 

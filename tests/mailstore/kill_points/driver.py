@@ -45,6 +45,17 @@ class Tally:
     passed: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
+    def fault(self, line: str) -> None:
+        """Note what went wrong, and say it at once: a long run may not come to its end."""
+        self.faults.append(line)
+        print(f"FAULT {line}", flush=True)
+
+    def __str__(self) -> str:
+        return (
+            f"killed at {self.killed} stops and {self.killed_at_random} random moments, {self.paused} pauses,"
+            f" {self.cut_off} times without database, {len(self.faults)} faults"
+        )
+
 
 @dataclass(frozen=True)
 class Share:
@@ -83,8 +94,9 @@ class Driver:
                     self._cut_off(bench, server, point)
         finally:
             logging.getLogger().removeHandler(errors)
-        self.tally.faults += [f"{scenario.name} on {server}: logged as an error: {line}" for line in errors.lines]
-        return f"{scenario.name}, {server}: {len(points)} stops"
+        for line in errors.lines:
+            self.tally.fault(f"{scenario.name} on {server}: logged as an error: {line}")
+        return f"{scenario.name}, {server}: {len(points)} stops; so far {self.tally}"
 
     def _dry_run(self, bench: Bench, server: str) -> list[str]:
         """Sync without a stop: what it leaves is what every other run has to end with."""
@@ -161,7 +173,8 @@ class Driver:
 
     def _note(self, bench: Bench, server: str, what: str, faults: list[str]) -> None:
         connections.close_all()
-        self.tally.faults += [f"{bench.scenario.name} on {server}, {what}: {line}" for line in faults]
+        for line in faults:
+            self.tally.fault(f"{bench.scenario.name} on {server}, {what}: {line}")
 
 
 def named_stops() -> set[str]:
