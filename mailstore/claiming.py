@@ -1,4 +1,4 @@
-"""The right to sync a mailbox: due, nobody else has it, and its server takes one more (spec G7).
+"""The right to sync a mailbox, or to compare it: due, nobody else has it, and its server takes one more (spec G7).
 
 The rows decide, not the queue: whoever is free takes what has been due the longest. A claim is made on the row as it
 was read: its fencing number must not have moved.
@@ -16,7 +16,7 @@ from django.db import transaction
 from accounts.models import Mailbox
 from accounts.sessions import KEPT
 from mailstore import hosts
-from mailstore.models import SyncSchedule
+from mailstore.models import Comparison, SyncSchedule
 from mailstore.writing import Claim
 from organizations.faultpoints import faultpoint
 
@@ -53,6 +53,23 @@ def claim_news(mailbox_pk: int, now: datetime) -> tuple[Claim, Mailbox] | None:
         return None
     claimed = _claimed(row, _fence(row, now)) if KEPT.holds(row.mailbox) else _take(row, now)
     return (claimed, row.mailbox) if claimed is not None else None
+
+
+def claim_comparison(mailbox_pk: int, now: datetime) -> int | None:
+    """Take the comparison of a mailbox; return its fencing number.
+
+    None: nobody asked, somebody has it, or its server takes no more now, and beat tries again.
+    """
+    with transaction.atomic():
+        mailbox = Mailbox.objects.filter(comparison__in=Comparison.objects.waiting(now).filter(pk=mailbox_pk)).first()
+        if mailbox is None or not hosts.admit(mailbox, now, asked=True):
+            return None
+        fence = Comparison.objects.claim(mailbox_pk, now)
+        if fence is None:
+            transaction.set_rollback(True)  # somebody was quicker: leave no lane taken
+            return None
+    faultpoint("comparison claimed")
+    return fence
 
 
 def holder() -> str:

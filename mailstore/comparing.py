@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
+from mailstore import hosts
 from mailstore.folder_list import NOT_FOLLOWED, record_folders
 from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason, SyncSchedule
 from mailstore.packs import GOES_ON
@@ -22,6 +23,7 @@ from mailstore.run import first_day
 from mailstore.texts import storable
 from mailstore.trouble import incoming_trouble
 from organizations import live
+from organizations.faultpoints import faultpoint
 from protocols.errors import Deferred, MailError, Refused
 from protocols.imap import plan
 from protocols.imap.folders import FolderEntry
@@ -61,16 +63,21 @@ def compare(mailbox_pk: int, fence: int) -> None:
     if mailbox is None:
         return
     work = _Work(mailbox, fence)
+    began = timezone.now()
     try:
         if mailbox.login_refusals:  # a refused password is not tried again: accounts are locked for that
+            hosts.leave_lane(mailbox.imap_host)
             work.end(trouble=PASSWORD_REFUSED)
             return
         work.settle(work.find())
+        faultpoint("comparison settled")
     except _Taken:
         log.info("The comparison of mailbox %s was taken over.", mailbox_pk)
     except MailError as exc:
         log.info("Mailbox %s was not compared: %s", mailbox_pk, type(exc).__name__)
-        work.end(trouble=_in_words(mailbox, exc))
+        words, now = _in_words(mailbox, exc), timezone.now()
+        hosts.learn(mailbox.imap_host, exc, words, now, lasted=now - began)
+        work.end(trouble=words)
 
 
 def _in_words(mailbox: Mailbox, exc: MailError) -> str:
@@ -89,11 +96,13 @@ class _Work:
         """Look at every folder. Raises MailError, _Taken."""
         found = []
         with imap_session(self._mailbox) as session:
+            hosts.reached(self._mailbox.imap_host, timezone.now())
             entries = {entry.raw_name: entry for entry in record_folders(self._mailbox, session)}
             folders = list(self._mailbox.folders.filter(vanished_at=None))
             for done, folder in enumerate(folders):
                 self._tell(folder_name=folder.name[:255], done=done, total=len(folders))
                 found.append(self._look(session, folder, entries.get(folder.wire_name)))
+                faultpoint("folder compared")
         return found
 
     def settle(self, found: Iterable[_Found]) -> None:
@@ -109,6 +118,7 @@ class _Work:
                 for message in each.messages:
                     message.compared = row
             ComparedMessage.objects.bulk_create([message for each in kept for message in each.messages])
+            faultpoint("comparison written")
 
     def end(self, *, trouble: str = "", **marks: object) -> None:
         """Raises _Taken."""

@@ -10,6 +10,7 @@ The answer is exact: who asks holds the server's row until the claim is made.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +19,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.models import Mailbox
-from mailstore.models import LEASE, MailHost, SyncSchedule
+from mailstore.models import LEASE, Comparison, MailHost, SyncSchedule
 from mailstore.waits import backed_off, jittered
 from protocols.errors import CertificateRefused, DestinationRefused, MailError, Unreachable
 from protocols.steps import StepName
@@ -33,14 +34,13 @@ _BEFORE_AN_ANSWER = (StepName.DNS, StepName.TCP, StepName.TLS, StepName.GREETING
 
 
 def admit(mailbox: Mailbox, now: datetime, *, asked: bool) -> bool:
-    """Tell whether a sync of `mailbox` may begin; for a server in doubt, take a lane. Call in a transaction, and claim
-    in the same one: until its end nobody else is admitted to this server.
+    """Tell whether a sync or a comparison of `mailbox` may begin; for a server in doubt, take a lane. Call in a
+    transaction, and claim in the same one: until its end nobody else is admitted to this server.
 
     asked: somebody waits for it, so a server that is left alone is tried all the same.
     """
     host = _locked(mailbox.imap_host)
-    running = SyncSchedule.objects.running(now).filter(mailbox__imap_host=host.name)
-    running_here = running.exclude(mailbox=mailbox).count()
+    running_here = _running_at(host.name, now)
     if not _in_doubt(host, mailbox, now):
         return running_here < _most_at_once(asked=asked)
     left_alone = host.retry_at is not None and host.retry_at > now and not asked
@@ -52,9 +52,8 @@ def admit(mailbox: Mailbox, now: datetime, *, asked: bool) -> bool:
 
 def may_be_admitted(now: datetime) -> Q:
     """A first look for whoever chooses among schedule rows; `admit` decides."""
-    running: dict[str, int] = {}
-    for name in SyncSchedule.objects.running(now).values_list("mailbox__imap_host", flat=True):
-        running[name] = running.get(name, 0) + 1
+    running = Counter(SyncSchedule.objects.running(now).values_list("mailbox__imap_host", flat=True))
+    running.update(Comparison.objects.running(now).values_list("mailbox__imap_host", flat=True))
     full = [name for name, number in running.items() if number >= _most_at_once(asked=False)]
     good = Q(mailbox__imap_host__in=_good(now).values("name"))
     vouched = Q(mailbox__connected_at__gt=now - LOGIN_GOOD_FOR)
@@ -98,6 +97,14 @@ def failed(name: str, words: str, now: datetime, *, lasted: timedelta) -> None:
         )
 
 
+def learn(name: str, error: MailError, words: str, now: datetime, *, lasted: timedelta) -> None:
+    """A try that ended in `error` found the server silent, or answering in one way or another."""
+    if is_silence(error):
+        failed(name, words, now, lasted=lasted)
+    else:
+        reached(name, now)
+
+
 def leave_lane(name: str) -> None:
     """Nobody tries the server any more, and nothing was learned of it."""
     MailHost.objects.filter(name=name).update(busy_until=None)
@@ -136,6 +143,12 @@ def _in_doubt(host: MailHost, mailbox: Mailbox, now: datetime) -> bool:
     answered = host.reached_at is not None and host.reached_at > now - GOOD_FOR
     vouched = mailbox.connected_at is not None and mailbox.connected_at > now - LOGIN_GOOD_FOR
     return not (answered or vouched)
+
+
+def _running_at(name: str, now: datetime) -> int:
+    """Syncs and comparisons that talk to a server."""
+    syncs = SyncSchedule.objects.running(now).filter(mailbox__imap_host=name)
+    return syncs.count() + Comparison.objects.running(now).filter(mailbox__imap_host=name).count()
 
 
 def _good(now: datetime) -> QuerySet[MailHost]:

@@ -131,10 +131,7 @@ def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> Non
         _end(claim, due_at=now + DAY)
         return
     diagnosis = incoming_trouble(mailbox, error)
-    if hosts.is_silence(error):
-        hosts.failed(mailbox.imap_host, diagnosis.title, now, lasted=_lasted(claim, now))
-    else:
-        hosts.reached(mailbox.imap_host, now)
+    hosts.learn(mailbox.imap_host, error, diagnosis.title, now, lasted=_lasted(claim, now))
     if isinstance(error, LoginRefused):
         _login_refused(mailbox, claim, diagnosis, now)
         return

@@ -77,7 +77,7 @@ def fetch_news(pk: int) -> None:
 @shared_task(name="mailstore.compare_mailbox", ignore_result=True)
 def compare_mailbox(pk: int) -> None:
     """Compare one mailbox with its server, if somebody asked and nobody does."""
-    fence = Comparison.objects.claim(pk, timezone.now())
+    fence = claiming.claim_comparison(pk, timezone.now())
     if fence is not None:
         comparing.compare(pk, fence)
 

@@ -34,8 +34,14 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         free = Q(leased_until=None) | Q(leased_until__lte=now)
         return self.filter(free, requested_at__isnull=False, tries__lt=Comparison.MOST_TRIES)
 
+    def running(self, now: datetime) -> Self:
+        return self.filter(requested_at__isnull=False, leased_until__gt=now)
+
     def claim(self, mailbox_pk: int, now: datetime) -> int | None:
-        """Take a comparison that waits; return the fencing number, or None to leave it alone."""
+        """Take a comparison that waits; return the fencing number, or None to leave it alone.
+
+        Whether its server takes one more conversation is asked in `mailstore/claiming.py`.
+        """
         claims = {"fence": F("fence") + 1, "tries": F("tries") + 1, "leased_until": now + Comparison.LEASE}
         with transaction.atomic():
             claimed = self.waiting(now).filter(pk=mailbox_pk).update(**claims, folder_name="", done=0, total=0)

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from mailservers.rulebook import load_rules
-from mailstore import claiming, runs, schedule, tasks, waking
-from mailstore.models import LEASE, MailHost, SyncSchedule
+from mailstore import claiming, comparing, hosts, runs, schedule, tasks, waking
+from mailstore.models import LEASE, Comparison, MailHost, SyncSchedule
 from mailstore.writing import Claim, ClaimLost
 from protocols.errors import CertificateRefused, Deferred, LoginRefused, MailError, Unreachable
 from protocols.steps import StepName
@@ -204,3 +204,43 @@ def test_waking_without_a_broker_does_no_harm(broker, monkeypatch, caplog):
     monkeypatch.setattr(waking, "_waiting", refuse)
     waking.wake(tasks.sync_next)
     assert "beat will do it" in caplog.text
+
+
+def ask_to_compare(mailbox: Mailbox, now: datetime) -> None:
+    Comparison.objects.update_or_create(mailbox=mailbox, defaults={"requested_at": now})
+
+
+@pytest.mark.proves("G7", "R26")
+def test_a_comparison_takes_one_of_the_places_at_its_server(due, now, settings):
+    settings.SYNCS_PER_HOST = 2
+    first, second, third = due("busy.test", 3)
+    answered("busy.test", now)
+    ask_to_compare(third, now)
+    fence = claiming.claim_comparison(third.pk, now)
+    assert [claimed.mailbox_pk for claimed in take_all(now)] == [first.pk]
+    ask_to_compare(second, now)
+    assert claiming.claim_comparison(second.pk, now) is None
+    waits = Comparison.objects.get(pk=second.pk)
+    assert (waits.tries, waits.is_under_way(now)) == (0, True), "a full server is no failed try"
+    Comparison.objects.holding(third.pk, fence).update(requested_at=None, leased_until=None)
+    assert claiming.claim_comparison(second.pk, now) is not None
+
+
+@pytest.mark.proves("R26")
+def test_a_comparison_at_a_server_in_doubt_takes_a_lane_and_tells_what_it_learned(due, now, settings, monkeypatch):
+    load_rules()
+    settings.SYNC_SLOTS = 5  # one lane
+    [silent], [unknown] = due("silent.test"), due("unknown.test")
+    ask_to_compare(silent, now)
+    fence = claiming.claim_comparison(silent.pk, now)
+    assert claiming.claim(unknown.pk, now) is None
+    assert not hosts.admit(silent, now, asked=True)
+
+    def nothing_answers(*args: object) -> None:
+        raise SILENT
+
+    monkeypatch.setattr(comparing, "imap_session", nothing_answers)
+    comparing.compare(silent.pk, fence)
+    assert Comparison.objects.get(pk=silent.pk).trouble
+    assert MailHost.objects.get(name="silent.test").failures == 1
+    assert claiming.claim(unknown.pk, now + timedelta(seconds=1)) is not None
