@@ -176,6 +176,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE = {
     "sync due mailboxes": {"task": "mailstore.sync_due_mailboxes", "schedule": 15.0},
     "carry out changes of readers": {"task": "mailstore.carry_out_due_changes", "schedule": 60.0},
+    "remove what deleted mailboxes left": {"task": "mailstore.remove_leftovers", "schedule": 5 * 60.0},
     "sweep the outbox": {"task": "delivery.sweep_outbox", "schedule": 30.0},
     "read new mail for reports": {"task": "delivery.read_arrivals", "schedule": 30.0},
     "mail notices": {"task": "delivery.mail_notices", "schedule": 30.0},

@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.signals import mailbox_leaving
-from mailstore.models import Conversation, Folder, Message, SyncSchedule
-from mailstore.packs import remove_mailbox
+from mailstore import leftovers
+from mailstore.models import Conversation, Folder, Leftover, Message, SyncSchedule
 from mailstore.schedule import request_sync
 from organizations import audit
+from organizations.faultpoints import faultpoint
 from organizations.models import User
 
 HELD_BACK = timedelta(minutes=10)  # should the process die between the commit and the removal
@@ -48,7 +49,10 @@ def empty(mailbox: Mailbox) -> int:
             refused={}, refused_until=None,
             problem="", missing="", missing_since=None, epoch_changes=0,
         )  # fmt: skip
-        transaction.on_commit(partial(_emptied, mailbox.pk))
+        fence = SyncSchedule.objects.values_list("fence", flat=True).filter(mailbox=mailbox).first()
+        left = leftovers.leave(mailbox.pk, fence, timezone.now())
+        faultpoint("rows removed")
+        transaction.on_commit(partial(_emptied, left))
     return messages
 
 
@@ -71,9 +75,9 @@ def start_over(mailbox: Mailbox, user: User, request: HttpRequest) -> int:
     return number
 
 
-def _emptied(mailbox_pk: int) -> None:
-    remove_mailbox(mailbox_pk)
-    request_sync(mailbox_pk)
+def _emptied(left: Leftover) -> None:
+    _removed(left)
+    request_sync(left.mailbox_pk)
 
 
 def _mailbox_leaves(mailbox: Mailbox, **_: object) -> None:
@@ -99,4 +103,12 @@ def _drop(rows: models.QuerySet[Any]) -> None:
 
 
 def _mailbox_deleted(instance: Mailbox, **_: object) -> None:
-    transaction.on_commit(partial(remove_mailbox, instance.pk))
+    left = leftovers.leave(instance.pk, None, timezone.now())
+    faultpoint("rows removed")
+    transaction.on_commit(partial(_removed, left))
+
+
+def _removed(left: Leftover) -> None:
+    """The rows are gone for good, and so may the packs."""
+    faultpoint("removal committed")
+    leftovers.remove(left)

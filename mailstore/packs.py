@@ -17,8 +17,8 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +97,30 @@ def open_raw(message: Message) -> Octets:
         raise RawUnavailable(f"The stored copy of this message cannot be opened: {exc.strerror}.") from exc
 
 
-def remove_mailbox(mailbox_pk: int) -> None:
-    """Delete every stored octet of a mailbox. Call it after the deletion of its rows is committed."""
+def remove_unnamed(mailbox_pk: int, fence: int | None, is_named: Callable[[str], bool]) -> None:
+    """Delete packs of a mailbox that claims up to `fence` began (None: all), unless a row names them or somebody writes
+    to them; the directory too, once it is empty. Raises OSError.
+    """
+    directory = directory_of(mailbox_pk)
     with suppress(FileNotFoundError):
-        shutil.rmtree(directory_of(mailbox_pk))
+        for match in filter(None, map(_NAME.fullmatch, os.listdir(directory))):
+            if fence is None or int(match[1]) <= fence:
+                _remove_unnamed(directory / match[0], is_named)
+        with suppress(OSError):  # somebody's pack is left
+            directory.rmdir()
+
+
+def _remove_unnamed(path: Path, is_named: Callable[[str], bool]) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not is_named(path.name):
+            path.unlink()
+            faultpoint("pack removed")
+    except BlockingIOError:
+        pass  # it is swept up later
+    finally:
+        os.close(descriptor)
 
 
 class PackWriter:
@@ -246,8 +266,9 @@ class PackWriter:
         except BlockingIOError:
             os.close(descriptor)
             return False
-        end = os.fstat(descriptor).st_size
-        if end >= self._roll_at:
+        status = os.fstat(descriptor)
+        end = status.st_size
+        if end >= self._roll_at or not status.st_nlink:  # full, or removed while we opened it
             os.close(descriptor)
             return False
         self._descriptor, self._name, self._end = descriptor, path.name, end

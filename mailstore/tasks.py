@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from mailstore import carrying_out, claiming, comparing, news, syncing
+from mailstore import carrying_out, claiming, comparing, leftovers, news, syncing
 from mailstore.models import ChangeQueue, Comparison, SyncSchedule
 from mailstore.waking import wake
 from organizations.nudging import nudge
@@ -97,3 +97,9 @@ def carry_out_changes(pk: int) -> None:
     fence = ChangeQueue.objects.claim(pk, timezone.now())
     if fence is not None:
         carrying_out.carry_out(pk, fence)
+
+
+@shared_task(name="mailstore.remove_leftovers", ignore_result=True)
+def remove_leftovers() -> None:
+    """Remove the packs of deleted and emptied mailboxes where that was interrupted."""
+    leftovers.sweep(timezone.now())

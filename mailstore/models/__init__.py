@@ -5,6 +5,7 @@ from mailstore.models.comparisons import ComparedFolder, ComparedMessage, Compar
 from mailstore.models.conversations import Conversation, ThreadKey
 from mailstore.models.folders import Folder
 from mailstore.models.hosts import MailHost
+from mailstore.models.leftovers import Leftover
 from mailstore.models.listings import Listing
 from mailstore.models.messages import Arrival, Attachment, Message, MessageQuerySet
 from mailstore.models.schedule import LEASE, SyncRun, SyncSchedule
@@ -12,6 +13,6 @@ from mailstore.models.watcher import Watcher
 
 __all__ = [
     "LEASE", "UNPLACED", "Arrival", "Attachment", "Change", "ChangeQuerySet", "ChangeQueue", "ComparedFolder",
-    "ComparedMessage", "Comparison", "Conversation", "Folder", "Listing", "MailHost", "Message", "MessageQuerySet",
-    "Reason", "SyncRun", "SyncSchedule", "ThreadKey", "Watcher",
+    "ComparedMessage", "Comparison", "Conversation", "Folder", "Leftover", "Listing", "MailHost", "Message",
+    "MessageQuerySet", "Reason", "SyncRun", "SyncSchedule", "ThreadKey", "Watcher",
 ]  # fmt: skip

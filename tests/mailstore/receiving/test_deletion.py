@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from delivery.models import OutboxMessage
-from mailstore.models import Attachment, Conversation, Folder, Listing, Message, SyncSchedule, ThreadKey
+from mailstore import deletion, leftovers, tasks
+from mailstore.models import Attachment, Conversation, Folder, Leftover, Listing, Message, SyncSchedule, ThreadKey
+from mailstore.packs import PackWriter, directory_of
 from tests.mailstore.receiving.letters import fetched, letter
 
 BELOW = (Message, Conversation, Folder, Listing, Attachment, ThreadKey, SyncSchedule)
 
 
 @pytest.fixture
-def stored(mailbox, store):
-    """Alice's mailbox with three letters, of which two are a conversation."""
+def stored(mailbox, store, packs):
+    """Alice's mailbox with three letters, of which two are a conversation; the worker that stored them is done."""
     store(fetched(1), fetched(2, letter(2, answers=1)), fetched(3))
+    packs.__exit__(None, None, None)
     return mailbox
 
 
@@ -58,3 +61,27 @@ def test_what_was_sent_stays_and_forgets_what_it_answered(stored, alice):
     sent.refresh_from_db()
     assert sent.mailbox is None
     assert sent.answers is None
+
+
+def test_packs_that_an_interrupted_deletion_left_are_swept_up(stored):
+    with transaction.atomic():
+        stored.delete()  # and nothing is done after the commit, as where the process dies
+    [left] = Leftover.objects.all()
+    assert directory_of(left.mailbox_pk).exists()
+    tasks.remove_leftovers()
+    assert not directory_of(left.mailbox_pk).exists()
+    assert Leftover.objects.exists(), "a worker may still be at it"
+    leftovers.sweep(left.at + leftovers.STRAY_FOR)
+    assert not Leftover.objects.exists()
+
+
+def test_a_new_download_keeps_what_it_brought_when_the_old_packs_are_swept_up(stored, claim):
+    with transaction.atomic():
+        deletion.empty(stored)
+    old = directory_of(stored.pk)
+    before = {path.name for path in old.iterdir()}
+    with PackWriter(stored.pk, claim.fence + 2, roll_at=1) as writer:
+        place = writer.append(b"new")
+    tasks.remove_leftovers()
+    assert before
+    assert {path.name for path in old.iterdir()} == {place.pack}

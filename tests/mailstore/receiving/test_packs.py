@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from mailstore import packs
-from mailstore.packs import Location, PackWriter, RawUnavailable, StorageFull, directory_of, read_raw, remove_mailbox
+from mailstore.packs import Location, PackWriter, RawUnavailable, StorageFull, directory_of, read_raw, remove_unnamed
 
 
 def row(place: Location, raw: bytes = b"") -> SimpleNamespace:
@@ -157,9 +158,35 @@ def test_packs_are_readable_only_to_the_user_that_runs_the_product():
 
 def test_a_removed_mailbox_leaves_no_octet():
     append(b"gone")
-    remove_mailbox(1)
-    remove_mailbox(1)
+    for _ in range(2):
+        remove_unnamed(1, None, lambda name: False)
     assert not directory_of(1).exists()
+
+
+def test_what_a_row_names_or_a_newer_claim_began_is_not_removed():
+    writers = [PackWriter(1, fence) for fence in (1, 2, 3)]
+    old, named, newer = (writer.append(b"text") for writer in writers)
+    for writer in writers:
+        writer.__exit__(None, None, None)
+    remove_unnamed(1, 2, lambda name: name == named.pack)
+    assert not (directory_of(1) / old.pack).exists()
+    assert {path.name for path in directory_of(1).iterdir()} == {named.pack, newer.pack}
+
+
+def test_a_pack_that_is_being_written_is_left_alone_and_one_that_was_removed_is_not_gone_on_with(monkeypatch):
+    with PackWriter(1, 1) as writer:
+        place = writer.append(b"text")
+        remove_unnamed(1, None, lambda name: False)
+        assert (directory_of(1) / place.pack).exists()
+    real = fcntl.flock
+
+    def removed_meanwhile(descriptor: int, how: int) -> None:
+        (directory_of(1) / place.pack).unlink(missing_ok=True)
+        real(descriptor, how)
+
+    monkeypatch.setattr(packs.fcntl, "flock", removed_meanwhile)
+    with PackWriter(1, 2) as writer:
+        assert writer.append(b"more").pack != place.pack
 
 
 @pytest.mark.proves("R23")

@@ -1,0 +1,39 @@
+"""Removing the packs of deleted and emptied mailboxes, however often that is interrupted."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from mailstore.models import Leftover, Message
+from mailstore.packs import remove_unnamed
+
+log = logging.getLogger(__name__)
+
+#: A worker that lost its claim ends within this time. Until then it may begin one more pack.
+STRAY_FOR: Final = timedelta(hours=1)
+
+
+def leave(mailbox_pk: int, fence: int | None, now: datetime) -> Leftover:
+    """Note that packs of a mailbox are to go: those of claims up to `fence`, None: all. Call it in the transaction that
+    removes the rows, and `remove` after its commit; what that does not live to do is found by `sweep`.
+    """
+    return Leftover.objects.create(mailbox_pk=mailbox_pk, fence=fence, at=now)
+
+
+def remove(left: Leftover) -> None:
+    """Remove what no row names and nobody writes to. A disk that refuses is asked again by `sweep`."""
+    rows = Message.objects.filter(mailbox=left.mailbox_pk)
+    try:
+        remove_unnamed(left.mailbox_pk, left.fence, lambda name: rows.filter(pack=name).exists())
+    except OSError as exc:
+        log.warning("Packs of mailbox %s could not be removed: %s", left.mailbox_pk, exc.strerror)
+
+
+def sweep(now: datetime) -> None:
+    """Remove what an interrupted removal left, and what workers wrote that did not know of it yet."""
+    for left in Leftover.objects.all():
+        remove(left)
+        if left.at <= now - STRAY_FOR:
+            left.delete()
