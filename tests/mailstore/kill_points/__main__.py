@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _drive(driver: Driver, scenarios: list[Scenario], servers: dict[str, Dovecot], options: argparse.Namespace) -> None:
     randomness = random.Random(options.seed)
-    runs = [(scenario, server) for scenario in scenarios for server in servers]
+    runs = [(each, server) for each in scenarios for server in servers if each.server in ("", server)]
     if not options.all:  # each scenario on one of the servers
-        runs = [(scenario, randomness.choice(list(servers))) for scenario in scenarios]
+        runs = [(each, each.server or randomness.choice(list(servers))) for each in scenarios]
     shares = _shares(len(runs), options, randomness)
     for (scenario, server), share in zip(runs, shares, strict=True):
         print(driver.drive(scenario, server, servers[server], share), flush=True)

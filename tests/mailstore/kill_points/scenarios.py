@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
+from unittest import mock
 
 import time_machine
 from django.utils import timezone
 
 from accounts.models import DownloadPeriod, Mailbox
-from mailstore.models import Folder, Message
+from mailstore import marking, tasks
+from mailstore.models import Change, Comparison, Folder, Message
 from mailstore.partials import Partial
+from tests.mailstore.kill_points.works import Changes, Comparing, Deleting, StartingOver, Sync, Work
 from tests.mailstore.receiving.letters import letter
 from tests.mailstore.receiving.server import Account
 
@@ -26,6 +29,8 @@ class Scenario:
     mirrors:     afterwards the store shows what the server has; False where it must not believe or take everything.
     settles_in:  syncs after which another one writes nothing.
     beside:      messages are read, and on PostgreSQL written, by others than the thread that fetches them.
+    work:        what is interrupted.
+    server:      the only server it is for; empty: for all.
     """
 
     name: str
@@ -34,16 +39,18 @@ class Scenario:
     mirrors: bool = True
     settles_in: int = 1
     beside: bool = False
+    work: Work = field(default_factory=Sync)
+    server: str = ""
 
 
 SCENARIOS: Final[list[Scenario]] = []
 
 
-def scenario(
-    name: str, *, later: timedelta = timedelta(0), mirrors: bool = True, settles_in: int = 1, beside: bool = False
-) -> Callable[[Callable[[Account], None]], Callable[[Account], None]]:
+def scenario(name: str, **options: Any) -> Callable[[Callable[[Account], None]], Callable[[Account], None]]:
+    """Keep what the decorated function prepares, with the `options` of a `Scenario`."""
+
     def keep(prepare: Callable[[Account], None]) -> Callable[[Account], None]:
-        SCENARIOS.append(Scenario(name, prepare, later, mirrors, settles_in, beside))
+        SCENARIOS.append(Scenario(name, prepare, **options))
         return prepare
 
     return keep
@@ -361,6 +368,106 @@ def _renumber(account: Account, folder: str, order: list[int]) -> None:
     account.command("create", folder)
     for number in order:
         account.deliver(letter(number), folder, at=dates[f"{number}@example.com"])
+
+
+# --- What readers do ----------------------------------------------------------------------------------------------
+
+
+@scenario("mail read, starred, archived and removed by a reader", work=Changes(), settles_in=3, server="Dovecot")
+def _(account: Account) -> None:
+    _prepare_wishes(account)
+
+
+@scenario("the same without MOVE", work=Changes(), settles_in=3, server="plain Dovecot")
+def _(account: Account) -> None:
+    _prepare_wishes(account)
+
+
+@scenario("flags that a reader and another program changed", work=Changes(), settles_in=3, server="Dovecot")
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 8))
+    account.sync()
+    wish(account, Change.Kind.SEEN, 1, 2, 3, 4)
+    wish(account, Change.Kind.FLAGGED, 4, 5)
+    account.store("2:3", "+FLAGS", r"\Answered")
+    account.store("3:5", "+FLAGS", r"\Flagged")
+
+
+@scenario("mail moved by a reader while more comes", work=Changes(), settles_in=3)
+def _(account: Account) -> None:
+    account.command("create", "Archive")
+    account.deliver_letters(*range(1, 7))
+    account.sync()
+    wish(account, None, 2, 4, 6, to="Archive")
+    account.deliver_letters(7, 8)
+    account.deliver_letters(9, folder="Archive")
+
+
+def _prepare_wishes(account: Account) -> None:
+    account.command("create", "Archive")
+    account.deliver_letters(*range(1, 10))
+    account.deliver_letters(10, 11, folder="Sent")
+    account.sync()
+    wish(account, Change.Kind.SEEN, 1, 2, 5)
+    wish(account, Change.Kind.FLAGGED, 2, 10)
+    wish(account, None, 2, 3, 4, to="Archive")
+    wish(account, None, 11, to="INBOX")
+    wish(account, None, 7, 8, to=None)
+
+
+def wish(account: Account, kind: Change.Kind | None, *numbers: int, to: str | None = None) -> None:
+    """Have the owner set a flag of letters, or move them `to` a folder (None: remove them); nobody does it yet."""
+    mailbox, owner = account.mailbox, account.mailbox.owner
+    assert owner is not None
+    keys = list(Message.objects.filter(subject__in=[f"Letter {n}" for n in numbers]).values_list("pk", flat=True))
+    with mock.patch.object(marking, "nudge"):
+        if kind is not None:
+            marking.mark(mailbox, keys, kind, wanted=True, by=owner, now=timezone.now())
+        else:
+            target = account.folder(to) if to else None
+            marking.move(mailbox, keys, target, by=owner, now=timezone.now())
+
+
+# --- What else is done with a mailbox -----------------------------------------------------------------------------
+
+
+@scenario("a comparison with the server", work=Comparing(), settles_in=2, mirrors=False)
+def _(account: Account) -> None:
+    account.mailbox.download_period = DownloadPeriod.WEEK
+    account.mailbox.save()
+    for number, days in enumerate((90, 60, 3, 2, 1), start=1):
+        account.deliver(letter(number), at=timezone.now() - timedelta(days=days))
+    account.deliver_letters(6, 7, folder="Sent")
+    account.deliver_letters(8, folder="Trash")
+    account.sync()
+    account.expunge("3")
+    account.deliver_letters(9)
+    Comparison.objects.create(mailbox=account.mailbox, requested_at=timezone.now())
+
+
+@scenario("a comparison in the place of the last one", work=Comparing(), settles_in=2)
+def _(account: Account) -> None:
+    account.deliver_letters(1, 2, 3)
+    account.sync()
+    Comparison.objects.create(mailbox=account.mailbox, requested_at=timezone.now())
+    tasks.compare_mailbox(account.mailbox.pk)
+    Comparison.objects.update(requested_at=timezone.now())
+    account.deliver_letters(4)
+
+
+@scenario("a deleted mailbox", work=Deleting())
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 8))
+    account.deliver_letters(8, 9, folder="Sent")
+    account.sync()
+
+
+@scenario("a mailbox that is emptied and downloaded again", work=StartingOver(), settles_in=2)
+def _(account: Account) -> None:
+    account.deliver_letters(*range(1, 8))
+    account.deliver(with_attachment(8))
+    account.deliver_letters(9, folder="Sent")
+    account.sync()
 
 
 # --- Messages -----------------------------------------------------------------------------------------------------

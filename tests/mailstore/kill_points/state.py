@@ -12,8 +12,22 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
-from mailstore.models import Arrival, Attachment, Conversation, Folder, Listing, Message, ThreadKey
+from django.conf import settings
+
+from accounts.models import Mailbox
+from mailstore.models import (
+    Arrival,
+    Attachment,
+    Change,
+    ComparedFolder,
+    Conversation,
+    Folder,
+    Listing,
+    Message,
+    ThreadKey,
+)
 from mailstore.packs import read_raw
 from mailstore.searching import search_messages
 from protocols.imap.plan import UidSet
@@ -76,6 +90,16 @@ def stored_state() -> State:
         )  # fmt: skip
     for pk in Arrival.objects.values_list("message", flat=True):
         state[f"arrival {places[pk]}"] = True
+    for change in Change.objects.all():
+        state[f"wish {change.kind} {places[change.message_id]}"] = (change.state, change.wanted, change.problem)
+    for compared in ComparedFolder.objects.all():
+        state[f"account of {folders[compared.folder_id].wire_name.decode()}"] = (
+            compared.on_server, compared.stored, compared.skipped, compared.only_here, compared.words,
+            sorted(compared.messages.values_list("uid", "reason", "subject")),
+        )  # fmt: skip
+    mail = Path(settings.MAIL_DIR)
+    kept = {str(pk) for pk in Mailbox.objects.values_list("pk", flat=True)}
+    state["packs of nobody"] = sorted(path.name for path in mail.glob("*/*") if path.parent.name not in kept)
     state["found by words"] = sorted(
         places[pk] for pk in search_messages(Message.objects.all(), "hello").values_list("pk", flat=True)
     )
