@@ -112,3 +112,4 @@ def _removed(left: Leftover) -> None:
     """The rows are gone for good, and so may the packs."""
     faultpoint("removal committed")
     leftovers.remove(left)
+    faultpoint("packs removed")

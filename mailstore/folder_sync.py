@@ -70,9 +70,9 @@ def look(run: Run, folder: Folder, told: FolderState | None = None) -> FolderPla
     elif folder.epoch_changes:
         run.write_folder(folder, epoch_changes=0)
     if folder.uidvalidity is None or folder.uidnext is None:
-        run.write_folder(
-            folder, uidvalidity=state.uidvalidity, uidnext=state.uidnext, highestmodseq=state.highestmodseq
-        )
+        # What readers moved here before is not fetched: without a mark the next run compares its flags.
+        mark = None if folder.stored else state.highestmodseq
+        run.write_folder(folder, uidvalidity=state.uidvalidity, uidnext=state.uidnext, highestmodseq=mark)
         faultpoint("first state noted")
     if falls_short:
         coverage.reach_back(run, folder, state, since)

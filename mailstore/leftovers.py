@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
 from mailstore.models import Leftover, Message
-from mailstore.packs import remove_unnamed
+from mailstore.packs import remove_mailbox, remove_unnamed
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +25,31 @@ def leave(mailbox_pk: int, fence: int | None, now: datetime) -> Leftover:
 
 
 def remove(left: Leftover) -> None:
-    """Remove what no row names and nobody writes to. A disk that refuses is asked again by `sweep`."""
-    rows = Message.objects.filter(mailbox=left.mailbox_pk)
-    try:
-        remove_unnamed(left.mailbox_pk, left.fence, lambda name: rows.filter(pack=name).exists())
-    except OSError as exc:
-        log.warning("Packs of mailbox %s could not be removed: %s", left.mailbox_pk, exc.strerror)
+    """Remove all that is stored, right after the commit. A disk that refuses is asked again by `sweep`."""
+    with _grumbling(left):
+        remove_mailbox(left.mailbox_pk)
 
 
 def sweep(now: datetime) -> None:
-    """Remove what an interrupted removal left, and what workers wrote that did not know of it yet."""
+    """Remove what an interrupted removal left, and what workers wrote that did not know of it yet.
+
+    Of an emptied mailbox only old packs: its new download may be under way, and takes up what it finds of large
+    messages.
+    """
     for left in Leftover.objects.all():
-        remove(left)
+        with _grumbling(left):
+            if left.fence is None:
+                remove_mailbox(left.mailbox_pk)
+            else:
+                rows = Message.objects.filter(mailbox=left.mailbox_pk)
+                remove_unnamed(left.mailbox_pk, left.fence, lambda name, rows=rows: rows.filter(pack=name).exists())
         if left.at <= now - STRAY_FOR:
             left.delete()
+
+
+@contextmanager
+def _grumbling(left: Leftover) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        log.warning("What is stored of mailbox %s could not be removed: %s", left.mailbox_pk, exc.strerror)

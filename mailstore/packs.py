@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -97,17 +98,21 @@ def open_raw(message: Message) -> Octets:
         raise RawUnavailable(f"The stored copy of this message cannot be opened: {exc.strerror}.") from exc
 
 
-def remove_unnamed(mailbox_pk: int, fence: int | None, is_named: Callable[[str], bool]) -> None:
-    """Delete packs of a mailbox that claims up to `fence` began (None: all), unless a row names them or somebody writes
-    to them; the directory too, once it is empty. Raises OSError.
+def remove_mailbox(mailbox_pk: int) -> None:
+    """Delete every stored octet of a mailbox. Call it after the deletion of its rows is committed. Raises OSError."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(directory_of(mailbox_pk))
+
+
+def remove_unnamed(mailbox_pk: int, fence: int, is_named: Callable[[str], bool]) -> None:
+    """Delete packs of a mailbox that claims up to `fence` began, unless rows name them (`is_named`) or somebody writes
+    to them. Raises OSError.
     """
     directory = directory_of(mailbox_pk)
     with suppress(FileNotFoundError):
         for match in filter(None, map(_NAME.fullmatch, os.listdir(directory))):
-            if fence is None or int(match[1]) <= fence:
+            if int(match[1]) <= fence:
                 _remove_unnamed(directory / match[0], is_named)
-        with suppress(OSError):  # somebody's pack is left
-            directory.rmdir()
 
 
 def _remove_unnamed(path: Path, is_named: Callable[[str], bool]) -> None:
@@ -116,7 +121,6 @@ def _remove_unnamed(path: Path, is_named: Callable[[str], bool]) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not is_named(path.name):
             path.unlink()
-            faultpoint("pack removed")
     except BlockingIOError:
         pass  # it is swept up later
     finally:

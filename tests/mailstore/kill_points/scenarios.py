@@ -404,13 +404,16 @@ def _(account: Account) -> None:
 
 
 def _prepare_wishes(account: Account) -> None:
-    account.command("create", "Archive")
+    for name in ("Archive", "Spam"):
+        account.command("create", name)
     account.deliver_letters(*range(1, 10))
     account.deliver_letters(10, 11, folder="Sent")
     account.sync()
     wish(account, Change.Kind.SEEN, 1, 2, 5)
     wish(account, Change.Kind.FLAGGED, 2, 10)
     wish(account, None, 2, 3, 4, to="Archive")
+    Folder.objects.filter(name="Spam").update(special_use=Folder.SpecialUse.JUNK, is_followed=True)
+    wish(account, None, 9, to="Spam")
     wish(account, None, 11, to="INBOX")
     wish(account, None, 7, 8, to=None)
 

@@ -42,6 +42,18 @@ def test_spam_is_marked_as_such_and_what_is_none_as_none(spam: Desk, monkeypatch
     assert Message.objects.get(subject="Letter 1").keywords == ["$NotJunk"]
 
 
+@pytest.mark.proves("V1")
+def test_what_a_folder_held_before_its_first_sync_has_the_flags_of_the_server(spam: Desk):
+    assert Folder.objects.get(name="Spam").synced_at is None
+    spam.move(1, to="Spam")
+    spam.carry_out()
+    spam.account.store("1", "+FLAGS", r"\Answered", "Spam")
+    for _ in range(2):
+        spam.account.sync()
+    moved = Message.objects.get(subject="Letter 1")
+    assert (moved.keywords, moved.is_answered) == (["$Junk"], True)
+
+
 def test_archiving_and_throwing_spam_away_say_nothing(spam: Desk):
     spam.move(1, to="Archive")
     spam.move(2, to="Spam")

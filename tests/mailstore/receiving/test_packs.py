@@ -11,7 +11,16 @@ from types import SimpleNamespace
 import pytest
 
 from mailstore import packs
-from mailstore.packs import Location, PackWriter, RawUnavailable, StorageFull, directory_of, read_raw, remove_unnamed
+from mailstore.packs import (
+    Location,
+    PackWriter,
+    RawUnavailable,
+    StorageFull,
+    directory_of,
+    read_raw,
+    remove_mailbox,
+    remove_unnamed,
+)
 
 
 def row(place: Location, raw: bytes = b"") -> SimpleNamespace:
@@ -159,7 +168,7 @@ def test_packs_are_readable_only_to_the_user_that_runs_the_product():
 def test_a_removed_mailbox_leaves_no_octet():
     append(b"gone")
     for _ in range(2):
-        remove_unnamed(1, None, lambda name: False)
+        remove_mailbox(1)
     assert not directory_of(1).exists()
 
 
@@ -176,7 +185,7 @@ def test_what_a_row_names_or_a_newer_claim_began_is_not_removed():
 def test_a_pack_that_is_being_written_is_left_alone_and_one_that_was_removed_is_not_gone_on_with(monkeypatch):
     with PackWriter(1, 1) as writer:
         place = writer.append(b"text")
-        remove_unnamed(1, None, lambda name: False)
+        remove_unnamed(1, 1, lambda name: False)
         assert (directory_of(1) / place.pack).exists()
     real = fcntl.flock
 
