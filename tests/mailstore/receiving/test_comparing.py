@@ -11,7 +11,7 @@ from accounts import sessions
 from accounts.models import DownloadPeriod
 from mailstore import comparing, tasks
 from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason, SyncSchedule
-from mailstore.packs import _full
+from mailstore.packs import no_room
 from mailstore.reconciliation import ask, reconcile
 from organizations.models import AuditEntry
 from protocols.errors import Refused
@@ -119,7 +119,7 @@ def test_a_message_without_room_waits_for_room(account):
     account.deliver_letters(1)
     account.sync()
     account.deliver_letters(2)
-    SyncSchedule.objects.update(failures=1, waiting_for=str(_full(OSError(28, "full"))))
+    SyncSchedule.objects.update(failures=1, waiting_for=str(no_room(OSError(28, "full"))))
     assert numbers(compared(account)["INBOX"]) == (2, 1, {"no_room": 1}, {})
 
 

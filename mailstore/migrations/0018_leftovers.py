@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mailstore', '0015_changes_of_readers'),
+        ('mailstore', '0017_arrivals_read_for_reports'),
     ]
 
     operations = [
