@@ -41,10 +41,14 @@ def sweep(now: datetime) -> None:
             if left.fence is None:
                 remove_mailbox(left.mailbox_pk)
             else:
-                rows = Message.objects.filter(mailbox=left.mailbox_pk)
-                remove_unnamed(left.mailbox_pk, left.fence, lambda name, rows=rows: rows.filter(pack=name).exists())
+                _remove_old_packs(left.mailbox_pk, left.fence)
         if left.at <= now - STRAY_FOR:
             left.delete()
+
+
+def _remove_old_packs(mailbox_pk: int, fence: int) -> None:
+    rows = Message.objects.filter(mailbox=mailbox_pk)
+    remove_unnamed(mailbox_pk, fence, lambda name: rows.filter(pack=name).exists())
 
 
 @contextmanager
