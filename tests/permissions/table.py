@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,16 @@ class Row:
         return f"{self.method} {self.route} {' '.join(self.arguments.values())}".strip()
 
 
+def in_batches(rows: Sequence[Row], most: int = 8) -> list[tuple[Row, ...]]:
+    """Rows that are asked for in one world: building it takes longer than asking for one of them."""
+    return [tuple(rows[start : start + most]) for start in range(0, len(rows), most)]
+
+
+def named(batch: Sequence[Row]) -> str:
+    """A batch in the name of a test."""
+    return f"{batch[0]} to {batch[-1]}"
+
+
 @cache
 def rows() -> tuple[Row, ...]:
     """Read the table. Raises ValueError, naming the line, where it is not well formed."""
@@ -43,5 +54,5 @@ def _row(number: int, words: list[str]) -> Row:
     arguments, cells = rest[: -len(ACTORS)], rest[-len(ACTORS) :]
     if len(cells) != len(ACTORS) or not all(cell.isdigit() or cell in (LOGIN, DOES_NOT_APPLY) for cell in cells):
         raise ValueError(f"{FILE.name}, line {number}: {len(ACTORS)} cells wanted after the route and what it is about")
-    named = dict(argument.split("=", 1) for argument in arguments)
-    return Row(route, method, named, dict(zip(ACTORS, cells, strict=True)))
+    values = dict(argument.split("=", 1) for argument in arguments)
+    return Row(route, method, values, dict(zip(ACTORS, cells, strict=True)))
