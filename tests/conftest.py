@@ -33,7 +33,7 @@ pytest_plugins = [
     "tests.promises",
     "tests.selection",
     "tests.scheduling",
-    "tests.once",
+    "tests.economy",
     "tests.queries",
     "tests.errors",
     *(f"tests.servers.{file.stem}" for file in sorted(Path(__file__).parent.glob("servers/[!_]*.py"))),

@@ -1,7 +1,8 @@
-"""What a process of the product does once, when it starts, and what many tests would each do again."""
+"""What costs tests time and proves nothing: what a process of the product does once at its start, and slow disks."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,15 @@ def _once_per_process() -> Iterator[None]:
         patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", _listed_once(WhiteNoiseMiddleware))
         patch.setattr(catalog, "read_catalog", _read_once(catalog.read_catalog, catalog.FOLDER))
         patch.setattr(rulebook, "read_rules", _read_once(rulebook.read_rules, rulebook.FOLDER))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """No test cuts the power. Dovecot and PostgreSQL are told the same in tests/servers."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, lambda descriptor: None)
         yield
 
 
