@@ -18,7 +18,7 @@ from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.news import tell_of_outcome
 from delivery.states import State
 from mailstore.models import Arrival, Message
-from mailstore.packs import RawUnavailable, read_raw
+from mailstore.packs import RawUnavailable, open_raw
 from organizations import live
 from protocols.message.bounces import classify
 from protocols.message.reports import Action, Original, RecipientReport, Report, ReportType
@@ -26,7 +26,6 @@ from protocols.message.reports import Action, Original, RecipientReport, Report,
 log = logging.getLogger(__name__)
 
 MOST = 200  # arrivals in one run
-LARGEST = 32 * 1024 * 1024  # octets; reports are small, and bring back one message at most
 BY_SUBJECT = timedelta(days=7)  # how long after sending a report without Message-ID is tied by subject and recipient
 LONGEST_REPLY = 4_000
 
@@ -62,12 +61,10 @@ def read_arrival(pk: int, now: datetime) -> bool:
 
 def _read(message: Message) -> Report | None:
     """Return the delivery report that the message is; None for all other mail."""
-    if message.size > LARGEST:
-        return None
     if not OutboxMessage.objects.filter(organization_id=message.mailbox.organization_id).exists():
         return None
     try:
-        report = classify(read_raw(message))
+        report = classify(open_raw(message))
     except RawUnavailable as exc:
         log.warning("Message %s was not read for reports: %s", message.pk, exc)
         return None

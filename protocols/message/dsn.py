@@ -16,6 +16,7 @@ _FIELD = re.compile(r"([!-9;-~]{1,60}+)[ \t]*+:(.*+)")
 _ADDRESS = re.compile(r"[<\s]*((?:\"[^\"]{1,200}+\"|[^\s<>\"(),;@]{1,200}+)@[^\s<>\"(),;]{1,300})")
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461, 4
 _UTF8_CHARACTER = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")  # RFC 6533, 3
+_WORD = re.compile(r"[A-Za-z-]{1,20}")
 _COMMENT = re.compile(r"\([^()]*+\)")
 _ACTIONS: Final = {action.value: action for action in Action if action.value}
 # Words that stand where an action should; "expired" is what the delay ended in.
@@ -126,8 +127,8 @@ def _recipient(group: Fields) -> DeliveryStatus:
 
 
 def _action(value: str) -> Action | None:
-    words = _COMMENT.sub("", value).split()
-    word = words[0].lower().rstrip(";,.") if words else ""
+    found = _WORD.match(value.lstrip())
+    word = found[0].lower() if found else ""
     return _ACTIONS.get(word) or _ACTIONS_ELSEWHERE.get(word)
 
 

@@ -164,6 +164,54 @@ def test_gmail_names_the_original_where_it_does_not_return_it():
     assert classify(status).original.message_id == "g1@sender.example"
 
 
+def test_a_quoted_message_id_is_found():
+    text = b"<bob@example.org>:\n550 no such user\n\n--- The original message:\n> Subject: Offer\n> Message-ID: <q@x>\n"
+    original = classify(NOTICE + text).original
+    assert (original.message_id, original.subject) == ("q@x", "Offer")
+
+
+def test_the_recipient_is_whom_the_sender_meant():
+    status = b"Original-Recipient: rfc822; list+40x.example\nFinal-Recipient: rfc822; bob@y.example\nAction: (x) \n"
+    [recipient] = classify(MACHINE + status + b"Status: 5.1.1\n\n--b--\n").recipients
+    assert (recipient.address, recipient.final) == ("list@x.example", "bob@y.example")
+    assert recipient.action == Action.FAILED
+
+
+def test_a_vague_status_gives_way_to_the_code_of_the_server():
+    assert judge(Action.FAILED, "5.0.0", "550 5.2.2 no").status == "5.2.2"
+    assert judge(Action.FAILED, "5.5.0", "550 5.2.2 no").reason == Reason.MAILBOX_FULL
+    assert judge(Action.FAILED, "5.1.1", "554 5.0.0 no").status == "5.1.1"
+
+
+def test_what_has_failed_for_good_is_no_delay_though_it_speaks_of_one():
+    text = b"Your message is delayed no longer: we are giving up.\n\n<bob@example.org>:\n550 no such user\n"
+    [recipient] = classify(NOTICE + text).recipients
+    assert recipient.is_failure
+    text = b"Your message is delayed; we go on trying.\n\n<bob@example.org>:\n450 busy\n"
+    [recipient] = classify(NOTICE + text).recipients
+    assert not recipient.is_failure
+
+
+def test_the_address_that_exim_lists_counts_where_the_text_has_half_of_it():
+    text = b"The message could not be delivered:\n\n  bob\n    host mx.example: 550 5.1.1 no such user\n"
+    listed = b"X-Failed-Recipients: bob@example.org\n" + NOTICE + text
+    assert [(each.address, each.kind) for each in classify(listed).recipients] == [("bob@example.org", Kind.HARD)]
+    other = listed.replace(b"  bob\n", b"  carol@example.org\n")
+    assert [each.address for each in classify(other).recipients] == ["bob@example.org"]
+
+
+def test_small_print_is_no_diagnosis():
+    head, _, status = MACHINE.partition(b"--b\n")
+    written = head + b"--b\n\nhelp@receiver.example for help\n\n--b\n" + status
+    [recipient] = classify(written + b"Final-Recipient: rfc822; bob@receiver.example\n\n--b--\n").recipients
+    assert (recipient.reason, recipient.diagnostic) == (Reason.UNDEFINED, "")
+
+
+def test_a_read_receipt_is_no_report_though_a_program_wrote_it():
+    raw = (SAMPLES / "none-read-receipt.eml").read_bytes()
+    assert classify(b"Auto-Submitted: auto-replied\n" + raw).type == ReportType.NONE
+
+
 def test_praise_is_no_complaint():
     assert sample("complaint").is_complaint
     assert not sample("feedback-not-spam").is_complaint
