@@ -1,4 +1,5 @@
-"""What the watcher reads from the database and writes into it. Each call ends without a connection held open.
+"""What the watcher reads from the database and writes into it. One thread keeps its connection; all others end each
+call without one.
 
 Everything here blocks: it runs in threads beside the event loop of `mailstore/watching.py`.
 """
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
 
+from django.db import Error as DatabaseProblem
 from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
@@ -55,7 +57,23 @@ def without_connection(work: Callable[Given, Answer]) -> Callable[Given, Answer]
     return working
 
 
-@without_connection
+def with_usable_connection(work: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """For the thread that looks at the rows every few seconds and hands news over at once: its database connection
+    stays, as long as it works.
+    """
+
+    @wraps(work)
+    def working(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
+        try:
+            return work(*args, **kwargs)
+        except DatabaseProblem:
+            connection.close()
+            raise
+
+    return working
+
+
+@with_usable_connection
 def look(holder: str, watching: int, wanted: int, refused: Iterable[int]) -> dict[int, Target] | None:
     """Say that we live, and return what is to be watched by mailbox; None while another watcher does it.
 
@@ -77,7 +95,7 @@ def leave(holder: str, refused: Iterable[int]) -> None:
     Watcher.objects.leave(holder)
 
 
-@without_connection
+@with_usable_connection
 def hand_over(mailbox_pks: Iterable[int]) -> None:
     """Make mailboxes due, because their servers have news."""
     schedule.notice(mailbox_pks)

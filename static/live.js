@@ -1,26 +1,38 @@
 /* Elements that follow their row: <article data-live="mailbox:12" data-live-url="/mailboxes/12/card">.
 
    /events announces {kind, pk}; each element that names it (several names: separated by spaces) fetches its url and
-   replaces itself, soon and at most once per pause. Announcements may be lost: whenever the stream begins again,
-   everything is fetched once. data-live-gone: where to go when the row is gone; data-live-panel: the mailbox that a mail
-   panel shows, whose end of rights the stream tells. A hidden page lets go of its connection, since browsers keep only six per server. */
+   replaces itself, soon and at most once per pause; with data-live-first at once, where somebody waits for what is new.
+   Announcements may be lost: whenever the stream begins again, everything is fetched once. data-live-gone: where to go
+   when the row is gone; data-live-panel: the mailbox that a mail panel shows, whose end of rights the stream tells. A
+   hidden page lets go of its connection, since browsers keep only six per server. */
 
 import { toast } from "./toast.js";
 
 const PAUSE = 250; // milliseconds
 const waiting = new Map(); // element -> timer
+const fetched = new Map(); // id of an element -> when it was last fetched
 let source = null;
 let interrupted = false;
 
 const followers = (name) => document.querySelectorAll(name ? `[data-live~="${CSS.escape(name)}"]` : "[data-live]");
 
-function soon(element, pause = PAUSE) {
+function soon(element, pause = rest(element)) {
   if (!waiting.has(element)) waiting.set(element, setTimeout(refetch, pause, element));
+}
+
+// What is left of the pause since it was last fetched: the first of several announcements need not wait.
+function rest(element) {
+  if (!("liveFirst" in element.dataset)) return PAUSE;
+  return Math.max(0, (fetched.get(element.id) ?? -PAUSE) + PAUSE - performance.now());
 }
 
 async function refetch(element) {
   waiting.delete(element);
-  if (!element.isConnected) return;
+  if (!element.isConnected) {
+    const successor = element.id && document.getElementById(element.id); // it was replaced while this one waited
+    return successor?.dataset.live ? soon(successor) : undefined;
+  }
+  if (element.id) fetched.set(element.id, performance.now());
   const choosing = element.querySelector("details:is([data-menu], [data-asks])[open]");
   if (choosing) return soon(element, 1000); // somebody is about to press what would be replaced
   let answer;
