@@ -95,7 +95,7 @@ def _losses(mailbox: Mailbox) -> list[tuple[int, str]]:
     """What goes with a mailbox, each as (number, singular); nothing where it is zero."""
     counts = [
         (mailbox.messages.count(), "stored message"),
-        (mailbox.conversations.count(), "conversation"),
+        (mailbox.conversations.filter(shown_in=None).count(), "conversation"),
         (mailbox.grants.count(), "right of somebody else"),
     ]
     return [(number, what) for number, what in counts if number]

@@ -19,10 +19,11 @@ from mailstore.texts import storable
 from mailstore.words import Texts
 from protocols.message.octets import LARGE_MESSAGE, WINDOW, MappedOctets, Octets, digest_of
 from protocols.message.parse import Address, MessageSummary, PartInfo, parse_summary
-from protocols.message.threading import thread_keys
+from protocols.message.strands import RECIPIENTS_READ, Strand
+from protocols.message.threading import message_strand, thread_keys
 
 READY = b"ready\n"  # what a reader process says before its first answer
-RECIPIENTS_KEPT = 500
+RECIPIENTS_KEPT = RECIPIENTS_READ
 KEYWORDS_KEPT = 50
 RECIPIENTS_INDEXED = 50_000  # characters
 
@@ -35,7 +36,7 @@ class Tied(NamedTuple):
 
     keys: tuple[str, ...]
     subject: str
-    received_at: datetime
+    strand: Strand
 
 
 class Flags(NamedTuple):
@@ -183,7 +184,7 @@ def _assemble(envelope: Envelope, summary: MessageSummary, sha256: bytes) -> Rea
         received_at=received_at,
         flags=Flags.of(envelope.flags),
         message_id=storable(summary.message_id, 998),
-        tied=Tied(thread_keys(summary), summary.subject, received_at),
+        tied=Tied(thread_keys(summary), subject, message_strand(summary, summary.date or received_at)),
         subject=subject,
         from_name=storable(sender.name, 320),
         from_address=storable(sender.address, 320),

@@ -14,7 +14,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from django.db.models import F
 from django.utils import timezone
 
-from mailstore import bulk, fulltext, listings, signals, threads
+from mailstore import bulk, fulltext, joining, listings, signals, threads
 from mailstore.full_database import is_full
 from mailstore.models import LEASE, Arrival, Attachment, Folder, Message, SyncSchedule
 from mailstore.packs import Location, PackWriter
@@ -24,7 +24,7 @@ from organizations.faultpoints import faultpoint
 from protocols.imap.plan import UidSet
 
 _MESSAGE_COLUMNS = (
-    "id", "mailbox_id", "folder_id", "conversation_id", "uidvalidity", "uid", "received_at", "size",
+    "id", "mailbox_id", "folder_id", "conversation_id", "strand_id", "uidvalidity", "uid", "received_at", "size",
     "pack", "offset", "stored_size", "sha256", "is_seen", "is_flagged", "is_answered", "is_draft", "keywords",
     "message_id", "subject", "from_name", "from_address", "to", "date", "preview", "attachment_count", "defects",
 )  # fmt: skip
@@ -214,10 +214,8 @@ def _arrivals(batch: _Batch, messages: list[Placed], keys: Sequence[int]) -> lis
 
 def _insert(folder: Folder, messages: list[Placed], keys: Sequence[int], postings: Sequence[bytes]) -> None:
     assigned = threads.assign(folder.mailbox_id, [read.tied for read, _ in messages])
-    rows = zip(keys, assigned.conversations, messages, strict=True)
-    bulk.insert_rows(
-        Message, _MESSAGE_COLUMNS, [_row(folder, key, conversation, placed) for key, conversation, placed in rows]
-    )
+    rows = zip(keys, assigned.places, messages, strict=True)
+    bulk.insert_rows(Message, _MESSAGE_COLUMNS, [_row(folder, key, place, placed) for key, place, placed in rows])
     bulk.insert_rows(
         Attachment,
         _ATTACHMENT_COLUMNS,
@@ -230,16 +228,17 @@ def _insert(folder: Folder, messages: list[Placed], keys: Sequence[int], posting
         ],
         postings,
     )
-    touched = set(assigned.conversations)
-    listings.refresh(touched - assigned.merged, folder_pk=folder.pk)
-    listings.refresh(assigned.merged)  # other folders may have listed what was merged
+    moved = assigned.merged | joining.settle(folder.mailbox_id, assigned)
+    touched = {place.conversation for place in assigned.places}
+    listings.refresh(touched - moved, folder_pk=folder.pk)
+    listings.refresh(moved)  # other folders may have listed what was merged
 
 
-def _row(folder: Folder, key: int, conversation: int, placed: Placed) -> bulk.Row:
+def _row(folder: Folder, key: int, shown: threads.Place, placed: Placed) -> bulk.Row:
     read, place = placed
     flags = read.flags
     return (
-        key, folder.mailbox_id, folder.pk, conversation, folder.uidvalidity, read.uid, bulk.moment(read.received_at),
+        key, folder.mailbox_id, folder.pk, *shown, folder.uidvalidity, read.uid, bulk.moment(read.received_at),
         read.size, place.pack, place.offset, place.size, read.sha256,
         flags.is_seen, flags.is_flagged, flags.is_answered, flags.is_draft, flags.keywords,
         read.message_id, read.subject, read.from_name, read.from_address, read.to, bulk.moment(read.date),

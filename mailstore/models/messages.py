@@ -38,6 +38,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 class Message(models.Model):
     """One message in one folder, stored once per (folder, UIDVALIDITY, UID) (spec G1).
 
+    conversation:   where it is shown. strand: what identifiers tie it to, where that is shown in another conversation.
     received_at:    INTERNALDATE, the order of every list; `date` is what the header claims.
     pack, offset, stored_size: where the untouched octets lie (see `mailstore/packs.py`).
     """
@@ -46,6 +47,7 @@ class Message(models.Model):
     mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="messages", db_index=False)
     folder = models.ForeignKey(Folder, models.CASCADE, related_name="messages", db_index=False)
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages", db_index=False)
+    strand = models.ForeignKey(Conversation, models.SET_NULL, null=True, related_name="+", db_index=False)
     uidvalidity = models.PositiveBigIntegerField()
     uid = models.PositiveBigIntegerField()
     received_at = models.DateTimeField()
@@ -79,6 +81,7 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["conversation", "received_at"], name="message_in_conversation"),
             models.Index(fields=["mailbox", "message_id"], name="message_by_message_id"),
+            models.Index(fields=["strand"], condition=Q(strand__isnull=False), name="message_shown_elsewhere"),
             # Lists by time, over all mailboxes that a person may read, and of one. The first holds the mailbox too, so
             # that rights are looked up without reading the row.
             models.Index(

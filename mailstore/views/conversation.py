@@ -24,8 +24,9 @@ from organizations.requests import SignedInRequest
 def conversation(request: PanelRequest, pk: int) -> HttpResponse:
     """`?folder=` and `?q=` say beside which list it is read, `?message=` which message is meant."""
     now = timezone.now()
-    readable = Conversation.objects.readable_by(request.user, now).select_related("mailbox__schedule")
-    chosen = get_object_or_404(readable, pk=pk)
+    readable = Conversation.objects.readable_by(request.user, now)
+    chosen = get_object_or_404(readable.select_related("mailbox__schedule", "shown_in__mailbox__schedule"), pk=pk)
+    chosen = chosen.shown_in or chosen  # an old address of what was joined to another conversation since
     box = chosen.mailbox
     in_panel = Mailbox.objects.in_panel_of(request.user, now).filter(pk=box.pk).exists()
     before, wanted, asked = (_number(request.GET.get(name, "")) for name in ("before", "message", "folder"))
@@ -39,7 +40,7 @@ def conversation(request: PanelRequest, pk: int) -> HttpResponse:
         "may_change": in_panel,
         "may_send": in_panel and box.can_send,
         "search": SearchPage.of(request),
-        "opened": f"m{wanted}" if request.GET.get("q") else f"c{pk}",
+        "opened": f"m{wanted}" if request.GET.get("q") else f"c{chosen.pk}",
         "pane": "read",
     }
     if before is not None and request.htmx:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from protocols.message.addresses import Address
 from protocols.message.domains import ascii_domain
 from protocols.message.parse import MessageSummary
-from protocols.message.threading import forward_subject, reply_subject
+from protocols.message.subjects import forward_subject, reply_subject
 
 __all__ = [
     "ReplyRecipients",

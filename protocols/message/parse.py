@@ -20,7 +20,7 @@ from protocols.message.limits import LIMITS, Limits
 from protocols.message.octets import Octets
 from protocols.message.quoting import preview
 from protocols.message.structure import CONTENT_FIELDS, scan_structure
-from protocols.message.summary import LONGEST_SUBJECT, MessageSummary, PartInfo, part_info, searchable_text
+from protocols.message.summary import LONGEST_SUBJECT, MessageSummary, PartInfo, is_bulk, part_info, searchable_text
 from protocols.message.usual import usual_summary
 
 __all__ = ["Address", "MessageSummary", "PartInfo", "parse_summary"]
@@ -37,6 +37,9 @@ _WANTED = CONTENT_FIELDS | {
     b"cc",
     b"date",
     b"auto-submitted",
+    b"precedence",
+    b"list-unsubscribe",
+    b"list-post",
 }
 _SPACE = re.compile(r"\s+")
 
@@ -91,6 +94,11 @@ def read_fully(raw: Octets, limits: Limits) -> MessageSummary:
         preview=preview(text),
         defects=tuple(dict.fromkeys(defects)),
         auto_submitted=_SPACE.split(auto_submitted.partition(";")[0].strip().lower(), maxsplit=1)[0][:40],
+        is_bulk=is_bulk(
+            head.first(b"precedence").decode("ascii", "replace"),
+            unsubscribes=b"list-unsubscribe" in fields,
+            posts=b"list-post" in fields,
+        ),
     )
 
 

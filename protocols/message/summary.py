@@ -13,6 +13,7 @@ from protocols.message.structure import Part
 
 LONGEST_SUBJECT = 4_000
 _LONGEST_FILENAME = 1_000
+_BULK = frozenset(("bulk", "junk", "auto_reply"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class MessageSummary:
     preview:        about 200 characters of what the author wrote, on one line.
     defects:        codes of what was wrong, such as "several_from_fields" or "too_many_parts"; each once.
     auto_submitted: the keyword of Auto-Submitted (RFC 3834), lower case, such as "auto-replied"; "" when absent.
+    is_bulk:        it says itself that it was sent to many: by Precedence, or by a way to unsubscribe and none to post.
     """
 
     message_id: str
@@ -64,6 +66,15 @@ class MessageSummary:
     preview: str
     defects: tuple[str, ...]
     auto_submitted: str
+    is_bulk: bool = False
+
+
+def is_bulk(precedence: str, *, unsubscribes: bool, posts: bool) -> bool:
+    """Tell bulk mail by what it says of itself; mail through a discussion list (RFC 2369, 3.4) is from people.
+
+    precedence: the field of that name, "" when absent; unsubscribes, posts: List-Unsubscribe and List-Post are there.
+    """
+    return precedence.strip().lower() in _BULK or (unsubscribes and not posts)
 
 
 def searchable_text(raw: Octets, bodies: BodyParts, most: int) -> str:

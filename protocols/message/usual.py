@@ -20,7 +20,7 @@ from protocols.message.octets import Octets
 from protocols.message.parameters import parameter_token, parse_content_type
 from protocols.message.quoting import preview
 from protocols.message.structure import Part
-from protocols.message.summary import LONGEST_SUBJECT, MessageSummary, part_info, searchable_text
+from protocols.message.summary import LONGEST_SUBJECT, MessageSummary, is_bulk, part_info, searchable_text
 from protocols.message.usual_parts import multipart, take_apart, usual_bodies
 
 _LARGEST_HEAD = 64 * 1024  # octets
@@ -28,6 +28,7 @@ _READ = frozenset(
     (
         *("message-id", "in-reply-to", "references", "subject", "from", "to", "cc", "reply-to", "date"),
         *("auto-submitted", "content-type", "content-transfer-encoding"),
+        *("precedence", "list-unsubscribe", "list-post"),
     )
 )
 _LEFT = frozenset(("sender", "content-disposition", "content-id", "content-location"))  # rarely there, left to parse.py
@@ -73,6 +74,10 @@ def usual_summary(raw: Octets, limits: Limits) -> MessageSummary | None:
         auto_submitted=fields["auto-submitted"].partition(";")[0].strip().lower().partition(" ")[0][:40]
         if "auto-submitted" in fields
         else "",
+        is_bulk=("precedence" in fields or "list-unsubscribe" in fields)
+        and is_bulk(
+            fields.get("precedence", ""), unsubscribes="list-unsubscribe" in fields, posts="list-post" in fields
+        ),
     )
 
 

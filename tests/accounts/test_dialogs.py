@@ -381,7 +381,7 @@ def test_where_there_is_nothing_to_test_it_says_so(form_of, make_mailbox, alice)
 
 @pytest.mark.proves("E12")
 def test_what_goes_with_an_account_is_said_before(form_of, alice, mailbox, bob):
-    Conversation.objects.create(mailbox=mailbox, subject="Prices", last_at=timezone.now())
+    Conversation.objects.create(mailbox=mailbox, subject="Prices")
     MailboxGrant.objects.create(mailbox=mailbox, user=bob, may_access=True)
     answer = form_of(alice, "delete", mailbox.pk).get()
     assert "Are you sure you want to delete the account Alice ? This cannot be undone." in answer.words
@@ -392,7 +392,7 @@ def test_what_goes_with_an_account_is_said_before(form_of, alice, mailbox, bob):
 
 @pytest.mark.proves("E12")
 def test_deleting_takes_the_account_and_what_is_stored(form_of, alice, mailbox):
-    Conversation.objects.create(mailbox=mailbox, subject="Prices", last_at=timezone.now())
+    Conversation.objects.create(mailbox=mailbox, subject="Prices")
     answer = form_of(alice, "delete", mailbox.pk)()
     assert answer.status == 204
     assert "alice@example.org was deleted." in answer.headers["HX-Trigger"]

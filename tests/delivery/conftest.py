@@ -121,7 +121,7 @@ def stored():
         return Message.objects.create(
             mailbox=mailbox,
             folder=folder,
-            conversation=mailbox.conversations.create(subject="Order 77", last_at=now),
+            conversation=mailbox.conversations.create(subject="Order 77"),
             uidvalidity=1,
             uid=next(uids),
             received_at=now,

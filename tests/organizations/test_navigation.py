@@ -41,7 +41,7 @@ def receive(mailbox, *, folder_use=Folder.SpecialUse.INBOX, unread: int) -> None
     folder, _ = Folder.objects.get_or_create(
         mailbox=mailbox, raw_name=folder_use.encode(), defaults={"name": folder_use, "special_use": folder_use}
     )
-    conversation = Conversation.objects.create(mailbox=mailbox, last_at=AT)
+    conversation = Conversation.objects.create(mailbox=mailbox)
     message = Message.objects.create(
         mailbox=mailbox,
         folder=folder,

@@ -10,7 +10,7 @@ from mailstore.models import Conversation, Folder, Listing, Message
 def store(folder: Folder) -> Folder:
     """Put one message into `folder`; return the folder with its marks moved."""
     now = timezone.now()
-    conversation = Conversation.objects.create(mailbox=folder.mailbox, subject="Hello", last_at=now)
+    conversation = Conversation.objects.create(mailbox=folder.mailbox, subject="Hello")
     message = Message.objects.create(
         mailbox=folder.mailbox,
         folder=folder,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.message.parse import MessageSummary, parse_summary
-from protocols.message.threading import Groups, normalised_subject, thread_keys, thread_messages
+from protocols.message.subjects import normalised_subject
+from protocols.message.threading import Groups, thread_keys, thread_messages
 from tests.effort import done_within, grows_in_step
 
 
