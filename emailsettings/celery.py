@@ -3,9 +3,10 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_shutting_down
 
 from emailsettings.lifeline import die_with_parent
+from organizations import stopping
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailsettings.settings")
 app = Celery("emailsettings")
@@ -17,3 +18,9 @@ app.autodiscover_tasks()
 def tie_pool_process_to_its_worker(**_: object) -> None:
     """A worker that is killed leaves no pool process behind that would go on with a task."""
     die_with_parent()
+
+
+@worker_shutting_down.connect
+def let_long_work_be_handed_back(**_: object) -> None:
+    """A worker that is told to end waits for its tasks; a download of an hour would be killed after the grace."""
+    stopping.ask()

@@ -14,7 +14,7 @@ from mailstore import runs
 from mailstore.full_database import DATABASE_FULL, is_full
 from mailstore.packs import StorageFull
 from mailstore.remapping import EpochUnsteady
-from mailstore.run import OutOfTime
+from mailstore.run import OutOfTime, Stopping
 from mailstore.writing import Claim, ClaimLost
 from protocols.errors import MailError
 
@@ -28,6 +28,8 @@ def settled(mailbox: Mailbox, claim: Claim) -> Iterator[None]:
         yield
     except ClaimLost:
         log.info("Mailbox %s was taken over by a newer claim.", mailbox.pk)
+    except Stopping:
+        runs.go_on_later(mailbox, claim, timezone.now(), why="Its worker was asked to end")
     except OutOfTime:
         runs.go_on_later(mailbox, claim, timezone.now())
     except StorageFull as exc:

@@ -20,7 +20,7 @@ from mailstore.packs import PackWriter
 from mailstore.readers import InlineReader, Reader
 from mailstore.writers import InlineWriter, Writer
 from mailstore.writing import Claim, ClaimLost, Stored
-from organizations import live
+from organizations import live, stopping
 from protocols.imap.session import ImapSession
 
 TIME_BUDGET = timedelta(minutes=40)  # below the soft time limit of a task; the next run goes on where this one ends
@@ -34,6 +34,10 @@ Report = Callable[[str, int], None]
 
 class OutOfTime(Exception):
     """The run has used up its time; what is left is for the next one."""
+
+
+class Stopping(OutOfTime):
+    """The worker was asked to end: what it holds is handed back."""
 
 
 def report_nothing(folder_name: str, messages: int) -> None: ...
@@ -101,9 +105,10 @@ class Run:
         self.tell(now=stored.arrivals > 0)  # somebody waits for new mail
 
     def check_time(self) -> None:
-        """Raise OutOfTime when the budget of this run is used up, or new mail waits behind a long one: the next run
-        begins with the INBOX.
+        """Raise OutOfTime when the budget of this run is used up, its worker is to end, or new mail waits behind a long
+        one: the next run begins with the INBOX.
         """
+        self.check_stop()
         now = monotonic()
         if now - self._began > self.budget.total_seconds():
             raise OutOfTime
@@ -112,6 +117,11 @@ class Run:
             row = SyncSchedule.objects.holding(self.claim.mailbox_pk, self.claim.fence)
             if row.filter(news_at__gt=F("started_at")).exists():
                 raise OutOfTime
+
+    def check_stop(self) -> None:
+        """Raise Stopping where the worker is to end. Costs nothing."""
+        if stopping.is_asked():
+            raise Stopping
 
     def tell(self, *, now: bool = False) -> None:
         """Announce what changed, at most about four times a second; `now` holds nothing back."""

@@ -110,9 +110,9 @@ def _cured(mailbox: Mailbox, now: datetime) -> None:
             tell_connected(mailbox, now)
 
 
-def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
-    """The run used up its time with messages still to fetch: another worker may go on at once."""
-    note_run(claim, now, "Used up its time; the next sync goes on where it ended", came_through=True)
+def go_on_later(mailbox: Mailbox, claim: Claim, now: datetime, *, why: str = "Used up its time") -> None:
+    """The run ended with messages still to fetch: another worker may go on at once."""
+    note_run(claim, now, f"{why}; the next sync goes on where it ended", came_through=True)
     _end(claim, due_at=now, failures=0, waiting_for="", requested_at=F("requested_at"))
     _note(mailbox)
 
