@@ -22,6 +22,7 @@ from benchmarks.mailbox_generator import Generated, mailbox
 from benchmarks.report import Figure, options, ratio, report
 from protocols.credentials import Credentials
 from tests.servers.dovecot import HOST, Dovecot, running_dovecot
+from tests.servers.mbsync import pull as pull_with_mbsync
 from tests.servers.postgres import Cluster, running_cluster
 
 T = TypeVar("T")
@@ -30,26 +31,6 @@ APPENDED_AT_ONCE = 200
 # By default what the contenders write stays in memory: waiting for a shared disk would drown all else. On a disk the
 # difference grows in our favour, since mbsync settles each message and we settle each batch.
 IN_MEMORY = Path("/dev/shm")
-MBSYNC = """
-IMAPStore far
-Host 127.0.0.1
-Port {port}
-User {user}
-Pass {password}
-SSLType None
-AuthMechs LOGIN
-
-MaildirStore near
-Inbox {folder}/INBOX
-Path {folder}/
-
-Channel all
-Far :far:
-Near :near:
-Create Near
-Sync Pull
-SyncState *
-"""
 
 
 @dataclass(frozen=True)
@@ -164,14 +145,10 @@ def drain(contest: Contest) -> float:
 
 def mbsync(contest: Contest, folder: Path) -> float:
     """mbsync into a new Maildir; it parses nothing."""
-    configuration = folder / "mbsyncrc"
-    configuration.write_text(
-        MBSYNC.format(
-            port=contest.server.plain_port, user=contest.user.username, password=contest.password, folder=folder
-        )
-    )
     began = monotonic()
-    subprocess.run(["mbsync", "-q", "-c", configuration, "all"], check=True, capture_output=True)
+    pull_with_mbsync(
+        "mbsync", folder, port=contest.server.plain_port, user=contest.user, patterns="INBOX", patience=None
+    )
     return monotonic() - began
 
 

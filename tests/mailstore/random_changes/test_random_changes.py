@@ -9,7 +9,6 @@ from __future__ import annotations
 import imaplib
 import random
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,12 +23,13 @@ from django.utils import timezone
 
 from mailstore.models import Folder, Message
 from mailstore.packs import read_raw
+from protocols.credentials import Credentials
 from tests.mailstore.kill_points.bench import BOOKKEEPING
 from tests.mailstore.kill_points.state import differences, flags_of, served, shown, stored_state
 from tests.mailstore.random_changes.mutator import Mutator, numbered
 from tests.mailstore.receiving.server import Account
 from tests.servers.dovecot import Dovecot
-from tests.servers.processes import find_program, unavailable
+from tests.servers.mbsync import pull
 
 pytestmark = pytest.mark.django_db
 
@@ -37,28 +37,6 @@ LOOKS: Final = 4  # syncs, minutes apart, after which everything that was doubte
 SHORT_PERIOD: Final = timedelta(minutes=6)
 MAILDIR_FLAGS: Final = {"S": r"\Seen", "F": r"\Flagged", "R": r"\Answered", "D": r"\Draft"}
 TRACE: Final = re.compile(rb"^X-TUID: .*\n", re.MULTILINE)  # what mbsync adds to the header
-MBSYNC: Final = """
-IMAPStore far
-Host 127.0.0.1
-Port {port}
-User {user}
-Pass {password}
-SSLType None
-AuthMechs LOGIN
-
-MaildirStore near
-Path {folder}/
-Inbox {folder}/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Near
-Sync Pull
-SyncState *
-"""
 
 
 @pytest.fixture
@@ -75,11 +53,11 @@ def connect(account: Account, dovecot: Dovecot) -> Callable[[], imaplib.IMAP4]:
 
 @pytest.mark.proves("V1", "V2", "V3", "V6", "R9", "R10", "R12")
 def test_after_random_changes_store_server_and_mbsync_agree(
-    account: Account, dovecot: Dovecot, connect: Callable[[], imaplib.IMAP4], tmp_path: Path
+    account: Account, dovecot: Dovecot, connect: Callable[[], imaplib.IMAP4], mbsync: str, tmp_path: Path
 ):
     change_at_random(account, connect, seed=random.getrandbits(32), clients=3, syncs=12)
     folder = tmp_path / "maildir"
-    pull_with_mbsync(account, dovecot, folder)
+    pull_with_mbsync(mbsync, account, dovecot, folder)
     assert list(in_the_store() - in_maildirs(folder)) == []
     assert list(in_maildirs(folder) - in_the_store()) == []
 
@@ -88,11 +66,11 @@ def test_after_random_changes_store_server_and_mbsync_agree(
 @pytest.mark.parametrize("run", range(10))
 @pytest.mark.proves("V1", "V2", "V3", "V6", "R9", "R10", "R12")
 def test_after_very_many_random_changes_store_server_and_mbsync_agree(
-    account: Account, dovecot: Dovecot, connect: Callable[[], imaplib.IMAP4], tmp_path: Path, run: int
+    account: Account, dovecot: Dovecot, connect: Callable[[], imaplib.IMAP4], mbsync: str, tmp_path: Path, run: int
 ):
     change_at_random(account, connect, seed=random.getrandbits(32) + run, clients=4, syncs=100)
     folder = tmp_path / "maildir"
-    pull_with_mbsync(account, dovecot, folder)
+    pull_with_mbsync(mbsync, account, dovecot, folder)
     assert list(in_the_store() - in_maildirs(folder)) == []
     assert list(in_maildirs(folder) - in_the_store()) == []
 
@@ -139,15 +117,9 @@ def listed_folders(account: Account) -> set[str]:
     return {match[2].decode() for match in found if match and b"\\Noselect" not in match[1]}
 
 
-def pull_with_mbsync(account: Account, dovecot: Dovecot, folder: Path) -> None:
-    program = find_program("mbsync") or unavailable("mbsync is missing")
-    folder.mkdir()
-    settings = folder.with_suffix(".rc")
-    password = account.mailbox.password.reveal()
-    settings.write_text(
-        MBSYNC.format(port=dovecot.plain_port, user=account.mailbox.address, password=password, folder=folder)
-    )
-    subprocess.run([program, "-q", "-c", settings, "all"], check=True, capture_output=True, timeout=60)
+def pull_with_mbsync(mbsync: str, account: Account, dovecot: Dovecot, folder: Path) -> None:
+    user = Credentials(account.mailbox.address, account.mailbox.password)
+    pull(mbsync, folder, port=dovecot.plain_port, user=user)
 
 
 def in_the_store() -> Counter[tuple[str, bytes, frozenset[str]]]:
