@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import unpack
 from typing import Final
 
@@ -11,23 +12,37 @@ _JPEG_FRAMES = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a length
 
 
+_SIGNATURES: Final = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+
+
 class NotAnImage(ValueError):
     """The octets are none of the images that every mail program shows."""
 
 
 def kind_of(octets: bytes) -> str:
     """Return the content type: PNG, JPEG, GIF or WebP. Raises NotAnImage for anything else, or a size beyond reason."""
-    for content_type, measure in _MEASURES:
-        try:
-            size = measure(octets)
-        except (IndexError, ValueError, ArithmeticError, _Short):
-            continue
-        if size is None:
-            continue
-        if not all(1 <= side <= MOST_PIXELS for side in size):
-            raise NotAnImage(f"It is {size[0]} by {size[1]} pixels; up to {MOST_PIXELS} on a side are possible.")
-        return content_type
-    raise NotAnImage("It is not a PNG, JPEG, GIF or WebP image.")
+    content_type = type_by_signature(octets)
+    try:
+        size = _MEASURES[content_type](octets) if content_type else None
+    except (IndexError, ValueError, ArithmeticError, _Short):
+        size = None
+    if content_type is None or size is None:
+        raise NotAnImage("It is not a PNG, JPEG, GIF or WebP image.")
+    if not all(1 <= side <= MOST_PIXELS for side in size):
+        raise NotAnImage(f"It is {size[0]} by {size[1]} pixels; up to {MOST_PIXELS} on a side are possible.")
+    return content_type
+
+
+def type_by_signature(octets: bytes) -> str | None:
+    """The content type that the first octets tell, whatever follows them; None: no PNG, JPEG, GIF or WebP."""
+    if octets[:4] == b"RIFF" and octets[8:12] == b"WEBP":
+        return "image/webp"
+    return next((name for start, name in _SIGNATURES.items() if octets.startswith(start)), None)
 
 
 class _Short(Exception):
@@ -42,23 +57,19 @@ def _slice(octets: bytes, start: int, length: int) -> bytes:
 
 
 def _png(octets: bytes) -> tuple[int, int] | None:
-    if not octets.startswith(b"\x89PNG\r\n\x1a\n") or octets[12:16] != b"IHDR":
+    if octets[12:16] != b"IHDR":
         return None
     width, height = unpack(">II", _slice(octets, 16, 8))
     return width, height
 
 
-def _gif(octets: bytes) -> tuple[int, int] | None:
-    if not octets.startswith((b"GIF87a", b"GIF89a")):
-        return None
+def _gif(octets: bytes) -> tuple[int, int]:
     width, height = unpack("<HH", _slice(octets, 6, 4))
     return width, height
 
 
 def _jpeg(octets: bytes) -> tuple[int, int] | None:
     """Walk the segments up to the frame header (ITU T.81, B.1.1.3)."""
-    if not octets.startswith(b"\xff\xd8\xff"):
-        return None
     at = 2
     while True:
         mark, code = _slice(octets, at, 2)
@@ -80,8 +91,6 @@ def _jpeg(octets: bytes) -> tuple[int, int] | None:
 
 def _webp(octets: bytes) -> tuple[int, int] | None:
     """RFC 9649, 2.5 to 2.7."""
-    if octets[:4] != b"RIFF" or octets[8:12] != b"WEBP":
-        return None
     chunk = octets[12:16]
     if chunk == b"VP8X":
         data = _slice(octets, 24, 6)
@@ -95,4 +104,9 @@ def _webp(octets: bytes) -> tuple[int, int] | None:
     return None
 
 
-_MEASURES: Final = (("image/png", _png), ("image/jpeg", _jpeg), ("image/gif", _gif), ("image/webp", _webp))
+_MEASURES: Final[dict[str, Callable[[bytes], tuple[int, int] | None]]] = {
+    "image/png": _png,
+    "image/jpeg": _jpeg,
+    "image/gif": _gif,
+    "image/webp": _webp,
+}

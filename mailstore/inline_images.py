@@ -48,16 +48,3 @@ def open_address(token: str) -> InlineImage | None:
         return None
     message = Message.objects.live().readable_by(user, timezone.now()).filter(pk=message_pk).first()
     return InlineImage(message, path) if message is not None else None
-
-
-def kind_of(octets: bytes) -> str | None:
-    """The type of an image by its first octets, whatever its header says; None for anything that is not shown."""
-    if octets.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if octets.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if octets.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if octets[:4] == b"RIFF" and octets[8:12] == b"WEBP":
-        return "image/webp"
-    return None

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from accounts.image_types import type_by_signature
 from mailstore import downloads, inline_images
 from mailstore.downloads import attachment_file, message_file
 from mailstore.models import Attachment, Message
@@ -53,7 +54,7 @@ def inline_image(request: HttpRequest, token: str) -> HttpResponse:
         octets = _image_octets(image.message, image.path)
     except (RawUnavailable, KeyError) as exc:
         raise Http404("This image cannot be read.") from exc
-    content_type = inline_images.kind_of(octets)
+    content_type = type_by_signature(octets)
     if content_type is None:
         raise Http404("This part is not an image that can be shown.")
     return HttpResponse(octets, content_type=content_type, headers=downloads.HEADERS)
