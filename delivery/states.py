@@ -9,7 +9,7 @@
       ├──────(a person: try again)──── bounced ◀──(a delivery report arrives)── sent, uncertain
       └── nothing was handed over: the sweeper gives it back
 
-Nothing leaves `uncertain` by itself, so nothing is ever sent twice by itself.
+Nothing is queued again from `uncertain` by itself, so nothing is ever sent twice by itself. A report settles it.
 """
 
 from __future__ import annotations
