@@ -245,6 +245,17 @@ def test_a_conversation_spans_folders_and_shows_each_message_once(client, mailbo
     assert re.findall(r'id="message-(\d+)"', page) == [str(first.pk), str(copy.pk)]
 
 
+def test_the_address_of_a_reply_leads_to_the_conversation_it_was_joined_to(client, mailbox, deliver):
+    reply = deliver(
+        mailbox, mail("Re: The plan for May", "two", Message_ID="<2@x>", Date="Wed, 11 Mar 2026 12:00 +0000")
+    )
+    first = deliver(mailbox, mail("The plan for May", "one", Message_ID="<1@x>", Date="Tue, 10 Mar 2026 12:00 +0000"))
+    for query in ("", f"?folder={first.folder_id}"):
+        page = open_conversation(client, reply, query)  # as it was when the reply came
+        assert set(re.findall(r'id="message-(\d+)"', page)) == {str(first.pk), str(reply.pk)}
+        assert "<title>The plan for May" in page
+
+
 @pytest.mark.proves("T9")
 def test_nobody_replaces_a_message_by_sending_another_with_its_message_id(client, mailbox, deliver):
     first = deliver(mailbox, mail("Pay", "to the old account", Message_ID="<1@x>"))

@@ -231,3 +231,22 @@ def test_a_thousand_alarms_with_one_subject_do_not_make_a_batch_slow(fresh):
         store.put(alarms[::2])
         store.put(alarms[1::2])
         assert parts() == ruled(alarms)
+
+
+def test_mail_of_before_is_read_back_when_something_comes_that_belongs_to_it(fresh):
+    """Rows from before anything was noted of strands: nothing joins them until an identifier leads there."""
+    question = Letter("a", "carol", ("me",), 1, "Plan for the new office")
+    other = Letter("x", "dave", ("me",), 1, "Plan for the new office")
+    answer = Letter("b", "me", ("carol",), 2, "Re: Plan for the new office", ("a",))
+    reply = Letter("c", "carol", ("me",), 3, "Re: Plan for the new office")
+    with fresh() as store:
+        store.put([question, other])
+        before = Conversation.objects.values_list("subject", "topic", "begins", "tie", "reach", "ends").order_by("pk")
+        noted = list(before)
+        Conversation.objects.update(topic=None, begins=None, tie=0, reach=0, ends=0)
+        store.put([reply])
+        assert parts() == {frozenset("a"), frozenset("x"), frozenset("c")}
+        store.put([answer])
+        assert parts() == {frozenset("abc"), frozenset("x")}
+        assert before[0][:5] == noted[0][:5]
+        is_whole()
