@@ -46,7 +46,8 @@ def settled(mailbox: Mailbox, claim: Claim) -> Iterator[None]:
             log.error("Mailbox %s: %s", mailbox.pk, DATABASE_FULL)  # noqa: TRY400  as above
             runs.storage_full(mailbox, claim, DATABASE_FULL, timezone.now())
             return
-        runs.broke(mailbox, claim, timezone.now())
+        words = runs.DATABASE_FAILED if isinstance(exc, OperationalError) else runs.OUR_FAULT
+        runs.broke(mailbox, claim, words, timezone.now())
         raise
 
 

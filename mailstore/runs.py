@@ -27,6 +27,8 @@ STORAGE_WAIT = timedelta(minutes=5)
 CONNECTED_EVERY = timedelta(minutes=15)
 DAY = timedelta(days=1)
 LOGIN_TRIES = 2
+OUR_FAULT = "a fault in this program, which is in its log"
+DATABASE_FAILED = "the database of this program, which broke off or took too long"
 LOGIN_WAITS = "The server refused the login."
 
 UNSTEADY_EPOCH = Diagnosis(
@@ -165,12 +167,12 @@ def storage_full(mailbox: Mailbox, claim: Claim, sentence: str, now: datetime) -
     _note(mailbox)
 
 
-def broke(mailbox: Mailbox, claim: Claim, now: datetime) -> None:
+def broke(mailbox: Mailbox, claim: Claim, words: str, now: datetime) -> None:
     """Our own code or database failed; the log has the details. Try again, but not at once and for ever."""
     failures = _failures(claim) + 1
-    words = "a fault in this program, which is in its log. The next try is on its way."
-    note_run(claim, now, "A fault in this program, which is in its log")
-    _end(claim, due_at=now + jittered(backed_off(failures)), failures=failures, waiting_for=words)
+    note_run(claim, now, words[0].upper() + words[1:])
+    waiting_for = f"{words}. The next try is on its way."
+    _end(claim, due_at=now + jittered(backed_off(failures)), failures=failures, waiting_for=waiting_for)
     _note(mailbox)
 
 

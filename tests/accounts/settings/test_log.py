@@ -57,7 +57,7 @@ def test_older_mail_that_was_downloaded_is_told_though_it_is_not_new(mailbox, ru
 
 def test_what_went_wrong_is_kept_in_words(mailbox, rules, log):
     runs.fail(mailbox, claimed(mailbox), Unreachable("gone", reply="timed out"), timezone.now())
-    runs.broke(mailbox, claimed(mailbox), timezone.now())
+    runs.broke(mailbox, claimed(mailbox), runs.OUR_FAULT, timezone.now())
     words = [line[1] for line in history(mailbox)]
     assert words[0] == "A fault in this program, which is in its log"
     assert words[1]
