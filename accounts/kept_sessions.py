@@ -1,7 +1,7 @@
 """Logged-in IMAP sessions that are kept for a while, for whoever asks the same mailbox again soon.
 
-New mail comes in bursts, and a person who presses Sync presses it again. A login costs seven exchanges with the server,
-on a kept session there are none. Kept are few, for a short time, one for each mailbox, and only in this process: what
+New mail comes in bursts, and a person who presses Sync presses it again. A login takes five exchanges with the server
+or more, a kept session none. Kept are few, for a short time, one for each mailbox, and only in this process: what
 another worker keeps is its own, and after a fork the child begins with nothing.
 """
 

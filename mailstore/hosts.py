@@ -52,8 +52,7 @@ def admit(mailbox: Mailbox, now: datetime, *, asked: bool) -> bool:
 
 def may_be_admitted(now: datetime) -> Q:
     """A first look for whoever chooses among schedule rows; `admit` decides."""
-    running = Counter(SyncSchedule.objects.running(now).values_list("mailbox__imap_host", flat=True))
-    running.update(Comparison.objects.running(now).values_list("mailbox__imap_host", flat=True))
+    running = Counter(_running(now))
     full = [name for name, number in running.items() if number >= _most_at_once(asked=False)]
     good = Q(mailbox__imap_host__in=_good(now).values("name"))
     vouched = Q(mailbox__connected_at__gt=now - LOGIN_GOOD_FOR)
@@ -146,9 +145,16 @@ def _in_doubt(host: MailHost, mailbox: Mailbox, now: datetime) -> bool:
 
 
 def _running_at(name: str, now: datetime) -> int:
-    """Syncs and comparisons that talk to a server."""
-    syncs = SyncSchedule.objects.running(now).filter(mailbox__imap_host=name)
-    return syncs.count() + Comparison.objects.running(now).filter(mailbox__imap_host=name).count()
+    """Syncs and comparisons at a server."""
+    return sum(other == name for other in _running(now, mailbox__imap_host=name))
+
+
+def _running(now: datetime, **only: str) -> list[str]:
+    """The server of each sync and each comparison that goes on: as many as there are workers, in one query."""
+    syncs = SyncSchedule.objects.running(now).filter(**only).order_by()
+    comparisons = Comparison.objects.running(now).filter(**only).order_by()
+    column = "mailbox__imap_host"
+    return list(syncs.values_list(column, flat=True).union(comparisons.values_list(column, flat=True), all=True))
 
 
 def _good(now: datetime) -> QuerySet[MailHost]:

@@ -243,4 +243,4 @@ def test_a_comparison_at_a_server_in_doubt_takes_a_lane_and_tells_what_it_learne
     comparing.compare(silent.pk, fence)
     assert Comparison.objects.get(pk=silent.pk).trouble
     assert MailHost.objects.get(name="silent.test").failures == 1
-    assert claiming.claim(unknown.pk, now + timedelta(seconds=1)) is not None
+    assert claiming.claim(unknown.pk, timezone.now() + timedelta(seconds=1)) is not None
