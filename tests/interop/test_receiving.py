@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from mailservers.rulebook import load_rules
 from mailstore import folder_sync, pulling, reconciling, removal
 from mailstore.models import Arrival, Folder, Message
 from protocols.credentials import Secret
@@ -379,8 +380,9 @@ def test_a_folder_that_somebody_takes_away_while_it_is_read_ends_right(account: 
 
 @pytest.mark.proves("R16")
 def test_a_wrong_password_is_told_from_every_other_failure(account: Account):
+    load_rules()
     account.mailbox.password = Secret("wrong")
     account.mailbox.save()
     waiting = account.sync()
     assert account.mailbox.login_refusals == 1
-    assert "login" in waiting.waiting_for
+    assert "does not know this user name with this password" in waiting.waiting_for
