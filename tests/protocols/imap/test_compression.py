@@ -32,7 +32,7 @@ LOGIN = r"""
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
-    theirs.settimeout(5)
+    theirs.settimeout(20)
     with ours, theirs:
         yield ours, theirs
 
@@ -42,8 +42,8 @@ def deflated(octets: bytes) -> bytes:
     return deflater.compress(octets) + deflater.flush(zlib.Z_SYNC_FLUSH)
 
 
-def compressed_wire(ours: socket.socket, *, timeout: float = 2) -> Wire:
-    wire = Wire(ours, timeout=timeout)
+def compressed_wire(ours: socket.socket) -> Wire:
+    wire = Wire(ours, timeout=20)
     wire.compress()
     return wire
 
@@ -81,7 +81,7 @@ def test_what_is_sent_can_be_inflated_at_once(ends):
 def test_what_was_read_ahead_of_the_compression_is_not_lost(ends):
     ours, theirs = ends
     theirs.sendall(b"A1 OK compressed from here\r\n" + deflated(b"* 3 EXISTS\r\n"))
-    wire = Wire(ours, timeout=2)
+    wire = Wire(ours, timeout=20)
     assert wire.readline() == b"A1 OK compressed from here"
     wire.compress()
     assert wire.readline() == b"* 3 EXISTS"
