@@ -15,6 +15,7 @@ from accounts.models import DownloadPeriod, Mailbox
 from mailstore import marking, tasks
 from mailstore.models import Change, Comparison, Folder, Message
 from mailstore.partials import Partial
+from tests.mailstore.kill_points.messages import MALFORMED, heavy, on_server, with_attachment
 from tests.mailstore.kill_points.works import Changes, Comparing, Deleting, StartingOver, Sync, Work
 from tests.mailstore.receiving.letters import letter
 from tests.mailstore.receiving.server import Account
@@ -131,7 +132,7 @@ def _(account: Account) -> None:
     account.deliver(heavy(3))
     account.deliver_letters(4)
     begun = Partial(account.folder(), 3)
-    begun.take(_on_server(heavy(3))[:40_000])
+    begun.take(on_server(heavy(3))[:40_000])
     begun.close()
 
 
@@ -471,38 +472,3 @@ def _(account: Account) -> None:
     account.deliver(with_attachment(8))
     account.deliver_letters(9, folder="Sent")
     account.sync()
-
-
-# --- Messages -----------------------------------------------------------------------------------------------------
-
-
-def with_attachment(number: int) -> bytes:
-    """A letter with a PDF and a picture shown in it."""
-    return (
-        f"Message-ID: <{number}@example.com>\r\nFrom: Carol <carol@example.com>\r\nSubject: Plans {number}\r\n"
-        'MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
-        "--b\r\nContent-Type: text/plain\r\n\r\nHello\r\n"
-        f'--b\r\nContent-Type: application/pdf; name="plan-{number}.pdf"\r\nContent-Transfer-Encoding: base64\r\n'
-        f'Content-Disposition: attachment; filename="plan-{number}.pdf"\r\n\r\nJVBERi0xLjQK\r\n'
-        "--b\r\nContent-Type: image/png\r\nContent-ID: <p@example.com>\r\nContent-Disposition: inline\r\n"
-        "Content-Transfer-Encoding: base64\r\n\r\niVBORw0KGgo=\r\n--b--\r\n"
-    ).encode()
-
-
-def heavy(number: int) -> bytes:
-    """A letter that counts as large here (see `bench.py`)."""
-    return letter(number, body=(f"{number} " + "x" * 76 + "\r\n") * 1_500)
-
-
-def _on_server(raw: bytes) -> bytes:
-    return raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-MALFORMED: Final = (
-    b"\r\n",
-    b"no header at all",
-    b"Subject: =?utf-8?b?broken\r\nFrom: <<>>,,@\r\nDate: never\r\nMessage-ID: <\r\n\r\nhello",
-    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n--b\r\nContent-Type: x\r\n\r\nhello',
-    b"Content-Type: text/plain; charset=unheard-of\r\nSubject: \xff\xfe\x80\r\n\r\nhello \xff\xfe",
-    b"Subject: " + b"long " * 2_000 + b"\r\n\r\nhello",
-)
