@@ -53,11 +53,12 @@ class RawUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where one message lies. offset and size in octets."""
+    """Where one message lies. offset and size in octets. is_shared: some other row named it before."""
 
     pack: str
     offset: int
     size: int
+    is_shared: bool = False
 
 
 def directory_of(mailbox_pk: int) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from mailstore import unfetchable
+from mailstore import shared_octets, unfetchable
 from mailstore.large import LargeIntake
 from mailstore.models import Folder
 from mailstore.packs import Location, StorageFull
@@ -152,11 +152,17 @@ class _Intake:
     def take(self, fetched: FetchedMessage) -> None:
         """Put the octets into a pack, and let go of them. Smaller messages may fit where a large one did not."""
         try:
-            place = self._run.packs.append(fetched.raw)
+            place = self._held_already(fetched) or self._run.packs.append(fetched.raw)
         except StorageFull as exc:
             self._left_out(exc)
         else:
             self.take_placed(fetched, place)
+
+    def _held_already(self, fetched: FetchedMessage) -> Location | None:
+        """Of new mail, the place where its octets lie since before it was moved or copied."""
+        if self._new_from is None or fetched.uid < self._new_from:
+            return None
+        return shared_octets.place_of(self._folder.mailbox_id, fetched.raw)
 
     def check_room(self) -> None:
         """Raise StorageFull where a message was left out; its batch is not dealt with."""

@@ -135,7 +135,9 @@ def _store_what_fits(batch: _Batch, messages: list[Placed]) -> None:
     """
     while messages:
         middle = len(messages) // 2
-        batch.packs.give_back(messages[middle][1])
+        first = next((place for _, place in messages[middle:] if not place.is_shared), None)
+        if first is not None:
+            batch.packs.give_back(first)
         messages = messages[:middle]
         if not messages:
             return
