@@ -23,8 +23,8 @@ from tests.servers.dovecot import Dovecot, running_dovecot
 from tests.servers.fault_proxy import Fault, FaultProxy, fault_proxy
 
 MEGABYTE = 1024 * 1024
-DROPS_AFTER = 10 * MEGABYTE  # octets
 A_GOOD_LINE = Fault()
+A_BAD_LINE = Fault(cut_after=10 * MEGABYTE)
 HERD = "tests/mailstore/receiving/test_many_due.py"
 
 
@@ -50,23 +50,26 @@ def main(arguments: list[str]) -> None:
         home = Path(tempfile.mkdtemp(prefix="benchmark-", dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
         stack.callback(shutil.rmtree, home)
         if given.messages:
-            figures += many_messages(server, home, given.messages, given.seed)
+            received = many_messages(server, home, given.messages, given.seed)
+            figures += _figures(f"{given.messages:,} messages", received)
         if given.folders:
-            figures += many_folders(server, home, given.folders)
+            figures += _figures(f"{given.folders:,} folders", many_folders(server, home, given.folders))
         if given.megabytes:
-            figures += large_message(server, home, given.megabytes, A_GOOD_LINE)
-            figures += large_message(server, home, given.megabytes, Fault(cut_after=DROPS_AFTER))
+            for line, fault in (("on a good line", A_GOOD_LINE), ("over lines that drop after 10 MB", A_BAD_LINE)):
+                what = f"a message of {given.megabytes} MB {line}"
+                figures += _figures(what, large_message(server, home, given.megabytes, fault))
     if given.mailboxes:
         figures += herd(given.mailboxes, given.seed)
     report(figures, given.json)
 
 
-def many_messages(server: Dovecot, home: Path, number: int, seed: int) -> list[Figure]:
+def many_messages(server: Dovecot, home: Path, number: int, seed: int) -> Received:
+    """Short letters in one folder."""
     contest = _contest(server, home)
     fill(contest, small_messages(number, seed))
     received = receive(contest)
     assert received.first["messages"] == number, received
-    return _figures(f"{number:,} messages", received)
+    return received
 
 
 def small_messages(number: int, seed: int) -> Iterator[Generated]:
@@ -82,7 +85,7 @@ def small_messages(number: int, seed: int) -> Iterator[Generated]:
         yield Generated(raw.encode(), BEGIN + timedelta(minutes=each), is_seen=each % 5 > 0)
 
 
-def many_folders(server: Dovecot, home: Path, number: int) -> list[Figure]:
+def many_folders(server: Dovecot, home: Path, number: int) -> Received:
     """Folders in hundreds of branches, a message in each tenth."""
     contest = _contest(server, home)
     with contest.log_in() as sock:
@@ -94,10 +97,11 @@ def many_folders(server: Dovecot, home: Path, number: int) -> list[Figure]:
                 command(sock, b"a APPEND %s {%d+}\r\n%s" % (name, len(letter.raw), letter.raw))
     received = receive(contest)
     assert received.first["folders"] >= number, received
-    return _figures(f"{number:,} folders", received)
+    return received
 
 
-def large_message(server: Dovecot, home: Path, megabytes: int, fault: Fault) -> list[Figure]:
+def large_message(server: Dovecot, home: Path, megabytes: int, fault: Fault) -> Received:
+    """One message of that size among small ones."""
     contest = _contest(server, home)
     raw = attached(megabytes * MEGABYTE)
     fill(contest, [*small_messages(3, 1), Generated(raw, BEGIN, is_seen=False)])
@@ -105,8 +109,7 @@ def large_message(server: Dovecot, home: Path, megabytes: int, fault: Fault) -> 
     del raw
     received = receive(contest, fault)
     assert received.first["octets"] > size, received
-    line = f"over lines that drop after {fault.cut_after // MEGABYTE} MB" if fault.cut_after else "on a good line"
-    return _figures(f"a message of {megabytes} MB {line}", received)
+    return received
 
 
 def attached(size: int) -> bytes:
