@@ -2,7 +2,7 @@
 
 Their rows name the place where the octets lie; nothing is stored twice. Recognised by Message-ID and size, and believed
 only once every octet was compared. Octets are never changed nor removed one by one, so a place may have many names.
-Why not more is shared: docs/decisions/0008-identical-messages-share-their-octets.md.
+Why not more is shared: docs/decisions/0010-identical-messages-share-their-octets.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mail that was moved or copied by another program is not stored twice (decision 8)."""
+"""Mail that was moved or copied by another program is not stored twice (decision 10)."""
 
 from __future__ import annotations
 
