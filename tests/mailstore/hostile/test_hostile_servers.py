@@ -126,7 +126,7 @@ def bounded_memory():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
 
 
-@pytest.mark.proves("T25", "R6", "R7", "R8", "R9", "R11", "R12", "R14")
+@pytest.mark.proves("T25", "R6", "R7", "R8", "R9", "R11", "R12", "R14", "V8")
 @pytest.mark.parametrize("script", scripts(), ids=lambda script: script.name)
 def test_a_hostile_server_ends_in_words_and_harms_nothing(script: Script, sync):
     with bounded_memory(), scripted(script.play) as server:

@@ -38,14 +38,14 @@ def drive(*options: str) -> str:
     return done.stdout
 
 
-@pytest.mark.proves("R1", "R5", "R27", "R34", "V1", "V2", "V3", "V5", "V6")
+@pytest.mark.proves("J5", "R1", "R5", "R33", "R34", "V1", "V2", "V3", "V5", "V6")
 def test_a_sync_stopped_anywhere_ends_as_if_nothing_had_happened():
     said = drive("--stops", "60", "--random", "6", "--pauses", "6", "--seed", str(random.getrandbits(32)))
     assert "killed at 60 stops" in said
 
 
 @pytest.mark.slow
-@pytest.mark.proves("R1", "R5", "R27", "R34", "V1", "V2", "V3", "V5", "V6")
+@pytest.mark.proves("J5", "R1", "R5", "R33", "R34", "V1", "V2", "V3", "V5", "V6")
 def test_a_sync_stopped_everywhere_ends_as_if_nothing_had_happened():
     said = drive("--all", "--random", "500", "--pauses", "100", "--cuts", "100", "--seed", str(random.getrandbits(32)))
     stops = re.search(r"killed at (\d+) stops", said)
