@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from mailstore import carrying_out, claiming, comparing, leftovers, news, syncing
+from mailstore import carrying_out, claiming, clocks, comparing, leftovers, news, syncing
 from mailstore.models import ChangeQueue, Comparison, SyncSchedule
 from mailstore.waking import wake
 from organizations.nudging import nudge
@@ -20,10 +20,12 @@ NUDGED_WITHIN = timedelta(seconds=10)  # a nudge is answered, or lost
 @shared_task(name="mailstore.sync_due_mailboxes", ignore_result=True)
 def sync_due_mailboxes() -> None:
     """Wake a worker where anything is due; it wakes the next one. Two beats, or none for an hour, do no harm."""
-    if SyncSchedule.objects.due(timezone.now()).exists():
+    now = timezone.now()
+    clocks.put_right(now)
+    if SyncSchedule.objects.due(now).exists():
         wake(sync_next)
-    _nudge_again(timezone.now())
-    for pk in Comparison.objects.waiting(timezone.now()).values_list("pk", flat=True)[:COMPARISONS_AT_ONCE]:
+    _nudge_again(now)
+    for pk in Comparison.objects.waiting(now).values_list("pk", flat=True)[:COMPARISONS_AT_ONCE]:
         nudge(compare_mailbox, pk)
 
 
