@@ -99,7 +99,7 @@ def test_throwing_away_comes_to_an_end(monkeypatch):
 def test_a_program_gets_a_problem_document():
     answer = Answer("/api/v1/mailboxes", [PIECE] * 12, {"Content-Length": str(3 * MEGABYTE)})
     assert (answer.status, answer.headers["content-type"]) == (413, "application/problem+json")
-    assert json.loads(answer.body)["detail"] == "This address takes at most 2,621,440 octets."
+    assert json.loads(answer.body)["detail"] == "This address takes at most 262,144 octets."
 
 
 def test_an_open_page_stays_and_shows_a_message():

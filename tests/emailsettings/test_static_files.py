@@ -23,10 +23,10 @@ def test_a_static_file_comes_whole_and_without_a_warning_over_asgi_as_over_wsgi(
 
 @override_settings(WHITENOISE_USE_FINDERS=True, WHITENOISE_AUTOREFRESH=True)
 def test_what_the_browser_has_already_is_not_sent_again():
-    async def twice() -> int:
+    async def twice() -> tuple[int, list[bytes]]:
         first = await AsyncClient().get("/static/csrf.js")
+        assert [part async for part in first.streaming_content]
         again = await AsyncClient().get("/static/csrf.js", headers={"If-Modified-Since": first["Last-Modified"]})
-        assert b"".join([part async for part in again.streaming_content]) == b""
-        return again.status_code
+        return again.status_code, list(again.streaming_content)  # of an empty answer the test client makes a plain one
 
-    assert async_to_sync(twice)() == 304
+    assert async_to_sync(twice)() == (304, [])

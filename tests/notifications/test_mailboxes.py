@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.disconnections import people_in_charge, tell_connected, tell_disconnected
 from accounts.models import Mailbox, MailboxGrant
-from mailstore import runs, schedule
+from mailstore import runs, schedule, trouble
 from mailstore.models import SyncSchedule
 from mailstore.writing import Claim
 from notifications.kinds import Kind
@@ -84,7 +84,7 @@ def test_each_new_break_is_told_anew(mailbox, alice, claim):
 
 
 def test_a_server_that_is_away_for_a_while_is_no_news(mailbox, alice, claim, monkeypatch):
-    monkeypatch.setattr(runs, "diagnose", lambda *_args, **_options: replace(TROUBLE, retry=Retry.BACK_OFF))
+    monkeypatch.setattr(trouble, "diagnose", lambda *_args, **_options: replace(TROUBLE, retry=Retry.BACK_OFF))
     for _ in range(3):
         runs.fail(mailbox, claim(mailbox), Unreachable("timed out"), timezone.now())
     runs.finish(mailbox, claim(mailbox), timezone.now(), arrived=0)
