@@ -76,4 +76,4 @@ def _letters(conversations: Collection[int]) -> Iterator[_Letter]:
         "from_address",
         "to",
     )
-    return (_Letter(*row) for row in rows)
+    return (_Letter(*row) for row in rows.iterator())  # a conversation may have tens of thousands
