@@ -28,6 +28,7 @@ from tests.servers.postgres import Cluster, running_cluster
 T = TypeVar("T")
 
 APPENDED_AT_ONCE = 200
+OF_A_SLOW_PEER = 2_000  # messages, and its time taken for all of them
 # By default what the contenders write stays in memory: waiting for a shared disk would drown all else. On a disk the
 # difference grows in our favour, since mbsync settles each message and we settle each batch.
 IN_MEMORY = Path("/dev/shm")
@@ -72,12 +73,13 @@ def main(arguments: list[str]) -> None:
 def compare(contest: Contest, rounds: int, messages: int) -> list[Figure]:
     """Run every contender in turn, `rounds` times."""
     engines = {"SQLite": into_sqlite, "PostgreSQL": into_postgresql}
-    peers: dict[str, list[float]] = {"mbsync": [], "raw drain": []}
+    peers: dict[str, list[float]] = {"mbsync": [], "raw drain": [], "IMAPClient and policy.default, parsing alone": []}
     figures: dict[str, list[dict[str, float]]] = {engine: [] for engine in engines}
     drain(contest)  # warm caches for all
     for _ in range(rounds):
         peers["raw drain"].append(drain(contest))
         peers["mbsync"].append(in_fresh_folder(contest, mbsync))
+        peers["IMAPClient and policy.default, parsing alone"].append(imapclient(contest, messages))
         for engine, pull in engines.items():
             figures[engine].append(in_fresh_folder(contest, pull))
             assert figures[engine][-1]["messages"] == messages, figures
@@ -150,6 +152,15 @@ def mbsync(contest: Contest, folder: Path) -> float:
         "mbsync", folder, port=contest.server.plain_port, user=contest.user, patterns="INBOX", patience=None
     )
     return monotonic() - began
+
+
+def imapclient(contest: Contest, messages: int) -> float:
+    """The usual libraries on a part of the mailbox; seconds as if they had taken all of it."""
+    number = min(OF_A_SLOW_PEER, messages)
+    port = str(contest.server.plain_port)
+    command = [sys.executable, "-m", "benchmarks.imapclient_pull", HOST, port, contest.user.username, contest.password]
+    done = subprocess.run([*command, str(number)], check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout) * messages / number
 
 
 def into_sqlite(contest: Contest, folder: Path) -> dict[str, float]:
