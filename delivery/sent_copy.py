@@ -12,10 +12,11 @@ from accounts.sessions import imap_session
 from delivery.models import OutboxMessage
 from delivery.states import SentCopy
 from mailservers.passwords import PasswordUnreadable
+from mailstore import runs
 from mailstore.models import Folder
 from organizations import live
 from organizations.faultpoints import faultpoint
-from protocols.errors import Deferred, MailError, Unreachable
+from protocols.errors import Deferred, LoginRefused, MailError, Unreachable
 from protocols.imap.folders import SpecialUse
 from protocols.imap.responses import response_code
 from protocols.imap.session import ImapSession
@@ -79,6 +80,9 @@ def _file(message: OutboxMessage, claim: int) -> bool:
         if _is_full(exc) or claim > len(WAITS):
             return _end(message, claim, SentCopy.FAILED, _sentence(exc))
         return _wait(message, claim, f"{_sentence(exc)} It is tried again.")
+    except LoginRefused as exc:
+        runs.refused_to_watch(mailbox.pk, timezone.now())
+        return _wait(message, claim, f"{_sentence(exc)} The copy follows when the right password is stored.")
     except MailError as exc:
         return _end(message, claim, SentCopy.FAILED, _sentence(exc))
     return _end(message, claim, SentCopy.FILED, "")

@@ -15,16 +15,16 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
-from mailstore import hosts
+from mailstore import hosts, runs
 from mailstore.folder_list import NOT_FOLLOWED, record_folders
 from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason, SyncSchedule
 from mailstore.packs import GOES_ON
 from mailstore.run import first_day
 from mailstore.texts import storable
-from mailstore.trouble import incoming_trouble
+from mailstore.trouble import incoming_trouble, login_waits
 from organizations import live
 from organizations.faultpoints import faultpoint
-from protocols.errors import Deferred, MailError, Refused
+from protocols.errors import Deferred, LoginRefused, MailError, Refused
 from protocols.imap import plan
 from protocols.imap.folders import FolderEntry
 from protocols.imap.plan import HIGHEST_UID, FolderState, UidSet
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 NAMED = 100  # messages named in a report
 UIDS_AT_ONCE = 20_000
 NUMBERS_AT_ONCE = 5_000
-PASSWORD_REFUSED = "The server refused the password. Type the right one first."  # noqa: S105  a sentence
+PASSWORD_REFUSED = "The server refused the password."  # noqa: S105  a sentence
 
 
 class _Taken(Exception):
@@ -65,9 +65,9 @@ def compare(mailbox_pk: int, fence: int) -> None:
     work = _Work(mailbox, fence)
     began = timezone.now()
     try:
-        if mailbox.login_refusals:  # a refused password is not tried again: accounts are locked for that
+        if waits := login_waits(mailbox, began):
             hosts.leave_lane(mailbox.imap_host)
-            work.end(trouble=PASSWORD_REFUSED)
+            work.end(trouble=f"{PASSWORD_REFUSED} {waits}")
             return
         work.settle(work.find())
         faultpoint("comparison settled")
@@ -77,6 +77,8 @@ def compare(mailbox_pk: int, fence: int) -> None:
         log.info("Mailbox %s was not compared: %s", mailbox_pk, type(exc).__name__)
         words, now = _in_words(mailbox, exc), timezone.now()
         hosts.learn(mailbox.imap_host, exc, words, now, lasted=now - began)
+        if isinstance(exc, LoginRefused):
+            runs.refused_to_watch(mailbox_pk, now)
         work.end(trouble=words)
 
 

@@ -13,9 +13,10 @@ from typing import Final
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
+from mailstore import runs
 from mailstore.folder_list import NOT_FOLLOWED
 from mailstore.run import first_day
-from protocols.errors import MailError
+from protocols.errors import LoginRefused, MailError
 from protocols.imap.plan import UidSet
 from protocols.imap.session import ImapSession
 
@@ -77,6 +78,8 @@ def estimate_download(mailbox: Mailbox, now: datetime) -> Estimate | None:
     try:
         return found.result(PATIENCE)
     except (MailError, TookTooLong) as exc:
+        if isinstance(exc, LoginRefused):
+            runs.refused_to_watch(mailbox.pk, now)
         log.info("Mailbox %s was not counted: %s", mailbox.pk, type(exc).__name__)
         return None
 

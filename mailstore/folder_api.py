@@ -11,15 +11,15 @@ from accounts.models import Mailbox
 from accounts.settings_audit import note_reading
 from accounts.settings_page import record_change
 from mailservers.api import checking
-from mailstore import folder_list
+from mailstore import folder_list, runs
 from mailstore.api import refuse_send_only
 from mailstore.models import Folder
 from mailstore.resources import FolderChoice, FolderList, FollowedFolders, RefreshedFolders, folder_document
-from mailstore.trouble import incoming_trouble
+from mailstore.trouble import incoming_trouble, login_waits
 from organizations.calls import ApiRequest, Listing, Problem, invalid_form
 from organizations.paging import in_key_order
 from protocols.diagnosis import Diagnosis
-from protocols.errors import MailError
+from protocols.errors import LoginRefused, MailError
 
 router = Router(tags=["Mailboxes"])
 
@@ -68,14 +68,15 @@ def mailboxes_refresh_folders(request: ApiRequest, pk: int) -> RefreshedFolders:
     """Ask the server for its folders now. Nothing is taken away: whether a folder is gone is for a sync to find out."""
     mailbox = changeable_or_404(request, pk)
     refuse_send_only(mailbox)
-    if mailbox.login_refusals:  # accounts are locked for trying again
-        sentence = "It is not tried again before the right one is stored."
+    if sentence := login_waits(mailbox, timezone.now()):
         raise Problem(409, "password-refused", "The server refused the password.", sentence)
     before = set(mailbox.folders.values_list("pk", flat=True))
     with checking(request):
         try:
             listed = folder_list.refresh_folders(mailbox)
         except MailError as exc:
+            if isinstance(exc, LoginRefused):
+                runs.refused_to_watch(mailbox.pk, timezone.now())
             raise _mail_server(incoming_trouble(mailbox, exc)) from exc
     added = mailbox.folders.exclude(pk__in=before).order_by("pk")
     return RefreshedFolders(listed=listed, added=[folder_document(folder) for folder in added])

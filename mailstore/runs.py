@@ -150,7 +150,9 @@ def fail(mailbox: Mailbox, claim: Claim, error: MailError, now: datetime) -> Non
 
 
 def refused_to_watch(mailbox_pk: int, now: datetime) -> None:
-    """The server refused the login of the watcher: that was the first try, and a sync makes the second in its time."""
+    """The server refused a login beside the sync, such as the watcher's: that was the first try, and a sync makes the
+    second in its time.
+    """
     with transaction.atomic():
         if not Mailbox.objects.filter(pk=mailbox_pk, login_refusals=0).update(login_refusals=1):
             return

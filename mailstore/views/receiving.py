@@ -14,16 +14,16 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts.dialogs import changeable_or_404
 from accounts.folders_form import FoldersForm
 from accounts.models import DownloadPeriod, Mailbox
-from mailstore import coverage, deletion, folder_list
+from mailstore import coverage, deletion, folder_list, runs
 from mailstore.estimate import estimate_download
 from mailstore.models import Message
 from mailstore.run import first_day
 from mailstore.schedule import release, request_sync, resume
-from mailstore.trouble import incoming_trouble
+from mailstore.trouble import incoming_trouble, login_waits
 from organizations.models import User
 from organizations.requests import SignedInRequest
 from protocols.diagnosis import Diagnosis
-from protocols.errors import MailError
+from protocols.errors import LoginRefused, MailError
 
 
 @require_POST
@@ -85,14 +85,17 @@ def refresh_folders(request: SignedInRequest, mailbox_pk: int) -> HttpResponse:
     if mailbox.incoming() is None:
         raise Http404("This mailbox does not receive.")
     before = set(mailbox.folders.filter(vanished_at=None).values_list("pk", flat=True))
+    waits = login_waits(mailbox, timezone.now())
     try:
-        if not mailbox.login_refusals:  # a refused password is not tried again: accounts are locked for that
+        if not waits:
             folder_list.refresh_folders(mailbox)
     except MailError as exc:
+        if isinstance(exc, LoginRefused):
+            runs.refused_to_watch(mailbox.pk, timezone.now())
         trouble = incoming_trouble(mailbox, exc)
     form = FoldersForm(mailbox=mailbox, initial=_ticks_as_posted(request))
     added = sum(1 for branch in form.branches if branch.value and int(branch.value) not in before)
-    context = {"mailbox": mailbox, "form": form, "trouble": trouble, "added": added, "refreshed": True}
+    context = {"mailbox": mailbox, "form": form, "trouble": trouble, "added": added, "refreshed": True, "waits": waits}
     return render(request, "accounts/_folder_tree.html", context)
 
 

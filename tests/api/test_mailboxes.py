@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from accounts.models import Mailbox, MailboxGrant
 from mailservers.models import MailServer
-from mailstore import folder_list
+from mailstore import folder_list, schedule
 from mailstore.models import Folder, SyncSchedule
 from organizations.models import AuditEntry, Role
-from protocols.errors import Unreachable
+from protocols.errors import LoginRefused, Unreachable
 from tests.api.conftest import Api, assert_problem, fields
 from tests.mailstore.panel.conftest import html_mail, mail, mail_with_files
 
@@ -166,6 +168,29 @@ def test_a_server_that_does_not_give_its_folders_is_explained_and_a_refused_pass
     Mailbox.objects.update(login_refusals=0, imap_host="")
     assert_problem(api.post(path), 409, "only-sends")
     assert len(tried) == 1
+
+
+@pytest.mark.proves("R16")
+def test_a_password_that_is_refused_to_the_api_counts_and_is_left_to_a_sync(api, mailbox, monkeypatch):
+    tried = []
+
+    def refresh(mailbox):
+        tried.append(mailbox)
+        raise LoginRefused("no", reply="NO [AUTHENTICATIONFAILED] no")
+
+    monkeypatch.setattr(folder_list, "refresh_folders", refresh)
+    schedule.ensure(mailbox)
+    path = f"/mailboxes/{mailbox.pk}/folders/refresh"
+    assert_problem(api.post(path), 422, "mail-server")
+    due_at = SyncSchedule.objects.get(mailbox=mailbox).due_at
+    for _ in range(3):
+        answer = api.post(path)
+        assert_problem(answer, 409, "password-refused")
+        assert "The next sync tries it once more, not before " in answer.data["detail"]
+    assert (len(tried), Mailbox.objects.get().login_refusals) == (1, 1)
+    assert due_at > timezone.now() + timedelta(minutes=9)
+    Mailbox.objects.update(paused_at=timezone.now(), login_refusals=2)
+    assert "not tried again before the right one is stored" in api.post(path).data["detail"]
 
 
 def make_folder(mailbox: Mailbox, name: str, **values: object) -> Folder:

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import Mailbox
 from delivery import deciding, sent_copy, sweeping
 from delivery.models import LEASE, OutboxMessage
 from delivery.states import SentCopy, State
 from delivery.tasks import file_sent_copy, submit_message, sweep_outbox
 from mailstore.models import SyncSchedule
+from protocols.credentials import Secret
 from protocols.errors import Refused
 from protocols.imap.session import ImapSession, open_session
 from providers.models import Provider
@@ -171,6 +173,18 @@ def test_a_login_that_is_being_refused_is_not_tried_for_the_copy(message, filing
     file_sent_copy(message.pk)
     assert copy_of(message)[0] == SentCopy.WAITING
     assert dovecot.log.read_text().count("Login: user") == before
+
+
+@pytest.mark.proves("R16")
+def test_a_login_that_is_refused_for_the_copy_counts_and_is_not_tried_for_the_next(message, filing_mailbox):
+    submit_message(message.pk)
+    filing_mailbox.password = Secret("wrong")
+    filing_mailbox.save()
+    file_sent_copy(message.pk)
+    assert Mailbox.objects.get(pk=filing_mailbox.pk).login_refusals == 1
+    state, note = copy_of(message)
+    assert state == SentCopy.WAITING
+    assert "The copy follows when the right password is stored." in note
 
 
 @pytest.mark.proves("I6", "R21")

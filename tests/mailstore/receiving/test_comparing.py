@@ -8,12 +8,14 @@ import pytest
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.models import DownloadPeriod
-from mailstore import comparing, tasks
+from accounts.models import DownloadPeriod, Mailbox
+from mailstore import comparing, schedule, tasks
 from mailstore.models import ComparedFolder, ComparedMessage, Comparison, Folder, Message, Reason, SyncSchedule
 from mailstore.packs import no_room
 from mailstore.reconciliation import ask, reconcile
+from mailstore.trouble import login_waits
 from organizations.models import AuditEntry
+from protocols.credentials import Secret
 from protocols.errors import Refused
 from protocols.imap.session import ImapSession
 from tests.mailstore.receiving.letters import letter
@@ -156,9 +158,25 @@ def test_a_refused_password_is_not_tried_again(account, monkeypatch):
     monkeypatch.setattr(sessions, "dialer", lambda: pytest.fail("dialled"))
     account.mailbox.login_refusals = 1
     account.mailbox.save()
-    ask(account.mailbox, by=account.mailbox.owner, now=timezone.now())
+    now = timezone.now()
+    ask(account.mailbox, by=account.mailbox.owner, now=now)
     tasks.compare_mailbox(account.mailbox.pk)
-    assert Comparison.objects.get().trouble == comparing.PASSWORD_REFUSED
+    assert Comparison.objects.get().trouble == f"{comparing.PASSWORD_REFUSED} {login_waits(account.mailbox, now)}"
+
+
+@pytest.mark.proves("R16")
+def test_a_password_that_is_refused_to_a_comparison_counts_and_is_left_to_a_sync(account, monkeypatch):
+    schedule.ensure(account.mailbox)
+    account.mailbox.password = Secret("wrong")
+    account.mailbox.save()
+    for _ in range(2):
+        ask(account.mailbox, by=account.mailbox.owner, now=timezone.now())
+        tasks.compare_mailbox(account.mailbox.pk)
+        monkeypatch.setattr(sessions, "dialer", lambda: pytest.fail("dialled"))
+    assert Mailbox.objects.get().login_refusals == 1
+    due_at = SyncSchedule.objects.get().due_at
+    assert due_at > timezone.now() + timedelta(minutes=9)
+    assert f"not before {due_at:%H:%M} UTC" in Comparison.objects.get().trouble
 
 
 def test_what_goes_wrong_is_said_and_the_last_result_stays(account):
