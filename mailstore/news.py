@@ -6,6 +6,7 @@ changed, it costs one STATUS, two queries and the schedule's row twice.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from django.utils import timezone
@@ -20,8 +21,11 @@ from mailstore.packs import PackWriter
 from mailstore.run import PROMPT_BUDGET, Run
 from mailstore.syncing import logged_in, pass_step
 from mailstore.writing import Claim
+from protocols.errors import Refused
 from protocols.imap.plan import FolderState
 from protocols.imap.session import ImapSession
+
+log = logging.getLogger(__name__)
 
 INBOX = b"INBOX"
 
@@ -29,7 +33,8 @@ INBOX = b"INBOX"
 def fetch(claim: Claim, mailbox: Mailbox) -> bool:
     """Fetch the news of the INBOX of `mailbox`, loaded with its organization and provider, under `claim`.
 
-    False where more is to be done at once: other news or a request came meanwhile, or the INBOX alone does not tell.
+    False where more is to be done at once: other news or a request came meanwhile, or the INBOX alone does not tell,
+    or was refused.
     Failures end in the mailbox's schedule and state, in words.
     """
     folder = Folder.objects.filter(mailbox=mailbox, special_use=Folder.SpecialUse.INBOX, vanished_at=None).first()
@@ -51,12 +56,20 @@ def _fetch(claim: Claim, mailbox: Mailbox, folder: Folder) -> bool:
         PackWriter(mailbox.pk, claim.fence) as packs,
     ):
         run = Run(mailbox, claim, session, packs, budget=PROMPT_BUDGET, is_brief=True)
-        planned = folder_sync.look(run, folder, state)
-        if planned is not None:
-            folder_sync.sync_folder(run, planned)
+        try:
+            planned = folder_sync.look(run, folder, state)
+            if planned is not None:
+                folder_sync.sync_folder(run, planned)
+        except Refused as exc:
+            log.info("Folder %s was refused: %s", folder.pk, exc.reply)
+            runs.needs_all(claim, timezone.now())  # a whole sync notes it at the folder, and goes on with the others
+            return False
         now = timezone.now()
         return runs.finish_news(mailbox, claim, now, arrived=run.arrived, changed=planned is not None)
 
 
-def _state(session: ImapSession) -> FolderState:
-    return session.status(INBOX)
+def _state(session: ImapSession) -> FolderState | None:
+    try:
+        return session.status(INBOX)
+    except Refused:
+        return None  # the login worked; what is wrong with the folder is found out where it is looked at

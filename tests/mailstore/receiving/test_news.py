@@ -16,9 +16,12 @@ from django.utils import timezone
 from accounts import sessions
 from accounts.kept_sessions import KeptSessions
 from accounts.models import Mailbox
+from mailservers.rulebook import load_rules
 from mailstore import claiming, run, schedule, tasks
 from mailstore.models import Arrival, MailHost, SyncRun, SyncSchedule
 from protocols.credentials import Secret
+from protocols.errors import Deferred, Refused
+from protocols.imap.session import ImapSession
 from protocols.network import Dialer, DialPolicy
 from providers.models import Provider
 from tests.environment import ROOT
@@ -158,6 +161,66 @@ def test_an_inbox_that_was_not_downloaded_yet_makes_the_whole_mailbox_due(connec
     assert said(line) == []
     assert row.due_at <= timezone.now()
     assert row.news_at is None
+
+
+@pytest.mark.proves("R12")
+def test_an_inbox_that_is_not_opened_is_noted_by_a_whole_sync_which_is_due_at_once(connected, line, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise Refused("The server refused.", reply="NO [NOPERM] no such right")
+
+    monkeypatch.setattr(ImapSession, "examine", refuse)
+    monkeypatch.setattr(ImapSession, "resync", refuse)
+    connected.deliver_letters(3)
+    row = look(connected)
+    assert (row.failures, row.waiting_for, row.leased_until, row.news_at) == (0, "", None, None)
+    assert row.due_at <= timezone.now()
+    said(line)
+    tasks.sync_mailbox(connected.mailbox.pk)
+    assert not any(command.startswith("LOGIN") for command in said(line))  # the session is as good as before
+    assert "NOPERM" in connected.folder().problem
+    assert Mailbox.objects.get().attention is None
+    assert SyncSchedule.objects.get().due_at < timezone.now() + timedelta(minutes=15)
+
+
+@pytest.mark.proves("R12")
+def test_a_server_that_is_busy_with_the_inbox_is_given_minutes(connected, monkeypatch):
+    def put_off(*_: object) -> None:
+        raise Deferred("The server put it off.", reply="NO [INUSE] later")
+
+    load_rules()
+    nudged: list[object] = []
+    monkeypatch.setattr(tasks, "nudge", lambda task, pk: nudged.append(task))
+    monkeypatch.setattr(ImapSession, "resync", put_off)
+    connected.deliver_letters(3)
+    row = look(connected)
+    assert (row.failures, nudged, Mailbox.objects.get().attention) == (1, [], None)
+    assert timedelta() < row.due_at - timezone.now() < timedelta(minutes=15)
+
+
+@pytest.mark.proves("R12")
+def test_an_inbox_whose_state_is_not_told_is_opened_to_find_out(connected, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise Refused("The server refused.", reply="NO not now, not ever")
+
+    monkeypatch.setattr(ImapSession, "status", refuse)
+    connected.deliver_letters(3)
+    row = look(connected)
+    assert connected.uids() == [1, 2, 3]
+    assert (row.failures, row.news_at, row.leased_until) == (0, None, None)
+
+
+@pytest.mark.proves("R12", "D4")
+def test_a_login_that_is_refused_brings_no_second_one_at_once(connected, line, monkeypatch):
+    nudged: list[object] = []
+    monkeypatch.setattr(tasks, "nudge", lambda task, pk: nudged.append(task))
+    mailbox = Mailbox.objects.get()
+    mailbox.password = Secret("not this one")
+    mailbox.save()
+    said(line)
+    row = look(connected)
+    assert [command.split()[0] for command in said(line)].count("LOGIN") == 1
+    assert nudged == []
+    assert row.due_at > timezone.now() + timedelta(minutes=5)
 
 
 @pytest.mark.proves("R3")
