@@ -68,7 +68,8 @@ class KeptSessions:
         """Yield a session and its answer to `first`, and keep the session after the block.
 
         first: asked with little patience of a kept session, and once more of a new one where that did not answer. No
-        folder is open. After an error in the block the session is ended. Raises MailError.
+        folder is open. After an error in the block, or where the folder it opened cannot be left, the session is
+        ended. Raises MailError.
         """
         key = _key(mailbox)
         kept, answer = self._asked(key, first)
@@ -79,11 +80,11 @@ class KeptSessions:
                 kept = _Kept(session, stack.pop_all())
         try:
             yield kept.session, answer[0]
-            kept.session.leave_folder()
+            keeps = _may_keep(mailbox) and _has_left(kept.session)
         except BaseException:
             kept.goodbye.close()
             raise
-        if _may_keep(mailbox):
+        if keeps:
             self._put(key, kept)
         else:
             kept.goodbye.close()
@@ -159,6 +160,16 @@ def _key(mailbox: Mailbox) -> _Key:
     return (
         mailbox.pk, mailbox.imap_host, mailbox.imap_port, mailbox.imap_security, name, hashlib.sha256(sealed).digest()
     )  # fmt: skip
+
+
+def _has_left(session: ImapSession) -> bool:
+    """Leave the open folder. Where that fails the work is done all the same; only the session is of no use any more."""
+    try:
+        session.leave_folder()
+    except (MailError, OSError) as exc:
+        log.info("A session could not leave its folder and is not kept: %s", type(exc).__name__)
+        return False
+    return True
 
 
 def _may_keep(mailbox: Mailbox) -> bool:

@@ -20,7 +20,7 @@ from mailservers.rulebook import load_rules
 from mailstore import claiming, run, schedule, tasks
 from mailstore.models import Arrival, MailHost, SyncRun, SyncSchedule
 from protocols.credentials import Secret
-from protocols.errors import Deferred, Refused
+from protocols.errors import Deferred, Refused, Unreachable
 from protocols.imap.session import ImapSession
 from protocols.network import Dialer, DialPolicy
 from providers.models import Provider
@@ -333,6 +333,28 @@ def test_a_session_that_nobody_used_for_a_while_says_goodbye(connected, line, mo
     assert not sweeper.is_alive()
     assert len(pool) == 0
     assert said(line) == ["LOGOUT"]
+
+
+@pytest.mark.proves("R12")
+@pytest.mark.parametrize("error", [Refused("no", reply="NO no"), Unreachable("gone"), OSError("gone")])
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_folder_that_cannot_be_left_ends_the_session_and_nothing_else(connected, kept, monkeypatch, error, asked):
+    def fail(_: ImapSession) -> None:
+        raise error
+
+    monkeypatch.setattr(ImapSession, "leave_folder", fail)
+    connected.deliver_letters(3)
+    if asked:
+        schedule.request_sync(connected.mailbox.pk)
+        tasks.sync_mailbox(connected.mailbox.pk)
+    else:
+        look(connected)
+    assert connected.uids() == [1, 2, 3]
+    row = SyncSchedule.objects.get()
+    assert (row.failures, row.requested_at, row.news_at, row.leased_until) == (0, None, None, None)
+    assert SyncRun.objects.first().words == "1 new message"
+    assert Mailbox.objects.get().attention is None
+    assert len(kept) == 0
 
 
 def test_after_a_fork_nothing_is_said_on_the_parents_lines(connected, kept, line):
