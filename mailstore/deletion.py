@@ -17,7 +17,7 @@ from accounts.models import Mailbox
 from accounts.signals import mailbox_leaving
 from mailstore import leftovers
 from mailstore.models import Conversation, Folder, Leftover, Message, SyncSchedule
-from mailstore.schedule import request_sync
+from mailstore.schedule import ensure, request_sync
 from organizations import audit
 from organizations.faultpoints import faultpoint
 from organizations.models import User
@@ -35,11 +35,11 @@ def empty(mailbox: Mailbox) -> int:
     """Remove what is stored of `mailbox`, for a new first download; return how many messages that were.
 
     Folders stay with the choice which of them are downloaded. Nothing on the server is touched. The schedule is held
-    back until the packs are gone: a new download must not write into a folder that is being removed.
+    back until the packs are gone; a download that somebody asks for meanwhile keeps what it writes.
     """
     with transaction.atomic():
         SyncSchedule.objects.filter(mailbox=mailbox).update(
-            fence=F("fence") + 1, leased_until=None, due_at=timezone.now() + HELD_BACK, requested_at=None
+            fence=F("fence") + 1, leased_until=None, due_at=timezone.now() + HELD_BACK, requested_at=None, news_at=None
         )
         messages = Message.objects.filter(mailbox=mailbox).count()
         for model in (Message, Conversation):
@@ -49,8 +49,7 @@ def empty(mailbox: Mailbox) -> int:
             refused={}, refused_until=None,
             problem="", missing="", missing_since=None, epoch_changes=0,
         )  # fmt: skip
-        fence = SyncSchedule.objects.values_list("fence", flat=True).filter(mailbox=mailbox).first()
-        left = leftovers.leave(mailbox.pk, fence, timezone.now())
+        left = leftovers.leave(mailbox.pk, ensure(mailbox).fence, timezone.now())
         faultpoint("rows removed")
         transaction.on_commit(partial(_emptied, left))
     return messages

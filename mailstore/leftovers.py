@@ -6,15 +6,23 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from mailstore.models import Leftover, Message
+from django.db import transaction
+from django.db.models import F
+
+from mailstore.models import Leftover, Message, SyncSchedule
 from mailstore.packs import remove_mailbox, remove_unnamed
 
 log = logging.getLogger(__name__)
 
 #: A worker that lost its claim ends within this time. Until then it may begin one more pack.
 STRAY_FOR: Final = timedelta(hours=1)
+
+
+class BeingSynced(Exception):
+    """Rows may follow that name what no row names yet."""
 
 
 def leave(mailbox_pk: int, fence: int | None, now: datetime) -> Leftover:
@@ -25,35 +33,49 @@ def leave(mailbox_pk: int, fence: int | None, now: datetime) -> Leftover:
 
 
 def remove(left: Leftover) -> None:
-    """Remove all that is stored, right after the commit. A disk that refuses is asked again by `sweep`."""
+    """Remove what is stored, right after the commit. What a disk refuses, or a new download may go on with, is left to
+    `sweep`.
+    """
     with _grumbling(left):
-        remove_mailbox(left.mailbox_pk)
+        _remove(left)
 
 
 def sweep(now: datetime) -> None:
-    """Remove what an interrupted removal left, and what workers wrote that did not know of it yet.
-
-    Of an emptied mailbox only old packs: its new download may be under way, and takes up what it finds of large
-    messages.
-    """
+    """Remove what an interrupted removal left, and what workers wrote that did not know of it yet."""
     for left in Leftover.objects.all():
         with _grumbling(left):
-            if left.fence is None:
-                remove_mailbox(left.mailbox_pk)
-            else:
-                _remove_old_packs(left.mailbox_pk, left.fence)
-        if left.at <= now - STRAY_FOR:
-            left.delete()
+            _remove(left)
+            if left.at <= now - STRAY_FOR:
+                left.delete()
 
 
-def _remove_old_packs(mailbox_pk: int, fence: int) -> None:
-    rows = Message.objects.filter(mailbox=mailbox_pk)
-    remove_unnamed(mailbox_pk, fence, lambda name: rows.filter(pack=name).exists())
+def _remove(left: Leftover) -> None:
+    """Raises OSError; BeingSynced where the mailbox was emptied and its new download is under way."""
+    if left.fence is None:
+        remove_mailbox(left.mailbox_pk)
+    else:
+        remove_unnamed(left.mailbox_pk, left.fence, partial(_unnamed, left.mailbox_pk))
+
+
+@contextmanager
+def _unnamed(mailbox_pk: int, name: str) -> Iterator[bool]:
+    """Tell whether no row names a pack, and let nobody claim the mailbox meanwhile. Raises BeingSynced.
+
+    A download goes on with the pack that it finds, closes it when it is full, and commits the rows only then.
+    """
+    schedule = SyncSchedule.objects.filter(pk=mailbox_pk)
+    with transaction.atomic():
+        schedule.update(fence=F("fence"))  # who claims it waits here for this transaction
+        if schedule.filter(leased_until__isnull=False).exists():
+            raise BeingSynced
+        yield not Message.objects.filter(mailbox=mailbox_pk, pack=name).exists()
 
 
 @contextmanager
 def _grumbling(left: Leftover) -> Iterator[None]:
     try:
         yield
+    except BeingSynced:
+        log.info("Mailbox %s is being synced: what it had before it was emptied goes later.", left.mailbox_pk)
     except OSError as exc:
         log.warning("What is stored of mailbox %s could not be removed: %s", left.mailbox_pk, exc.strerror)

@@ -20,7 +20,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -105,23 +105,24 @@ def remove_mailbox(mailbox_pk: int) -> None:
         shutil.rmtree(directory_of(mailbox_pk))
 
 
-def remove_unnamed(mailbox_pk: int, fence: int, is_named: Callable[[str], bool]) -> None:
-    """Delete packs of a mailbox that claims up to `fence` began, unless rows name them (`is_named`) or somebody writes
-    to them. Raises OSError.
+def remove_unnamed(mailbox_pk: int, fence: int, unnamed: Callable[[str], AbstractContextManager[bool]]) -> None:
+    """Delete packs of a mailbox that claims up to `fence` began, unless somebody writes to them. Raises OSError, and
+    what `unnamed` raises: a block in which the answer holds whether no row names a pack, nor will.
     """
     directory = directory_of(mailbox_pk)
     with suppress(FileNotFoundError):
         for match in filter(None, map(_NAME.fullmatch, os.listdir(directory))):
             if int(match[1]) <= fence:
-                _remove_unnamed(directory / match[0], is_named)
+                _remove_unnamed(directory / match[0], unnamed)
 
 
-def _remove_unnamed(path: Path, is_named: Callable[[str], bool]) -> None:
+def _remove_unnamed(path: Path, unnamed: Callable[[str], AbstractContextManager[bool]]) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not is_named(path.name):
-            path.unlink()
+        with unnamed(path.name) as may_go:
+            if may_go:
+                path.unlink()
     except BlockingIOError:
         pass  # it is swept up later
     finally:

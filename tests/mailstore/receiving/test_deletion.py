@@ -8,9 +8,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from delivery.models import OutboxMessage
-from mailstore import deletion, leftovers, tasks
+from mailstore import deletion, leftovers, schedule, tasks
 from mailstore.models import Attachment, Conversation, Folder, Leftover, Listing, Message, SyncSchedule, ThreadKey
-from mailstore.packs import PackWriter, directory_of
+from mailstore.packs import PackWriter, directory_of, read_raw
 from tests.mailstore.receiving.letters import fetched, letter
 
 BELOW = (Message, Conversation, Folder, Listing, Attachment, ThreadKey, SyncSchedule)
@@ -85,3 +85,59 @@ def test_a_new_download_keeps_what_it_brought_when_the_old_packs_are_swept_up(st
     tasks.remove_leftovers()
     assert before
     assert {path.name for path in old.iterdir()} == {place.pack}
+
+
+def _asked_by_a_person(mailbox_pk):
+    schedule.request_sync(mailbox_pk)
+    tasks.sync_mailbox(mailbox_pk)
+
+
+@pytest.mark.parametrize("begin", [tasks.fetch_news, _asked_by_a_person])
+def test_a_download_that_begins_before_the_old_packs_are_gone_loses_nothing(
+    account, monkeypatch, django_capture_on_commit_callbacks, begin
+):
+    account.deliver_letters(1, 2)
+    account.sync()
+    SyncSchedule.objects.update(news_at=timezone.now(), requested_at=None)
+    remove = leftovers.remove
+
+    def remove_late(left):
+        begin(left.mailbox_pk)
+        remove(left)
+
+    monkeypatch.setattr(leftovers, "remove", remove_late)
+    with django_capture_on_commit_callbacks(execute=True):
+        deletion.empty(account.mailbox)
+    account.sync()
+    assert account.uids() == [1, 2]
+    for message in Message.objects.all():
+        assert read_raw(message, verify=True)
+
+
+def test_news_of_before_begin_no_download_of_an_emptied_mailbox(stored):
+    SyncSchedule.objects.update(news_at=timezone.now(), requested_at=None)
+    deletion.empty(stored)
+    assert not SyncSchedule.objects.with_news(timezone.now()).exists()
+
+
+def test_no_old_pack_goes_while_a_download_may_have_written_to_it_what_no_row_names_yet(stored):
+    with transaction.atomic():
+        deletion.empty(stored)
+    [left] = Leftover.objects.all()
+    later = left.at + leftovers.STRAY_FOR
+    schedule.request_sync(stored.pk)
+    fence = SyncSchedule.objects.claim(stored.pk, timezone.now())
+    with PackWriter(stored.pk, fence, roll_at=2_000_000) as writer:
+        place = writer.append(b"new")
+    leftovers.sweep(later)
+    assert (directory_of(stored.pk) / place.pack).exists()
+    SyncSchedule.objects.update(leased_until=None)
+    leftovers.sweep(later)
+    assert not list(directory_of(stored.pk).glob("*.pack"))
+    assert not Leftover.objects.exists()
+
+
+def test_emptying_a_mailbox_that_was_never_due_leaves_its_directory_to_the_next_download(stored):
+    SyncSchedule.objects.all().delete()
+    deletion.empty(stored)
+    assert Leftover.objects.get().fence is not None
