@@ -30,7 +30,8 @@ def put_right(now: datetime) -> None:
     free = {"leased_until": None, "started_at": now}
     claimed.filter(refused).update(due_at=now + LOGIN_WAIT, **free)
     claimed.update(due_at=now, **free)
-    SyncSchedule.objects.filter(finished_at__gt=ahead).update(finished_at=now)
+    for mark in ("finished_at", "requested_at", "news_at"):
+        SyncSchedule.objects.filter(**{f"{mark}__gt": ahead}).update(**{mark: now})
     ChangeQueue.objects.filter(leased_until__gt=ahead + CHANGES_LEASE).update(leased_until=None)
     ChangeQueue.objects.filter(due_at__gt=too_far).update(due_at=now)
     Comparison.objects.filter(leased_until__gt=ahead + Comparison.LEASE).update(leased_until=None)

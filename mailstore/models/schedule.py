@@ -6,11 +6,19 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import Mailbox
 
 LEASE = timedelta(seconds=90)
+
+
+def _marks_by(now: datetime) -> dict[str, Case]:
+    """What a claim does to marks of a clock that is ahead: they were made before it. Else they would outlast the run
+    that begins, and every one after it.
+    """
+    marks = ("requested_at", "news_at")
+    return {mark: Case(When(**{f"{mark}__gt": now}, then=Value(now)), default=F(mark)) for mark in marks}
 
 
 class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
@@ -47,6 +55,7 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
                     folder_name="",
                     done=0,
                     total=0,
+                    **_marks_by(now),
                 )
             )
             return self.values_list("fence", flat=True).get(mailbox_id=mailbox_pk) if claimed else None
@@ -72,6 +81,7 @@ class SyncScheduleQuerySet(models.QuerySet["SyncSchedule"]):
             folder_name="",
             done=0,
             total=0,
+            **_marks_by(now),
         )
         return fence + 1 if taken else None
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from mailstore import schedule, tasks
+from mailstore import claiming, runs, schedule, tasks
 from mailstore.models import ChangeQueue, Comparison, MailHost, SyncSchedule, Watcher
 from mailstore.reading import Envelope, read_message
 from mailstore.waits import backed_off, jittered
@@ -43,6 +43,40 @@ def test_a_mailbox_that_was_synced_tomorrow_is_due_now(mailbox, tomorrow):
     assert row(mailbox).finished_at <= timezone.now()
 
 
+@pytest.mark.parametrize("mark", ["requested_at", "news_at"])
+def test_what_was_asked_or_told_tomorrow_is_found_again_now(mailbox, tomorrow, mark):
+    rows = SyncSchedule.objects.filter(pk=mailbox.pk)
+    rows.update(**{mark: tomorrow})
+    tasks.sync_due_mailboxes()
+    assert timezone.now() - timedelta(minutes=1) < getattr(row(mailbox), mark) <= timezone.now()
+
+
+@pytest.mark.parametrize("mark", ["requested_at", "news_at"])
+@pytest.mark.parametrize("ahead", [timedelta(seconds=30), DAY])
+def test_a_run_sees_to_what_a_clock_ahead_of_its_own_marked_before_it_began(mailbox, mark, ahead):
+    now = timezone.now()
+    rows = SyncSchedule.objects.filter(pk=mailbox.pk)
+    rows.update(due_at=now, **{mark: now + ahead})
+    claimed = claiming.claim_next(now)
+    runs.finish(mailbox, claimed, now, arrived=0)
+    assert getattr(row(mailbox), mark) is None
+    assert not SyncSchedule.objects.due(timezone.now()).exists()
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=30), DAY])
+def test_a_look_at_the_inbox_sees_to_news_of_a_clock_ahead_of_its_own_but_not_to_later_ones(mailbox, ahead):
+    now = timezone.now()
+    rows = SyncSchedule.objects.filter(pk=mailbox.pk)
+    MailHost.objects.create(name="imap.example.org", reached_at=now)
+    for told_meanwhile in (True, False):
+        rows.update(news_at=now + ahead)
+        claimed, _ = claiming.claim_news(mailbox.pk, now)
+        if told_meanwhile:
+            rows.update(news_at=now + ahead)
+        assert runs.finish_news(mailbox, claimed, now, arrived=0, changed=False) is not told_meanwhile
+    assert row(mailbox).news_at is None
+
+
 def test_a_worker_that_died_tomorrow_holds_nothing_until_then(mailbox, tomorrow):
     assert SyncSchedule.objects.claim(mailbox.pk, tomorrow) is not None
     assert SyncSchedule.objects.claim(mailbox.pk, timezone.now()) is None
@@ -74,15 +108,18 @@ def test_changes_comparisons_servers_and_the_watcher_do_not_wait_for_tomorrow_ei
 
 def test_where_no_clock_jumped_nothing_is_written(mailbox):
     now = timezone.now()
+    marked = now + timedelta(seconds=30)  # by another machine
     SyncSchedule.objects.filter(pk=mailbox.pk).update(due_at=now)
     fence = SyncSchedule.objects.claim(mailbox.pk, now)
     ChangeQueue.objects.create(mailbox=mailbox, due_at=now + jittered(backed_off(30)), leased_until=None)
     MailHost.objects.create(name="imap.example.org", failures=30, retry_at=now + jittered(backed_off(30)))
+    SyncSchedule.objects.filter(pk=mailbox.pk).update(requested_at=marked, news_at=marked)
     before = (row(mailbox), ChangeQueue.objects.values().get(), MailHost.objects.values().get())
     tasks.sync_due_mailboxes()
     after = (row(mailbox), ChangeQueue.objects.values().get(), MailHost.objects.values().get())
     assert before == after
     assert row(mailbox).leased_until == before[0].leased_until
+    assert (row(mailbox).requested_at, row(mailbox).news_at) == (marked, marked)
     assert SyncSchedule.objects.holding(mailbox.pk, fence).exists()
 
 
