@@ -12,6 +12,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import F
 
+from mailstore import partials
 from mailstore.models import Leftover, Message, SyncSchedule
 from mailstore.packs import remove_mailbox, remove_unnamed
 
@@ -54,14 +55,17 @@ def _remove(left: Leftover) -> None:
     if left.fence is None:
         remove_mailbox(left.mailbox_pk)
     else:
-        remove_unnamed(left.mailbox_pk, left.fence, partial(_unnamed, left.mailbox_pk))
+        unnamed = partial(_unnamed, left.mailbox_pk)
+        remove_unnamed(left.mailbox_pk, left.fence, unnamed)
+        partials.remove_begun(left.mailbox_pk, left.at, unnamed)
 
 
 @contextmanager
 def _unnamed(mailbox_pk: int, name: str) -> Iterator[bool]:
-    """Tell whether no row names a pack, and let nobody claim the mailbox meanwhile. Raises BeingSynced.
+    """Tell whether no row names a file, and let nobody claim the mailbox meanwhile. Raises BeingSynced.
 
-    A download goes on with the pack that it finds, closes it when it is full, and commits the rows only then.
+    A download goes on with the pack that it finds, closes it when it is full, and commits the rows only then; so it
+    does with a large message.
     """
     schedule = SyncSchedule.objects.filter(pk=mailbox_pk)
     with transaction.atomic():

@@ -105,18 +105,24 @@ def remove_mailbox(mailbox_pk: int) -> None:
         shutil.rmtree(directory_of(mailbox_pk))
 
 
-def remove_unnamed(mailbox_pk: int, fence: int, unnamed: Callable[[str], AbstractContextManager[bool]]) -> None:
-    """Delete packs of a mailbox that claims up to `fence` began, unless somebody writes to them. Raises OSError, and
-    what `unnamed` raises: a block in which the answer holds whether no row names a pack, nor will.
+#: A block in which the answer holds whether no row names a file, nor will.
+Unnamed = Callable[[str], AbstractContextManager[bool]]
+
+
+def remove_unnamed(mailbox_pk: int, fence: int, unnamed: Unnamed) -> None:
+    """Delete large messages of a mailbox, and packs that claims up to `fence` began, unless somebody writes to them.
+    Raises OSError, and what `unnamed` raises.
     """
     directory = directory_of(mailbox_pk)
     with suppress(FileNotFoundError):
-        for match in filter(None, map(_NAME.fullmatch, os.listdir(directory))):
-            if int(match[1]) <= fence:
-                _remove_unnamed(directory / match[0], unnamed)
+        for name in os.listdir(directory):
+            pack = _NAME.fullmatch(name)
+            if int(pack[1]) <= fence if pack else _LARGE.fullmatch(name):
+                remove_file(directory / name, unnamed)
 
 
-def _remove_unnamed(path: Path, unnamed: Callable[[str], AbstractContextManager[bool]]) -> None:
+def remove_file(path: Path, unnamed: Unnamed) -> None:
+    """Delete one file, unless somebody writes to it. Raises OSError, and what `unnamed` raises."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,14 +14,16 @@ import os
 import re
 import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from mailstore.models import Folder
-from mailstore.packs import Location, StorageFull, directory_of, no_room, settle_directory
+from mailstore.packs import Location, StorageFull, Unnamed, directory_of, no_room, remove_file, settle_directory
 from mailstore.writing import ClaimLost
 from organizations.faultpoints import faultpoint
 
+DIRECTORY: Final = "partial"
 SETTLED_EVERY = 4 * 1024 * 1024  # octets
 FORGOTTEN_AFTER = 30 * 24 * 3600.0  # seconds without an octet more
 READ_AT_ONCE = 1024 * 1024  # octets
@@ -46,6 +48,18 @@ def begun(folder: Folder) -> list[int]:
         elif folder_pk == folder.pk or _is_forgotten(directory / name):
             (directory / name).unlink(missing_ok=True)
     return uids
+
+
+def remove_begun(mailbox_pk: int, before: datetime, unnamed: Unnamed) -> None:
+    """Delete what a mailbox has of large messages that has not grown since `before`, unless somebody writes to it.
+    Raises OSError, and what `unnamed` raises.
+    """
+    directory = directory_of(mailbox_pk) / DIRECTORY
+    with suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            path = directory / name
+            if _NAME.fullmatch(name) and path.stat().st_mtime <= before.timestamp():
+                remove_file(path, unnamed)
 
 
 class Partial:
@@ -155,7 +169,7 @@ class Partial:
 
 
 def _directory(folder: Folder) -> Path:
-    return directory_of(folder.mailbox_id) / "partial"
+    return directory_of(folder.mailbox_id) / DIRECTORY
 
 
 def _is_forgotten(path: Path) -> bool:

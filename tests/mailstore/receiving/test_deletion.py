@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -11,6 +13,7 @@ from delivery.models import OutboxMessage
 from mailstore import deletion, leftovers, schedule, tasks
 from mailstore.models import Attachment, Conversation, Folder, Leftover, Listing, Message, SyncSchedule, ThreadKey
 from mailstore.packs import PackWriter, directory_of, read_raw
+from mailstore.partials import Partial
 from tests.mailstore.receiving.letters import fetched, letter
 
 BELOW = (Message, Conversation, Folder, Listing, Attachment, ThreadKey, SyncSchedule)
@@ -141,3 +144,33 @@ def test_emptying_a_mailbox_that_was_never_due_leaves_its_directory_to_the_next_
     SyncSchedule.objects.all().delete()
     deletion.empty(stored)
     assert Leftover.objects.get().fence is not None
+
+
+def test_large_messages_that_an_interrupted_emptying_left_are_swept_up(stored):
+    inbox = Folder.objects.get(mailbox=stored)
+    for uid, end in ((8, Partial.place), (9, Partial.close)):
+        growing = Partial(inbox, uid)
+        growing.take(b"large")
+        end(growing)
+    with transaction.atomic():
+        deletion.empty(stored)
+    begun_since = Partial(inbox, 10)
+    begun_since.take(b"new")
+    begun_since.close()
+    directory = directory_of(stored.pk)
+    since = timezone.now().timestamp() + 1  # a file's time may be that of the kernel's last tick
+    os.utime(directory / "partial" / f"{inbox.pk}-7-10-3.part", (since, since))
+    assert len(list(directory.rglob("*.*"))) == 4
+    tasks.remove_leftovers()
+    assert [path.name for path in directory.rglob("*.*")] == [f"{inbox.pk}-7-10-3.part"]
+
+
+def test_a_large_message_whose_row_a_download_has_yet_to_write_is_not_swept_up(stored):
+    with transaction.atomic():
+        deletion.empty(stored)
+    growing = Partial(Folder.objects.get(mailbox=stored), 8)
+    growing.take(b"large")
+    path = directory_of(stored.pk) / growing.place().pack
+    SyncSchedule.objects.update(leased_until=timezone.now())
+    tasks.remove_leftovers()
+    assert path.exists()
