@@ -80,7 +80,7 @@ class LargeIntake:
     def _came_whole(self, uid: int, partial: Partial) -> bool:
         """Fetch what is missing; False where the server refuses it."""
         try:
-            while part := self._run.session.fetch_part(uid, partial.size, PART):
+            while not partial.is_lost and (part := self._run.session.fetch_part(uid, partial.size, PART)):
                 partial.take(part)
                 faultpoint("part fetched")
                 self._run.check_time()

@@ -68,7 +68,8 @@ class Partial:
     size:     octets it has.
     began_at: octets that it had before.
 
-    Raises OSError; a disk without room is told by `place`, and what was taken is given back.
+    Raises OSError; a disk without room is told by `place`. Where one takes no more in the middle of a message, what it
+    took of that is given back.
     """
 
     def __init__(self, folder: Folder, uid: int) -> None:
@@ -76,15 +77,26 @@ class Partial:
         self._directory = _directory(folder)
         self._key = f"{folder.pk}-{folder.epoch}-{uid}"
         self._full: StorageFull | None = None
-        self._descriptor, self.size = self._open()
-        self.began_at = self._settled = self.size
+        self._descriptor: int | None = None
         self._digest = hashlib.sha256()
-        for offset in range(0, self.size, READ_AT_ONCE):
-            self._digest.update(os.pread(self._descriptor, min(READ_AT_ONCE, self.size - offset), offset))
+        self.size = self._settled = 0
+        try:
+            self._open()
+        except OSError as exc:
+            self._shut()
+            self._full = no_room(exc)
+            if self._full is None:
+                raise
+        self.began_at = self.size
+
+    @property
+    def is_lost(self) -> bool:
+        """There was no room: what still comes is let go, and `place` will say so."""
+        return self._full is not None
 
     def take(self, octets: bytes | memoryview) -> None:
         """Add octets. Every four megabytes they are made safe from any crash."""
-        if self._full is not None:
+        if self._descriptor is None:
             return  # what still comes is let go
         try:
             view = memoryview(octets)
@@ -102,11 +114,24 @@ class Partial:
             self.drop()
 
     def place(self) -> Location:
-        """Give the whole message its lasting place. Raises StorageFull; ClaimLost where a newer claim took it over."""
+        """Give the whole message its lasting place. Raises StorageFull; ClaimLost where a newer claim took it over;
+        OSError. Whatever is raised, what was settled is kept for the next run, for which nobody holds it any more.
+        """
         if self._full is not None:
             raise self._full
         if not self.size:
+            self._shut()
             raise OSError("A large message has no octets.")
+        try:
+            return self._place()
+        except OSError as exc:
+            if full := no_room(exc):
+                raise full from exc
+            raise
+        finally:
+            self._shut()
+
+    def _place(self) -> Location:
         self._settle()
         directory, name = directory_of(self._mailbox_pk), f"{self._digest.hexdigest()}.message"
         try:
@@ -115,57 +140,69 @@ class Partial:
             raise ClaimLost from exc
         for changed in (directory, directory.parent):
             settle_directory(changed)
-        os.close(self._descriptor)
         faultpoint("large message placed")
         return Location(name, 0, self.size)
 
     def close(self) -> None:
         """Keep what there is for the next run."""
-        if self._full is None:
+        if self._descriptor is not None:
             with suppress(OSError, ClaimLost):
                 self._settle()
-            os.close(self._descriptor)
+        self._shut()
 
     def drop(self) -> None:
-        """Remove it: there is no room, or the message is gone."""
-        self._path().unlink(missing_ok=True)
-        os.close(self._descriptor)
+        """Remove it: there is no room, or the message is gone. What a disk refuses to remove is found by `begun`."""
+        with suppress(OSError):
+            self._path().unlink(missing_ok=True)
+        self._shut()
 
-    def _open(self) -> tuple[int, int]:
+    def _shut(self) -> None:
+        """Let go of the file, and of its lock."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _open(self) -> None:
         """Go on with what there is. Where another worker still holds it, that one's claim has passed: begin anew."""
         self._directory.mkdir(parents=True, exist_ok=True)
         for path in self._directory.glob(f"{self._key}-*.part"):
-            found = _NAME.fullmatch(path.name)
-            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found = None
-            self._settled = int(found[4]) if found else 0
-            if found and self._settled <= os.fstat(descriptor).st_size:
-                os.ftruncate(descriptor, self._settled)
-                return descriptor, self._settled
-            os.close(descriptor)
+            if (found := _NAME.fullmatch(path.name)) and self._goes_on(path, int(found[4])):
+                return
+            self._shut()
             path.unlink(missing_ok=True)
-        self._settled = 0
-        descriptor = os.open(self._path(), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._descriptor = os.open(self._path(), flags, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         faultpoint("large message begun")
-        return descriptor, 0
+
+    def _goes_on(self, path: Path, settled: int) -> bool:
+        """Take the octets of `path` that are on the disk for certain; False where it is held, or shorter than that."""
+        descriptor = self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if settled > os.fstat(descriptor).st_size:
+            return False
+        os.ftruncate(descriptor, settled)
+        for offset in range(0, settled, READ_AT_ONCE):
+            self._digest.update(os.pread(descriptor, min(READ_AT_ONCE, settled - offset), offset))
+        self.size = self._settled = settled
+        return True
 
     def _settle(self) -> None:
-        if self.size == self._settled:
+        if self._descriptor is None or self.size == self._settled:
             return
         os.fdatasync(self._descriptor)
-        before, self._settled = self._path(), self.size
         try:
-            os.rename(before, self._path())
+            os.rename(self._path(), self._path(self.size))
         except FileNotFoundError as exc:
             raise ClaimLost from exc
+        self._settled = self.size
         faultpoint("piece settled")
 
-    def _path(self) -> Path:
-        return self._directory / f"{self._key}-{self._settled}.part"
+    def _path(self, settled: int | None = None) -> Path:
+        return self._directory / f"{self._key}-{self._settled if settled is None else settled}.part"
 
 
 def _directory(folder: Folder) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import random
@@ -18,7 +19,7 @@ from accounts.models import Mailbox
 from mailservers.rulebook import load_rules
 from mailstore import large, packs, partials, reading, schedule, unfetchable
 from mailstore.models import Message, SyncSchedule
-from mailstore.packs import directory_of, open_raw, read_raw
+from mailstore.packs import StorageFull, directory_of, open_raw, read_raw
 from mailstore.partials import Partial
 from mailstore.writing import ClaimLost
 from protocols.errors import Refused
@@ -270,6 +271,75 @@ def test_a_full_disk_gives_back_what_was_taken_of_a_large_message(limits, accoun
     monkeypatch.setattr(os, "write", write)
     account.sync()
     assert account.subjects() == ["Letter 1", "Letter 2"]
+
+
+@pytest.mark.proves("R23")
+@pytest.mark.parametrize("call", ["fdatasync", "rename", "replace"])
+def test_a_disk_that_is_full_at_the_end_of_a_large_message_keeps_what_was_settled(limits, inbox, monkeypatch, call):
+    first = Partial(inbox, 9)
+    first.take(b"a" * 60_000)
+    with monkeypatch.context() as patched:
+        patched.setattr(partials.os, call, _no_space)
+        with pytest.raises(StorageFull, match="full"):
+            first.place()
+    again = Partial(inbox, 9)
+    assert again.began_at >= 50_000, "nobody holds it any more"
+    again.take(b"a" * (60_000 - again.size))
+    assert again.place().size == 60_000
+
+
+@pytest.mark.proves("R23")
+@pytest.mark.parametrize("call", ["open", "ftruncate"])
+def test_a_disk_that_is_full_before_the_first_octet_is_told_in_words(limits, inbox, monkeypatch, call):
+    Partial(inbox, 9).close()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(partials.os, call, _no_space)
+        growing = Partial(inbox, 9)
+        growing.take(b"let go")
+        with pytest.raises(StorageFull, match="full"):
+            growing.place()
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def _no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.proves("R23")
+def test_parts_of_a_large_message_for_which_there_is_no_room_are_not_asked_for_again(
+    limits, account, proxy, monkeypatch, expected_errors
+):
+    expected_errors("it is full")
+    account.deliver(heavy(1))
+    proxy.fault = Fault(cut_after=70_000)
+    account.sync()
+    assert partial_files(account.mailbox)
+    proxy.fault = Fault()
+    asked = []
+    fetch_part = ImapSession.fetch_part
+
+    def noted(session, *part):
+        asked.append(part)
+        assert len(asked) < 9
+        return fetch_part(session, *part)
+
+    monkeypatch.setattr(ImapSession, "fetch_part", noted)
+    monkeypatch.setattr(partials.os, "write", _no_space)
+    waiting = account.sync()
+    assert len(asked) == 1
+    assert "full" in waiting.waiting_for
+    assert not partial_files(account.mailbox)
+
+
+def test_a_worker_that_lost_its_claim_lets_go_of_the_large_message(limits, inbox):
+    stale = Partial(inbox, 9)
+    stale.take(b"a" * 100)
+    stale._path().unlink()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ClaimLost):
+        stale.place()
+    assert len(os.listdir("/proc/self/fd")) == descriptors - 1
 
 
 def test_beginnings_of_another_epoch_and_forgotten_ones_are_removed(inbox, mailbox):
