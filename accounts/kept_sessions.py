@@ -155,7 +155,9 @@ class KeptSessions:
 
 def _key(mailbox: Mailbox) -> _Key:
     """What a session belongs to: after a change of the server or of the password it is another one."""
-    sealed = bytes(mailbox.__dict__.get("password") or b"")
+    if "password" not in mailbox.__dict__:  # deferred: the stored one counts, not that none was read
+        mailbox.refresh_from_db(fields=["password"])
+    sealed = bytes(mailbox.__dict__["password"] or b"")
     name = mailbox.imap_username or mailbox.address
     return (
         mailbox.pk, mailbox.imap_host, mailbox.imap_port, mailbox.imap_security, name, hashlib.sha256(sealed).digest()

@@ -145,6 +145,45 @@ def test_a_session_of_another_password_or_server_is_not_used(connected, kept):
     assert not kept.holds(mailbox)
 
 
+@pytest.mark.proves("R16")
+def test_after_a_new_password_was_stored_the_session_of_the_old_one_is_not_asked(connected, line):
+    look(connected)
+    said(line)
+    mailbox = Mailbox.objects.get()
+    mailbox.password = Secret("not this one")
+    mailbox.save()
+    look(connected)
+    assert [command.split()[0] for command in said(line)] == ["LOGIN", "LOGOUT"]
+    assert Mailbox.objects.get().login_refusals == 1
+
+
+@pytest.mark.proves("R16")
+def test_a_row_read_without_its_password_finds_the_session_of_the_stored_one_only(connected, kept):
+    look(connected)
+    assert kept.holds(Mailbox.objects.defer("password").get())
+    mailbox = Mailbox.objects.get()
+    mailbox.password = Secret("another one")
+    mailbox.save()
+    assert not kept.holds(Mailbox.objects.defer("password").get())
+
+
+@pytest.mark.proves("R16")
+@pytest.mark.parametrize("ending", ["paused", "deleted"])
+def test_the_kept_session_of_a_mailbox_that_was_paused_or_deleted_is_not_asked(connected, line, kept, ending):
+    look(connected)
+    said(line)
+    pk = connected.mailbox.pk
+    if ending == "paused":
+        Mailbox.objects.update(paused_at=timezone.now())
+    else:
+        Mailbox.objects.filter(pk=pk).delete()
+    SyncSchedule.objects.update(news_at=timezone.now(), due_at=timezone.now())
+    assert len(kept) == 1
+    for task in (tasks.fetch_news, tasks.sync_mailbox):
+        task(pk)
+    assert said(line) == []
+
+
 @pytest.mark.proves("R16", "D4")
 def test_news_try_no_login_that_was_refused(connected, line):
     schedule.notice([connected.mailbox.pk])
