@@ -44,9 +44,16 @@ class LargeIntake:
         self.got_further = False
 
     def spool(self, uid: int) -> Sink:
-        """Where the octets of a message go while it is fetched with others."""
+        """Where the octets of a message go while it is fetched with others. The sink raises OutOfTime; what it was
+        given until then is kept.
+        """
         partial = self._pouring[uid] = Partial(self._folder, uid)
-        return partial.take
+
+        def pour(octets: memoryview) -> None:
+            partial.take(octets)
+            self._run.check_time()
+
+        return pour
 
     def placed(self, message: LargeMessage) -> Location | None:
         """Give a message that just came its place; None where its octets could not be taken, and it is put aside.

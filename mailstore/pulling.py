@@ -75,7 +75,7 @@ def pull(run: Run, folder: Folder, wanted: UidSet, *, new_from: int | None) -> i
                     intake.take(fetched)
                 faultpoint("octets kept")
                 given += 1
-                run.check_stop()
+                run.check_time()
             faultpoint("range fetched")
             intake.check_room()
             if len(refusals) > refused_before:

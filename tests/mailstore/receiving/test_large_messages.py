@@ -17,11 +17,12 @@ from django.utils import timezone
 from accounts import sessions
 from accounts.models import Mailbox
 from mailservers.rulebook import load_rules
-from mailstore import large, packs, partials, reading, schedule, unfetchable
-from mailstore.models import Message, SyncSchedule
+from mailstore import large, packs, partials, reading, run, schedule, unfetchable
+from mailstore.models import Message, SyncRun, SyncSchedule
 from mailstore.packs import StorageFull, directory_of, open_raw, read_raw
 from mailstore.partials import Partial
 from mailstore.writing import ClaimLost
+from organizations import stopping
 from protocols.errors import Refused
 from protocols.imap import connection, fetching
 from protocols.imap.session import ImapSession
@@ -120,6 +121,36 @@ def test_a_line_that_drops_within_a_large_message_goes_on_where_it_broke(limits,
     assert_stored_whole([2])
     assert not partial_files(account.mailbox)
     assert account.sync().arrived == 0
+
+
+@pytest.mark.proves("R27")
+@pytest.mark.parametrize(("ends", "words"), [("time", "Used up its time"), ("worker", "Its worker was asked to end")])
+def test_a_run_that_has_to_end_within_a_large_message_keeps_what_came_of_it(limits, account, monkeypatch, ends, words):
+    whole = heavy(2, 3_000_000)
+    account.deliver_letters(1)
+    account.deliver(whole)
+    pieces: list[int] = []
+    take, monotonic = Partial.take, time.monotonic
+
+    def note(partial: Partial, octets: memoryview) -> None:
+        pieces.append(len(octets))
+        take(partial, octets)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Partial, "take", note)
+        if ends == "time":
+            patched.setattr(run, "monotonic", lambda: monotonic() + (3600 if pieces else 0))
+        else:
+            patched.setattr(stopping, "is_asked", lambda: bool(pieces))
+        row = account.sync()
+    assert SyncRun.objects.get().words.startswith(words)
+    assert (len(pieces), row.failures, account.subjects()) == (1, 0, ["Letter 1"])
+    assert row.due_at <= timezone.now()
+    [beginning] = (directory_of(account.mailbox.pk) / "partial").iterdir()
+    assert beginning.read_bytes() == whole[: pieces[0]]
+    account.sync()
+    assert account.subjects() == ["Letter 1", "Letter 2"]
+    assert read_raw(Message.objects.get(message_id="2@example.com"), verify=True) == whole
 
 
 @pytest.mark.proves("R6")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -17,7 +18,7 @@ from accounts import sessions
 from accounts.kept_sessions import KeptSessions
 from accounts.models import Mailbox
 from mailservers.rulebook import load_rules
-from mailstore import claiming, run, schedule, tasks
+from mailstore import claiming, pulling, run, schedule, tasks
 from mailstore.models import Arrival, MailHost, SyncRun, SyncSchedule
 from protocols.credentials import Secret
 from protocols.errors import Deferred, Refused, Unreachable
@@ -288,6 +289,32 @@ def test_news_that_come_while_the_inbox_is_looked_at_are_not_lost(connected, mon
     assert row.news_at is not None
     assert row.leased_until is None
     assert nudged == [connected.mailbox.pk]
+
+
+@pytest.mark.proves("G7")
+def test_many_new_messages_hold_the_slot_for_ten_seconds_and_the_rest_goes_on_in_the_slots_for_all(
+    connected, monkeypatch
+):
+    connected.deliver_letters(*range(3, 13))
+    fetched: list[int] = []
+    real, monotonic = pulling._fetched, time.monotonic
+
+    def slow(*given: object) -> Iterator[object]:
+        for message in real(*given):
+            fetched.append(message.uid)
+            yield message
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pulling, "_fetched", slow)
+        patched.setattr(run, "monotonic", lambda: monotonic() + 4 * len(fetched))  # four seconds for each
+        row = look(connected)
+    assert fetched == [3, 4, 5]
+    assert connected.uids() == [1, 2, 3, 4, 5]
+    assert (row.failures, row.leased_until) == (0, None)
+    assert row.due_at <= timezone.now()
+    tasks.sync_next()
+    assert connected.uids() == list(range(1, 13))
+    assert Arrival.objects.count() == 10
 
 
 @pytest.mark.proves("G2", "G7")
