@@ -7,10 +7,11 @@ A report is believed only about an address that the message was sent to, and onl
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from time import monotonic
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
 from delivery.bounce_words import words_for
@@ -25,18 +26,46 @@ from protocols.message.reports import Action, Original, RecipientReport, Report,
 
 log = logging.getLogger(__name__)
 
-MOST = 200  # arrivals in one run
+AT_ONCE = 200  # keys of arrivals that are looked up together
+LONGEST_RUN = 20.0  # seconds; beat starts the next one every 30
 BY_SUBJECT = timedelta(days=7)  # how long after sending a report without Message-ID is tied by subject and recipient
 LONGEST_REPLY = 4_000
 
 
 def read_arrivals(now: datetime) -> int:
-    """Read what arrived since the last time, oldest first; return how many reports concerned mail of ours.
+    """Read what arrived since the last time, oldest first, for 20 seconds at most; return how many reports concerned
+    mail of ours.
 
-    Harmless when repeated, or run twice at once.
+    Harmless when repeated, or run twice at once. Raises OperationalError: a database that is away or full blames no
+    arrival.
     """
+    end, told = monotonic() + LONGEST_RUN, 0
+    for pk in _unread():
+        told += _read_guarded(pk, now)
+        if monotonic() > end:
+            break
+    return told
+
+
+def _unread() -> Iterator[int]:
+    """Yield the keys of unread arrivals; one that stays unread is not met twice."""
     unread = Arrival.objects.filter(is_read_for_reports=False).order_by("pk").values_list("pk", flat=True)
-    return sum(read_arrival(pk, now) for pk in list(unread[:MOST]))
+    last = 0
+    while pks := list(unread.filter(pk__gt=last)[:AT_ONCE]):
+        yield from pks
+        last = pks[-1]
+
+
+def _read_guarded(pk: int, now: datetime) -> bool:
+    """Read one arrival. One that cannot be read for a fault of ours is noted, and keeps no others waiting."""
+    try:
+        return read_arrival(pk, now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("Arrival %s was not read for reports", pk)
+        Arrival.objects.filter(pk=pk).update(is_read_for_reports=True)
+        return False
 
 
 def read_arrival(pk: int, now: datetime) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from delivery import deciding
+from delivery import bounces, deciding
 from delivery.bounce_words import words_for
 from delivery.bounces import read_arrivals
 from delivery.models import OutboxMessage, OutboxRecipient
@@ -22,7 +23,8 @@ from mailstore.models import Arrival, Folder, Message
 from notifications.models import Notification
 from organizations.models import OperationGrant
 from organizations.operations import Operation
-from protocols.message.reports import Action, Kind, Reason, RecipientReport
+from protocols.message.octets import Octets
+from protocols.message.reports import Action, Kind, Reason, RecipientReport, Report
 from tests.delivery.conftest import states
 
 pytestmark = pytest.mark.django_db
@@ -283,3 +285,61 @@ def test_folders_do_not_matter(sent, arrived, mailbox):
     Message.objects.filter(pk=arrival.pk).update(folder=junk)
     assert read() == 1
     assert states(message) == {"bob@partner.example": State.BOUNCED}
+
+
+def test_all_that_came_since_the_last_time_is_read_in_one_run(sent, arrived, mailbox, monkeypatch):
+    monkeypatch.setattr(bounces, "AT_ONCE", 2)
+    waiting = sent("dora@partner.example", state=State.SENDING, message_id="early@example.org")
+    message = sent("bob@partner.example")
+    arrived(mailbox, report("dora@partner.example", returned="Message-ID: <early@example.org>"))
+    for number in range(5):
+        arrived(mailbox, f"Subject: Letter {number}\r\n\r\nHello\r\n".encode())
+    arrived(mailbox, report())
+    assert read() == 1
+    assert (states(message), states(waiting)) == (
+        {"bob@partner.example": State.BOUNCED},
+        {"dora@partner.example": State.SENDING},
+    )
+    assert Arrival.objects.filter(is_read_for_reports=False).count() == 1  # it waits for the outcome
+
+
+def test_a_run_ends_after_its_time_and_the_next_one_goes_on(sent, arrived, mailbox, monkeypatch):
+    message = sent("bob@partner.example")
+    arrived(mailbox, b"Subject: Lunch\r\n\r\nAt noon?\r\n")
+    arrived(mailbox, report())
+    with monkeypatch.context() as patched:
+        patched.setattr(bounces, "LONGEST_RUN", -1.0)
+        assert read() == 0
+    assert states(message) == {"bob@partner.example": State.SENT}
+    assert read() == 1
+
+
+def test_an_arrival_that_breaks_our_reader_is_logged_once_and_holds_back_nobody(
+    sent, arrived, mailbox, monkeypatch, expected_errors
+):
+    expected_errors("was not read for reports")
+    message = sent("bob@partner.example")
+    arrived(mailbox, b"Subject: Odd\r\n\r\nOdd\r\n")
+    arrived(mailbox, report())
+    real, broken = bounces.classify, []
+
+    def classify(raw: Octets) -> Report:
+        if b"Odd" in bytes(raw[:100]):
+            broken.append(1)
+            raise IndexError("odd")
+        return real(raw)
+
+    monkeypatch.setattr(bounces, "classify", classify)
+    assert (read(), read()) == (1, 0)
+    assert states(message) == {"bob@partner.example": State.BOUNCED}
+    assert broken == [1]
+
+
+def test_a_database_that_is_away_blames_no_arrival(sent, arrived, mailbox, monkeypatch):
+    sent("bob@partner.example")
+    arrived(mailbox, report())
+    with monkeypatch.context() as patched:
+        patched.setattr(bounces, "_write_down", lambda *_: (_ for _ in ()).throw(OperationalError("gone")))
+        with pytest.raises(OperationalError):
+            read()
+    assert read() == 1
