@@ -68,7 +68,8 @@ class Workers:
         return self.folder / "worker.log"
 
     def nudge(self, pk: int) -> None:
-        with Celery(broker=self.broker_url) as app:
+        # Not "current": the tasks of every later test would belong to it.
+        with Celery(broker=self.broker_url, set_as_current=False) as app:
             app.send_task("mailstore.sync_mailbox", [pk], queue="sync", ignore_result=True)
 
 
