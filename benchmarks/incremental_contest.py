@@ -19,11 +19,12 @@ from typing import Protocol
 
 from imapclient import IMAPClient
 
-from benchmarks.full_pull import IN_MEMORY, MBSYNC, Contest, command, fill
+from benchmarks.full_pull import IN_MEMORY, Contest, command, fill
 from benchmarks.mailbox_generator import mailbox
 from benchmarks.report import Figure, options, ratio, report
 from tests.servers.dovecot import HOST, running_dovecot
 from tests.servers.fault_proxy import FaultProxy, fault_proxy
+from tests.servers.mbsync import pull as pull_with_mbsync
 
 AT_ONCE = 1_000  # it writes each UID out, and Dovecot takes no longer lines
 OFFLINEIMAP = """
@@ -244,11 +245,7 @@ def mbsync(contest: Contest) -> Iterator[Contender]:
     folder = Path(tempfile.mkdtemp(dir=contest.folder))
 
     def look(port: int) -> Cost:
-        configuration = folder / "mbsyncrc"
-        text = MBSYNC.replace("SyncState *", "SyncState *\nPatterns *")
-        words = {"port": port, "user": contest.user.username, "password": contest.password, "folder": folder}
-        configuration.write_text(text.format(**words))
-        return _run(["mbsync", "-q", "-c", str(configuration), "all"])
+        return _measured(lambda: pull_with_mbsync("mbsync", folder, port=port, user=contest.user, patience=None))
 
     yield look
 
@@ -267,8 +264,13 @@ def offline(contest: Contest, program: Path) -> Iterator[Contender]:
 
 
 def _run(arguments: list[str]) -> Cost:
+    return _measured(lambda: subprocess.run(arguments, check=True, capture_output=True))
+
+
+def _measured(run: Callable[[], object]) -> Cost:
+    """What the processes that `run` starts and waits for took."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
-    subprocess.run(arguments, check=True, capture_output=True)
+    run()
     seconds, after = perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Cost(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
