@@ -29,6 +29,8 @@ from delivery.resources import (
     story_document,
     summary_document,
 )
+from delivery.states import Origin, Priority
+from delivery.wanted import Wanted
 from mailstore.models import Message
 from organizations.calls import LARGEST_KEY, ApiRequest, Day, Listing, Problem, Text, invalid, needs
 from organizations.models import User
@@ -100,21 +102,22 @@ def outbox_send(
         readable = Message.objects.readable_by(request.user, began)
         if (answers := readable.filter(pk=body.answers).first()) is None:
             raise invalid("answers", "There is no such message that you may read.")
-    message = _queued(
-        lambda: queue_message(
-            author=request.user,
-            mailbox=mailbox,
-            to=body.addresses("to"),
-            cc=body.addresses("cc"),
-            bcc=body.addresses("bcc"),
-            subject=body.subject,
-            text=body.text,
-            html=body.html,
-            attachments=body.files(),
-            answers=answers,
-            submission_key=_submission_key(idempotency_key),
-        )
+    wanted = Wanted(
+        author=request.user,
+        mailbox=mailbox,
+        to=body.addresses("to"),
+        cc=body.addresses("cc"),
+        bcc=body.addresses("bcc"),
+        subject=body.subject,
+        text=body.text,
+        html=body.html,
+        attachments=body.files(),
+        answers=answers,
+        submission_key=_submission_key(idempotency_key),
+        origin=Origin.API,
+        priority=Priority.PROGRAM,
     )
+    message = _queued(lambda: queue_message(wanted))
     return _answered(request, response, message, began)
 
 

@@ -226,6 +226,8 @@ def reasons(message: OutboxMessage) -> list[str]:
     author = str(message.author) if message.author else "Somebody who is no longer here"
     if message.origin == Origin.NOTICE:
         told = ["It tells somebody of you what happened, and was written by the system. It left the default account."]
+    elif message.origin == Origin.API:
+        told = [f"A program with a token of {author} asked for it through the API, from {message.sender}."]
     elif message.resend_of_id:
         told = [f"{author} sent an earlier mail once more; it keeps the From address of that one."]
     elif message.answers_id:

@@ -30,7 +30,7 @@ def hindrance_to(message: OutboxMessage, now: datetime) -> Hindrance | None:
     mailbox, author = message.mailbox, message.author
     if mailbox is None:
         return Hindrance("The email account it was to be sent from has been deleted.")
-    if message.origin == Origin.PERSON:
+    if message.origin != Origin.NOTICE:
         if author is None:
             return Hindrance("The person who wrote it no longer exists here.")
         if not Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox.pk).exists():

@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 
 from accounts.models import Mailbox
-from delivery.states import MOVES, Bounce, IllegalMove, Kind, Origin, SentCopy, State
+from delivery.states import MOVES, Bounce, IllegalMove, Kind, Origin, Priority, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.operations import Operation
@@ -52,6 +52,10 @@ class OutboxMessage(models.Model):
     """A message on its way out. Its octets are frozen when it is queued; every attempt sends the same Message-ID.
 
     content_digest: what was asked for under `submission_key`, so that a second request with other content is told.
+    scheduled_for:  the moment its author chose; None: as soon as it can.
+    undo_until:     until then nothing leaves, so that its author may take it back; None: nobody was offered that.
+
+    Both are for people to read: what holds a recipient back is its `not_before` alone.
     """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="outbox_messages")
@@ -60,6 +64,7 @@ class OutboxMessage(models.Model):
     answers = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
     resend_of = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="resends")
     origin = models.CharField(max_length=10, choices=Origin, default=Origin.PERSON)
+    priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.PERSON)
     submission_key = models.CharField(max_length=64, help_text="One submission per form (spec I4).")
     content_digest = models.CharField(max_length=64)
     sender = models.EmailField(max_length=320, help_text="Envelope sender.")
@@ -71,6 +76,8 @@ class OutboxMessage(models.Model):
     size = models.PositiveBigIntegerField()
     attachment_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
+    scheduled_for = models.DateTimeField(null=True, blank=True)
+    undo_until = models.DateTimeField(null=True, blank=True)
     sent_copy = models.CharField(max_length=12, choices=SentCopy, default=SentCopy.NOT_WANTED)
     sent_copy_note = models.CharField(max_length=500, blank=True, help_text="Why there is none yet, in words.")
     sent_copy_not_before = models.DateTimeField(null=True, blank=True, help_text="Null: nothing was sent yet.")

@@ -23,7 +23,7 @@ from django.urls import reverse
 from accounts.models import Mailbox
 from delivery.hindrances import waiting_for_login
 from delivery.outbox import CannotBeQueued, enqueue, frozen_row
-from delivery.states import Kind, Origin
+from delivery.states import Kind, Origin, Priority
 from notifications.models import Notification
 from organizations import account_mail
 from organizations.account_mail import AccountMailFailed
@@ -147,7 +147,7 @@ def _queue(person: User, told: Sequence[Notification], now: datetime) -> str:
     )
     try:
         message = frozen_row(account, draft)
-        message.origin = Origin.NOTICE
+        message.origin, message.priority = Origin.NOTICE, Priority.PROGRAM
         message.submission_key = f"notices-{max(notification.pk for notification in told)}"
         return enqueue(message, [(person.email, Kind.TO)], now).submission_key
     except CannotBeQueued as exc:

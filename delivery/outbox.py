@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypedDict
@@ -21,6 +19,7 @@ from delivery.models import NOTICE_RETRY_PERIOD, RETRY_PERIOD, OutboxMessage, Ou
 from delivery.sent_copy import wanted_by
 from delivery.states import Kind, Origin
 from delivery.tasks import submit_message
+from delivery.wanted import Wanted
 from mailstore.full_database import is_full
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable, open_raw
@@ -28,7 +27,7 @@ from organizations import live
 from organizations.models import User
 from organizations.nudging import nudge
 from protocols.message.addresses import Address
-from protocols.message.build import Attachment, OutgoingMessage, UnwritableField, build_message
+from protocols.message.build import OutgoingMessage, UnwritableField, build_message
 from protocols.message.identity import new_message_id, reply_headers
 from protocols.message.parse import parse_summary
 
@@ -58,60 +57,56 @@ class KeyReused(CannotBeQueued):
         self.earlier = earlier
 
 
-def queue_message(
-    *,
-    author: User,
-    mailbox: Mailbox,
-    to: Sequence[Address],
-    cc: Sequence[Address] = (),
-    bcc: Sequence[Address] = (),
-    subject: str,
-    text: str,
-    html: str | None = None,
-    attachments: Sequence[Attachment] = (),
-    answers: Message | None = None,
-    submission_key: str,
-) -> OutboxMessage:
+def queue_message(wanted: Wanted) -> OutboxMessage:
     """Freeze the octets, write message and recipients in one transaction, and nudge a worker after the commit.
 
     The same key with the same content returns the message that stands for it already.
     Raises MayNotSend, CannotBeQueued (with the field), or KeyReused for the same key with other content.
     """
-    now = timezone.now()
-    mailbox = check_sender(author, mailbox, now)
-    recipients = _recipients(to, cc, bcc)
-    digest = _digest(mailbox, (to, cc, bcc), subject, text, html, attachments, answers)
-    if earlier := _earlier(author, submission_key, digest):
+    now, author = timezone.now(), wanted.author
+    mailbox = check_sender(author, wanted.mailbox, now)
+    recipients = _recipients(wanted.to, wanted.cc, wanted.bcc)
+    digest = wanted.content_digest
+    if earlier := _earlier(author, wanted.submission_key, digest):
         return earlier
+    if wanted.scheduled_for is not None and wanted.scheduled_for <= now:
+        raise CannotBeQueued("scheduled_for", "That moment has passed. Choose a later one, or send it now.")
     draft = OutgoingMessage(
         from_=Address(mailbox.display_name, mailbox.address),
-        to=tuple(to),
-        cc=tuple(cc),
-        subject=subject,
-        text=text,
-        html=html,
-        attachments=tuple(attachments),
+        to=tuple(wanted.to),
+        cc=tuple(wanted.cc),
+        subject=wanted.subject,
+        text=wanted.text,
+        html=wanted.html,
+        attachments=tuple(wanted.attachments),
         language=mailbox.writes_in.tag,
-        **_identity(author, mailbox, now),
-        **_thread(answers),
+        **_identity(author, mailbox, wanted.scheduled_for or now),
+        **_thread(wanted.answers),
     )
     message = frozen_row(mailbox, draft)
-    message.author, message.answers = author, answers
-    message.submission_key, message.content_digest = submission_key, digest
+    message.author, message.answers = author, wanted.answers
+    message.origin, message.priority = wanted.origin, wanted.priority
+    message.submission_key, message.content_digest = wanted.submission_key, digest
+    message.scheduled_for = wanted.scheduled_for
+    if wanted.undo_period:
+        message.undo_until = now + wanted.undo_period
     return enqueue(message, recipients, now)
 
 
 def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: datetime) -> OutboxMessage:
     """Write a message with its (address, kind) recipients, all or nothing; or return the one with the same key.
 
+    Nothing of it leaves before its `scheduled_for` and its `undo_until`.
     Raises KeyReused, or CannotBeQueued where the disk of the database is full: then nothing is kept of it.
     """
     message.created_at = now
+    not_before = max(moment for moment in (now, message.scheduled_for, message.undo_until) if moment is not None)
     mailbox, author = message.mailbox, message.author
     assert mailbox is not None
     assert (author is None) == (message.origin == Origin.NOTICE)
-    if message.origin == Origin.PERSON:
+    if message.origin != Origin.NOTICE:
         message.sent_copy = wanted_by(mailbox)
+    retry_period = NOTICE_RETRY_PERIOD if message.origin == Origin.NOTICE else RETRY_PERIOD
     try:
         with transaction.atomic():
             message.save(force_insert=True)
@@ -121,8 +116,8 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
                     address=address,
                     kind=kind,
                     state_at=now,
-                    not_before=now,
-                    expires_at=now + (RETRY_PERIOD if message.origin == Origin.PERSON else NOTICE_RETRY_PERIOD),
+                    not_before=not_before,
+                    expires_at=not_before + retry_period,
                 )
                 for address, kind in recipients
             )
@@ -186,10 +181,10 @@ class _Identity(TypedDict):
     date: datetime
 
 
-def _identity(author: User, mailbox: Mailbox, now: datetime) -> _Identity:
+def _identity(author: User, mailbox: Mailbox, leaves_at: datetime) -> _Identity:
     """Message-ID in the domain of the sender, and Date in the author's own time zone."""
     domain = mailbox.address.rpartition("@")[2]
-    return {"message_id": new_message_id(domain), "date": now.astimezone(ZoneInfo(author.time_zone))}
+    return {"message_id": new_message_id(domain), "date": leaves_at.astimezone(ZoneInfo(author.time_zone))}
 
 
 class _Thread(TypedDict, total=False):
@@ -232,23 +227,7 @@ def _recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Addr
 def _earlier(author: User | None, submission_key: str, digest: str) -> OutboxMessage | None:
     """Return the message that this submission has made already. Raises KeyReused where it was another one."""
     mine = OutboxMessage.objects.filter(author=author, submission_key=submission_key)
-    earlier = mine.filter(origin=Origin.PERSON if author else Origin.NOTICE).first()
+    earlier = (mine if author else mine.filter(origin=Origin.NOTICE)).first()
     if earlier is not None and earlier.content_digest != digest:
         raise KeyReused(earlier)
     return earlier
-
-
-def _digest(
-    mailbox: Mailbox,
-    fields: tuple[Sequence[Address], ...],
-    subject: str,
-    text: str,
-    html: str | None,
-    attachments: Sequence[Attachment],
-    answers: Message | None,
-) -> str:
-    """One short text for everything that was asked for."""
-    files = [(file.filename, file.content_type, hashlib.sha256(file.content).hexdigest()) for file in attachments]
-    addresses = [[(one.name, one.address) for one in field] for field in fields]
-    asked = [mailbox.pk, addresses, subject, text, html, files, answers.pk if answers else None]
-    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

@@ -33,7 +33,16 @@ class Origin(models.TextChoices):
     """Who wanted it sent."""
 
     PERSON = "person", "A person"
+    API = "api", "A program, for the person whose token it has"
     NOTICE = "notice", "The system, to tell somebody something"  # written by delivery/notices.py; has no author
+
+
+class Priority(models.IntegerChoices):
+    """Who goes first where not everything can go at once: the smaller number (spec I5)."""
+
+    PERSON = 1, "A person's mail"
+    PROGRAM = 2, "A program's single mail"
+    BULK = 3, "One of many"
 
 
 class SentCopy(models.TextChoices):

@@ -22,6 +22,7 @@ from delivery.forms import ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued, KeyReused, queue_message
 from delivery.signing import bodies
+from delivery.wanted import Wanted
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable
 from organizations.models import User
@@ -107,7 +108,7 @@ def _queue(request: SignedInRequest, form: ComposeForm, original: Message | None
         signature = parts_of(mailbox) if form.cleaned_data["signed"] else None
         language = mailbox.writes_in.tag
         written = bodies(form.cleaned_data["text"], form.cleaned_data["quote"], signature, language=language)
-        return queue_message(
+        wanted = Wanted(
             author=request.user,
             mailbox=mailbox,
             to=form.recipients["to"],
@@ -120,6 +121,7 @@ def _queue(request: SignedInRequest, form: ComposeForm, original: Message | None
             answers=original if kind == "reply" else None,
             submission_key=form.cleaned_data["submission_key"],
         )
+        return queue_message(wanted)
     except RawUnavailable:
         form.add_error("keep", "The files of the original cannot be read from the disk. Untick them to send without.")
     except KeyReused as exc:

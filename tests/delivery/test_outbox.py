@@ -15,6 +15,7 @@ from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.outbox import CannotBeQueued, KeyReused, MayNotSend, queue_message
 from delivery.states import MOVES, IllegalMove, SentCopy, State, worst
 from delivery.tasks import submit_message, sweep_outbox
+from delivery.wanted import Wanted
 from organizations.models import AuditEntry
 from organizations.nudging import nudge
 from protocols.message.addresses import Address
@@ -40,7 +41,7 @@ def queue(sending_mailbox, alice):
             "text": "Good morning\n",
             "submission_key": "form-1",
         }
-        return queue_message(**{**asked, **changes})
+        return queue_message(Wanted(**{**asked, **changes}))
 
     return call
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.models import DefaultSender, Mailbox, MailboxGrant
 from delivery.forms import sendable_by
 from delivery.outbox import CannotBeQueued, queue_message
+from delivery.wanted import Wanted
 from protocols.message.addresses import Address
 from providers.models import Provider
 
@@ -19,12 +20,12 @@ def test_a_mailbox_that_does_not_send_cannot_be_chosen_by_anybody_or_anything(se
     assert mailbox not in sendable_by(alice, timezone.now())
     with pytest.raises(CannotBeQueued, match="switched off in its settings"):
         queue_message(
-            author=alice,
-            mailbox=Mailbox.objects.get(),
-            to=[Address("", "bob@example.org")],
-            subject="",
-            text="",
-            submission_key="a program's",
+            Wanted(
+                author=alice,
+                mailbox=Mailbox.objects.get(),
+                to=[Address("", "bob@example.org")],
+                submission_key="a program's",
+            )
         )
 
 

@@ -1,0 +1,62 @@
+"""What is asked for before it becomes rows: one mail, by a person in the composer or by a program through the API."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from accounts.models import Mailbox
+from delivery.states import Origin, Priority
+from mailstore.models import Message
+from organizations.models import User
+from protocols.message.addresses import Address
+from protocols.message.build import Attachment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One mail as it is wanted; `outbox.queue_message` makes its rows.
+
+    submission_key: one mail per author and key, however often it is asked for (spec I4).
+    digest:         tells one request from another under the same key; made of the content where the caller gives none.
+    scheduled_for:  not before this moment; None: as soon as it can.
+    undo_period:    how long it waits at least, so that its author can take it back.
+    """
+
+    author: User
+    mailbox: Mailbox
+    submission_key: str
+    to: Sequence[Address] = ()
+    cc: Sequence[Address] = ()
+    bcc: Sequence[Address] = ()
+    subject: str = ""
+    text: str = ""
+    html: str | None = None
+    attachments: Sequence[Attachment] = ()
+    answers: Message | None = None
+    origin: Origin = Origin.PERSON
+    priority: Priority = Priority.PERSON
+    scheduled_for: datetime | None = None
+    undo_period: timedelta = timedelta(0)
+    digest: str = ""
+
+    @property
+    def content_digest(self) -> str:
+        """One short text for everything that is asked for."""
+        if self.digest:
+            return self.digest
+        asked = [
+            self.mailbox.pk,
+            [[(one.name, one.address) for one in field] for field in (self.to, self.cc, self.bcc)],
+            self.subject,
+            self.text,
+            self.html,
+            [(file.filename, file.content_type, hashlib.sha256(file.content).hexdigest()) for file in self.attachments],
+            self.answers.pk if self.answers else None,
+            self.scheduled_for.isoformat() if self.scheduled_for else None,
+            self.priority,
+        ]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
