@@ -35,6 +35,7 @@ async function refetch(element) {
   if (element.id) fetched.set(element.id, performance.now());
   const choosing = element.querySelector("details:is([data-menu], [data-asks])[open]");
   if (choosing) return soon(element, 1000); // somebody is about to press what would be replaced
+  element.dispatchEvent(new CustomEvent("live:ask", { bubbles: true })); // the last word on what to ask for
   let answer;
   try {
     answer = await fetch(element.dataset.liveUrl, { headers: { "HX-Request": "true" } });

@@ -68,11 +68,21 @@ function isBelow(row, last) {
   return at < lastAt || (at === lastAt && pk < lastPk);
 }
 
+/* Rows that are here as they are there come as their state alone. One that was changed here meanwhile has left, or
+   follows with the next news. */
+function filled(template) {
+  return [...template.content.children].flatMap((listed) => {
+    if (!listed.dataset.same) return listed.matches(".listed") ? [listed] : [];
+    return rows.querySelector(`:scope > [data-state="${CSS.escape(listed.dataset.same)}"]`) ?? [];
+  });
+}
+
 function merge(template) {
-  const fresh = rowsOf(template.content);
-  const last = fresh.at(-1);
-  const known = new Set(fresh.map((row) => row.id));
-  const kept = last ? rowsOf(rows).filter((row) => !known.has(row.id) && isBelow(row, last)) : [];
+  const line = (listed) => listed.querySelector(".conversation");
+  const first = filled(template);
+  const last = first.at(-1);
+  const known = new Set(first.map((listed) => line(listed).id));
+  const kept = last ? rowsOf(rows).filter((row) => !known.has(row.id) && isBelow(row, line(last))) : [];
   const opened = current()?.id;
   const focused = document.activeElement?.closest?.(".conversation")?.id;
   const scroller = rows.parentElement;
@@ -80,15 +90,36 @@ function merge(template) {
   const before = anchor?.getBoundingClientRect().top;
 
   const older = kept.length ? rows.querySelector(".older") : template.content.querySelector(".older, .empty");
-  rows.replaceChildren(...[...fresh, ...kept].map((row) => row.closest(".listed")), ...(older ? [older] : []));
-  window.htmx.process(rows);
+  const come = first.filter((listed) => !rows.contains(listed));
+  arrange([...first, ...kept.map((row) => row.closest(".listed")), ...(older ? [older] : [])]);
+  for (const listed of come) window.htmx.process(listed);
+  if (older && !kept.length) window.htmx.process(older);
   document.dispatchEvent(new CustomEvent("mail:merged")); // mail_actions.js ticks again what was selected
 
   const now = anchor && document.getElementById(anchor.id);
   if (now) scroller.scrollTop += now.getBoundingClientRect().top - before;
   markCurrent(opened && document.getElementById(opened));
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
+
+// Only what is new moves: what stays where it is need not be laid out again.
+function arrange(wanted) {
+  let next = rows.firstElementChild;
+  for (const element of wanted) {
+    if (element === next) next = next.nextElementSibling;
+    else rows.insertBefore(element, next);
+  }
+  const stays = new Set(wanted);
+  for (const element of [...rows.children]) if (!stays.has(element)) element.remove();
+}
+
+document.addEventListener("live:ask", (event) => {
+  if (event.target.id !== "newest" || !rows) return;
+  const url = new URL(event.target.dataset.liveUrl, location.href);
+  const first = [...rows.querySelectorAll(":scope > [data-state]:not([data-touched])")].slice(0, 50);
+  url.searchParams.set("has", first.map((listed) => listed.dataset.state).join("."));
+  event.target.dataset.liveUrl = `${url.pathname}${url.search}`;
+});
 
 document.addEventListener("htmx:load", (event) => {
   const root = event.detail.elt;

@@ -89,6 +89,7 @@ document.addEventListener("mail:changed", (event) => {
 });
 
 function show(action, about) {
+  for (const row of rowsAbout(about)) row.dataset.touched = ""; // no longer as the server had drawn it
   if (action === "star" || action === "unstar") for (const star of starsOf(about)) star.ariaPressed = String(action === "star");
   if (action !== "read" && action !== "unread") return;
   for (const row of rowsAbout(about)) row.querySelector(".conversation").classList.toggle("unread", action === "unread");

@@ -66,9 +66,13 @@ def folder(request: PanelRequest, pk: int) -> HttpResponse:
 @require_GET
 @private
 def newest(request: SignedInRequest, pk: int) -> HttpResponse:
-    """The first page of a folder for an open panel, which puts it in place of its own (static/mail.js)."""
+    """The first page of a folder for an open panel, which puts it in place of its own (static/mail.js).
+
+    `?has=` names the states of the rows that it shows, with dots between: those come as their state alone.
+    """
     chosen = folder_or_404(request.user, pk)
-    return render(request, "mailstore/_newest.html", {"folder": chosen, "page": folder_rows(chosen)})
+    known = frozenset(request.GET.get("has", "").split("."))
+    return render(request, "mailstore/_newest.html", {"folder": chosen, "page": folder_rows(chosen), "known": known})
 
 
 @require_GET

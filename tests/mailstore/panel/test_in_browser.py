@@ -150,14 +150,19 @@ def test_new_mail_takes_its_place_without_losing_where_one_is(panel: Page, mailb
     panel.locator(".conversation").nth(1).click()
     expect(panel.locator(".conversation[aria-current=true]")).to_have_count(1)
     chosen = panel.locator(".conversation[aria-current=true]").get_attribute("id")
+    panel.evaluate("document.querySelectorAll('.listed').forEach(row => { row.wasHere = true })")
     deliver(mailbox, mail("Just in"), at=timezone.now())
-    url = panel.locator("#newest").get_attribute("data-live-url")
     panel.evaluate(
-        "async url => window.htmx.swap(document.getElementById('newest'), "
-        "await (await fetch(url, {headers: {'HX-Request': 'true'}})).text(), {swapStyle: 'outerHTML'})",
-        url,
+        """async () => {
+          const newest = document.getElementById("newest");
+          newest.dispatchEvent(new CustomEvent("live:ask", { bubbles: true }));
+          const answer = await fetch(newest.dataset.liveUrl, { headers: { "HX-Request": "true" } });
+          window.htmx.swap(newest, await answer.text(), { swapStyle: "outerHTML" });
+        }"""
     )
     expect(panel.locator(".conversation")).to_have_count(4)
+    drawn = panel.evaluate("[...document.querySelectorAll('.listed')].map(row => !row.wasHere)")
+    assert drawn == [True, False, False, False]
     expect(panel.locator(".conversation .subject").first).to_have_text("Just in")
     assert panel.locator(".conversation[aria-current=true]").get_attribute("id") == chosen
     panel.locator(".conversation").first.click()

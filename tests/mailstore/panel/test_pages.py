@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from mailstore.models import Folder, Listing, SyncSchedule
+from mailstore.models import Folder, Listing, Message, SyncSchedule
 from organizations.paging import PAGE_SIZE
 from tests.mailstore.panel.conftest import html_mail, mail, mail_with_files
 
@@ -65,6 +65,18 @@ def test_mail_that_comes_while_one_reads_on_moves_nothing(client, mailbox, deliv
     deliver(mailbox, mail("Just now"), at=timezone.now())
     older = text_of(client.get(re.search(r'hx-get="([^"]*after=[^"]*)"', first)[1], **HTMX))
     assert subjects(older) == ["Letter 2", "Letter 1", "Letter 0"]
+
+
+@pytest.mark.proves("H1")
+def test_news_come_without_the_rows_that_stand_in_the_list_already(client, mailbox, deliver):
+    fill(deliver, mailbox, 3)
+    states = re.findall('data-state="([0-9a-f]{8})"', text_of(client.get(folder_url(mailbox))))
+    deliver(mailbox, mail("Just now"), at=timezone.now())
+    Message.objects.filter(subject="Letter 1").update(is_flagged=True)
+    url = reverse("mailstore:newest", args=[mailbox.folders.get(name="INBOX").pk])
+    news = text_of(client.get(url, {"has": ".".join(states)}, **HTMX))
+    assert subjects(news) == ["Just now", "Letter 1"]
+    assert re.findall('data-same="(.*?)"', news) == [states[0], states[2]]
 
 
 @pytest.mark.proves("H1")
