@@ -9,7 +9,7 @@ from emailsettings.lifeline import die_with_parent
 from organizations import stopping
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "emailsettings.settings")
-app = Celery("emailsettings")
+app = Celery("emailsettings", task_cls="organizations.generations:GuardedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

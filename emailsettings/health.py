@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from emailsettings.celery import app
 from mailstore.models import Watcher
+from organizations import generations
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,9 @@ def _database() -> str:
         cursor.execute("SELECT 1")
     executor = MigrationExecutor(connection)
     behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return "needs manage.py prepare" if behind else "ok"
+    if behind:
+        return "needs manage.py prepare"
+    return "was prepared by a newer version" if generations.look() else "ok"
 
 
 def _cache() -> str:

@@ -20,6 +20,7 @@ from accounts.models import Mailbox, MailboxQuerySet
 from accounts.sessions import idle_line
 from mailstore import runs, schedule
 from mailstore.models import Folder, Watcher
+from organizations import generations
 from protocols.imap.idle_line import IdleLine
 from providers.models import Provider
 
@@ -75,12 +76,16 @@ def with_usable_connection(work: Callable[Given, Answer]) -> Callable[Given, Ans
 
 @with_usable_connection
 def look(holder: str, watching: int, wanted: int, refused: Iterable[int]) -> dict[int, Target] | None:
-    """Say that we live, and return what is to be watched by mailbox; None while another watcher does it.
+    """Say that we live, and return what is to be watched by mailbox; None while another watcher does it, or where the
+    rows belong to a newer version of this program (fault R29).
 
     refused: mailboxes whose login was refused since the last look. It is counted: their rows decide about the next.
     """
     for pk in refused:
         runs.refused_to_watch(pk, timezone.now())
+    if generations.newer_migration():
+        Watcher.objects.leave(holder)
+        return None
     if not Watcher.objects.take(holder, timezone.now(), watching=watching, wanted=wanted):
         return None
     rows = _wanted().values_list("pk", "imap_host", "imap_port", "imap_security", "imap_username")

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from emailsettings import health
@@ -56,6 +57,14 @@ def test_a_database_that_is_behind_is_not_ready(client, expected_errors):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'delivery'")
     assert client.get("/readyz").json()["parts"]["database"] == "needs manage.py prepare"
+
+
+@pytest.mark.django_db
+@pytest.mark.proves("R29")
+def test_pages_of_an_older_version_are_not_ready(client, expected_errors):
+    expected_errors("Service Unavailable")
+    MigrationRecorder.Migration.objects.create(app="delivery", name="9999_from_the_future")
+    assert client.get("/readyz").json()["parts"]["database"] == "was prepared by a newer version"
 
 
 def test_other_methods_are_none_of_its_business(client, db):

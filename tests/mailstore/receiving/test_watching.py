@@ -17,6 +17,7 @@ from mailstore import claiming, runs, schedule, tasks, watching, watching_rows
 from mailstore.models import SyncSchedule, Watcher
 from mailstore.watching import Pace, WatchKeeper
 from mailstore.writing import Claim
+from organizations import generations
 from protocols.errors import Deferred, LoginRefused, Unreachable
 from protocols.imap.idle_line import IdleNotOffered
 from protocols.steps import StepName
@@ -263,6 +264,19 @@ def test_lines_stay_while_the_rows_cannot_be_read(connected, nudged, monkeypatch
         wait_until(lambda: nudged, "nudge")
         assert keeper.watching == 1
         monkeypatch.setattr(watching_rows, "look", real)
+
+
+@pytest.mark.proves("R29")
+def test_a_watcher_older_than_the_database_lets_go_of_all_lines(connected, newer_version, monkeypatch, expected_errors):
+    expected_errors("prepared by a newer version")
+    monkeypatch.setattr(generations, "LOOK_EVERY", 0)
+    with keeping() as keeper:
+        watches(keeper, 1)
+        newer = newer_version()
+        watches(keeper, 0)
+        assert not Watcher.objects.exists()
+        newer.delete()
+        watches(keeper, 1)
 
 
 @pytest.mark.proves("G3")

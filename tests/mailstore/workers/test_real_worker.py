@@ -173,3 +173,17 @@ def database_files(pid: int) -> list[str]:
     """Open files of a process that are the database, and its connections to one."""
     opened = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
     return [name for name in opened if "sqlite" in name or "PGSQL" in name]
+
+
+@pytest.mark.proves("R29")
+def test_a_worker_older_than_the_database_leaves_the_work_to_others(workers, account, slow, newer_version):  # noqa: F811
+    newer = newer_version()
+    worker = workers.start()
+    workers.nudge(account.mailbox.pk)
+    wait_until(lambda: workers.log.exists() and "9999_from_the_future" in workers.log.read_text(), "word", seconds=60)
+    wait_until(lambda: "is left to others" in workers.log.read_text(), "word")
+    assert worker.poll() is None
+    assert not Message.objects.exists()
+    assert SyncSchedule.objects.due(timezone.now()).exists()
+    newer.delete()
+    finish(account, slow)
