@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from accounts.kept_sessions import KeptSessions
 from accounts.models import Mailbox
+from mailservers.models import MailServer
 from mailservers.passwords import opened
 from organizations.dialing import dialer, trust
 from protocols.errors import Refused
@@ -70,11 +71,16 @@ def idle_line(mailbox: Mailbox) -> IdleLine:
 
 
 @contextmanager
-def smtp_session(mailbox: Mailbox, observe: Observer = ignore) -> Iterator[smtp.SmtpSession]:
-    """Log in to the server that sends for the mailbox. Raises MailError, also for commands inside the block."""
-    endpoint = mailbox.outgoing()
+def smtp_session(
+    mailbox: Mailbox, observe: Observer = ignore, server: MailServer | None = None
+) -> Iterator[smtp.SmtpSession]:
+    """Log in to the server that sends for the mailbox. Raises MailError, also for commands inside the block.
+
+    server: one that stands in for its own, with the login of that one.
+    """
+    endpoint = server.endpoint() if server is not None else mailbox.outgoing()
     if endpoint is None:
         raise Refused("This mailbox has no outgoing server. Choose one in its settings.")
-    credentials = opened(mailbox.outgoing_credentials)
+    credentials = opened(server.credentials if server is not None else mailbox.outgoing_credentials)
     with smtp.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
         yield session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from delivery.logins import SECOND_TRY_AFTER, TRIES, Login, may_try
 from delivery.models import OutboxMessage
 from delivery.retrying import LOOK_AGAIN
 from delivery.states import Origin
+from organizations.models import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +27,37 @@ class Hindrance:
     reply: str = ""
 
 
-def hindrance_to(message: OutboxMessage, now: datetime) -> Hindrance | None:
-    """Return what stands in the way of sending `message` now, None when nothing does."""
+WITHOUT_MAILBOX = Hindrance("The email account it was to be sent from has been deleted.")
+MaySend = Callable[[User, Mailbox], bool]
+
+
+def asking_once(now: datetime) -> MaySend:
+    """Whether somebody may send from a mailbox, asked of the database once for each pair: for a batch, not for long."""
+
+    known: dict[tuple[int, int], bool] = {}
+
+    def ask(author: User, mailbox: Mailbox) -> bool:
+        pair = author.pk, mailbox.pk
+        if pair not in known:
+            known[pair] = Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox.pk).exists()
+        return known[pair]
+
+    return ask
+
+
+def hindrance_to(message: OutboxMessage, may_send: MaySend) -> Hindrance | None:
+    """Return what keeps `message` itself from being sent; what holds back its whole way out is asked of `ways`."""
     mailbox, author = message.mailbox, message.author
     if mailbox is None:
-        return Hindrance("The email account it was to be sent from has been deleted.")
+        return WITHOUT_MAILBOX
     if message.origin != Origin.NOTICE:
         if author is None:
             return Hindrance("The person who wrote it no longer exists here.")
-        if not Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox.pk).exists():
+        if not may_send(author, mailbox):
             return Hindrance(f"{author} is not permitted to send from {mailbox} any more.")
     if not mailbox.can_send:
         return Hindrance(f"{mailbox} cannot send any more: {why_it_cannot_send(mailbox)}")
-    return waiting_for_login(mailbox, now)
+    return None
 
 
 def why_it_cannot_send(mailbox: Mailbox) -> str:
@@ -49,20 +69,22 @@ def why_it_cannot_send(mailbox: Mailbox) -> str:
 
 def waiting_for_login(mailbox: Mailbox, now: datetime) -> Hindrance | None:
     """What holds back everything from `mailbox`: a pause, or a login that is refused."""
-    login = Login.of(mailbox)
-    if login.is_own and mailbox.paused_at is not None:
+    if mailbox.mail_server is not None:
+        return refused_login(Login.at(mailbox.mail_server), f"the mail server “{mailbox.mail_server}”", now)
+    if mailbox.paused_at is not None:
         return Hindrance(f"{mailbox} is paused; its settings need attention.", now + LOOK_AGAIN)
+    return refused_login(Login.of(mailbox), mailbox.address, now)
+
+
+def refused_login(login: Login, whose: str, now: datetime) -> Hindrance | None:
+    """The wait after a server refused these credentials; None where they may be offered."""
     refusal = login.refusal()
     if refusal is None or may_try(refusal, now):
         return None
     if refusal.count < TRIES:
         return Hindrance(REFUSED_ONCE, refusal.last_at + SECOND_TRY_AFTER, refusal.reply)
-    whose = mailbox.address if login.is_own else f"the mail server “{mailbox.mail_server}”"
-    return Hindrance(
-        f"the server refuses the password of {whose}; correct it in the settings.",
-        now + LOOK_AGAIN,
-        refusal.reply,
-    )
+    words = f"the server refuses the password of {whose}; correct it in the settings."
+    return Hindrance(words, now + LOOK_AGAIN, refusal.reply)
 
 
 REFUSED_ONCE = "the server refused the login; it is tried once more after ten minutes."

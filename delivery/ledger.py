@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from delivery.models import Attempt, OutboxMessage, OutboxRecipient
+from delivery.hindrances import Hindrance
+from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient
 from delivery.news import tell_of_outcome
 from delivery.retrying import next_try
-from delivery.states import Origin, State
+from delivery.states import Origin, SentCopy, State
 from protocols.diagnosis import Diagnosis, Retry
 from protocols.errors import MailError
 from protocols.smtp.session import RecipientReply
@@ -36,14 +38,23 @@ class ClaimLost(Exception):
 class Ledger:
     """The outcomes of one attempt. `recipients` are those it has claimed, as they were at the claim."""
 
-    def __init__(self, attempt: Attempt, message: OutboxMessage) -> None:
+    def __init__(
+        self, attempt: Attempt, message: OutboxMessage, recipients: Sequence[OutboxRecipient] | None = None
+    ) -> None:
+        held = _held(attempt) if recipients is None else recipients
         self.attempt = attempt
         self.message = message
-        self.recipients = {recipient.address: recipient for recipient in _held(attempt)}
+        self.recipients = {recipient.address: recipient for recipient in held}
 
     @property
     def addresses(self) -> list[str]:
         return list(self.recipients)
+
+    @property
+    def has_run_out(self) -> bool:
+        """Whether no recipient has time left."""
+        now = timezone.now()
+        return all(recipient.expires_at < now for recipient in self.recipients.values())
 
     def mark_final_dot(self) -> None:
         """Called just before the last octets leave. Raises ClaimLost, and then they must not."""
@@ -55,7 +66,7 @@ class Ledger:
         now = timezone.now()
         with transaction.atomic():
             settled = OutboxRecipient.objects.settle(self.attempt.claim, addresses, State.SENT, now, reply=_cut(reply))
-            if settled:
+            if settled and self.message.sent_copy == SentCopy.WAITING:
                 OutboxMessage.objects.filter(pk=self.message.pk).want_copy(now)
 
     def refused(self, addresses: Sequence[str], diagnosis: Diagnosis, reply: str) -> None:
@@ -70,6 +81,8 @@ class Ledger:
                     now=now,
                     expires_at=recipient.expires_at,
                     chance=random.random(),  # noqa: S311
+                    rule=diagnosis.code,
+                    reply=reply,
                 )
                 if moment is None:
                     failed += self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
@@ -79,14 +92,14 @@ class Ledger:
                     )
             self._tell(State.FAILED, failed, now)
 
-    def wait(self, cause: str, not_before: datetime, reply: str = "") -> None:
+    def wait(self, hindrance: Hindrance) -> None:
         """Give all back without counting a try, since nobody was asked; what has run out of time fails.
 
         A notice of ours waits for nobody: account mail takes it.
-        cause: a sentence that goes on after a colon.
         """
-        if self.message.origin == Origin.NOTICE:
-            self.fail(f"It goes by account mail instead: {cause}", reply)
+        cause, not_before, reply = hindrance.note, hindrance.until, hindrance.reply
+        if self.message.origin == Origin.NOTICE or not_before is None:
+            self.fail(cause if not_before is None else f"It goes by account mail instead: {cause}", reply)
             return
         now = timezone.now()
         with transaction.atomic():
@@ -147,6 +160,10 @@ class Ledger:
             update_fields=["ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies"]
         )
 
+    def do_not_count(self) -> None:
+        """The server was asked nothing about this message, so the attempt counts against no rate."""
+        Attempt.objects.filter(pk=self.attempt.pk).update(route=None)
+
     def _fail(self, addresses: Sequence[str], note: str, now: datetime, reply: str) -> int:
         return OutboxRecipient.objects.settle(
             self.attempt.claim, addresses, State.FAILED, now, reply=_cut(reply), note=note[:LONGEST_NOTE]
@@ -159,8 +176,11 @@ class Ledger:
 def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> bool:
     """Decide about what a vanished worker held: uncertain with the final-dot mark, queued again without it.
 
-    Locks the attempt first, as `Attempt.mark_final_dot` does, so that the two never pass each other; with
+    Locks the attempt first, which `Attempt.mark_final_dot` changes, so that the two never pass each other; with
     `overdue_only` a lease that was renewed meanwhile is left alone. True when anything was taken back.
+
+    Of several messages that were claimed together only the one that had its turn is held responsible: what came after
+    it goes back as if it had never been taken.
     """
     with transaction.atomic():
         attempt = Attempt.objects.select_for_update().get(pk=attempt_pk)
@@ -172,6 +192,10 @@ def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> 
         if attempt.final_dot_at is not None:
             settled = held.move(State.SENDING, State.UNCERTAIN, now, note=UNKNOWN_OUTCOME)
             tell_of_outcome(_message(attempt), State.UNCERTAIN, settled, claim=attempt.claim, now=now)
+        elif _had_not_begun(attempt):
+            held.move(State.SENDING, State.QUEUED, now)
+            attempt.delete()
+            return True
         elif Attempt.objects.filter(message_id=attempt.message_id, was_lost=True).count() + 1 >= DEATHS:
             settled = held.move(State.SENDING, State.FAILED, now, note=LOST_AGAIN)
             tell_of_outcome(_message(attempt), State.FAILED, settled, claim=attempt.claim, now=now)
@@ -181,6 +205,18 @@ def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> 
             ended_at=now, was_lost=True, text="The worker stopped in the middle of it."
         )
     return True
+
+
+def _had_not_begun(attempt: Attempt) -> bool:
+    """Whether another one, claimed for the same connection and before it, was still unsettled when the worker died.
+
+    Messages have their turn in the order of their attempts, so the first of these is the one that was being sent.
+    """
+    if not attempt.slot:
+        return False
+    same = Attempt.objects.filter(slot=attempt.slot, route=attempt.route_id, started_at__gt=attempt.started_at - LEASE)
+    earlier = same.filter(pk__lt=attempt.pk, final_dot_at=None)
+    return earlier.filter(Q(ended_at=None) | Q(was_lost=True)).exists()
 
 
 def _message(attempt: Attempt) -> OutboxMessage:

@@ -34,11 +34,14 @@ class Login:
 
     @classmethod
     def of(cls, mailbox: Mailbox) -> Login:
-        server = mailbox.mail_server
-        if server is not None:
-            return cls(f"server {server.pk}", _fingerprint(server, server.host, server.port, server.username), False)
+        if mailbox.mail_server is not None:
+            return cls.at(mailbox.mail_server)
         username = mailbox.smtp_username or mailbox.address
         return cls(f"mailbox {mailbox.pk}", _fingerprint(mailbox, mailbox.smtp_host, mailbox.smtp_port, username), True)
+
+    @classmethod
+    def at(cls, server: MailServer) -> Login:
+        return cls(f"server {server.pk}", _fingerprint(server, server.host, server.port, server.username), False)
 
     def refusal(self) -> LoginRefusal | None:
         """What was noted about exactly these credentials."""

@@ -1,4 +1,7 @@
-"""Handing a claimed message to its submission server (RFC 6409). No transaction is open while it talks."""
+"""Handing claimed messages to a submission server (RFC 6409), one after the other over one connection.
+
+No transaction is open while it talks.
+"""
 
 from __future__ import annotations
 
@@ -6,214 +9,251 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime
 from itertools import groupby
 
 from django.db import OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
-from accounts.disconnections import tell_connected, tell_disconnected
-from accounts.models import Mailbox
 from accounts.sessions import smtp_session
-from delivery.hindrances import REFUSED_ONCE, hindrance_to
-from delivery.ledger import ClaimLost, Ledger, take_back
-from delivery.logins import SECOND_TRY_AFTER, TRIES, Login
-from delivery.models import Attempt, OutboxMessage
+from delivery import troubles
+from delivery.hindrances import REFUSED_ONCE, Hindrance
+from delivery.ledger import Ledger
+from delivery.logins import SECOND_TRY_AFTER, TRIES
 from delivery.retrying import LOOK_AGAIN
+from delivery.ways import Way
 from mailservers.diagnosis import diagnose
 from mailservers.passwords import PasswordUnreadable
-from organizations import live
 from organizations.faultpoints import faultpoint
+from organizations.models import Organization
 from protocols.diagnosis import Diagnosis, Retry
 from protocols.endpoint import Protocol
-from protocols.errors import Deferred, LoginRefused, MailError, OutcomeUnknown, Refused, Unreachable
-from protocols.smtp.session import RecipientReply
+from protocols.errors import (
+    Deferred,
+    DestinationRefused,
+    LoginRefused,
+    MailError,
+    OutcomeUnknown,
+    Refused,
+    Unreachable,
+)
+from protocols.smtp.session import RecipientReply, SmtpSession
 from protocols.steps import Step, StepName
 
 log = logging.getLogger(__name__)
 
 DATABASE_WAITS = (0.2, 1, 3, 8, 16)  # seconds
+REFUSES_US = frozenset({"relay-denied", "login-required", "sender-refused", "address-blocked"})  # codes of rules
 UNKNOWN_FAILURE = "unknown-failure"  # the code of the diagnosis that knows nothing
 
 
-def submit(attempt: Attempt) -> None:
-    """Carry out one attempt for the recipients it has claimed, and settle each of them.
+class Line:
+    """A connection along one way, opened when the first message needs it and again when it has ended."""
 
-    An error that is no mail error leaves the rows as a vanished worker would, settled at once, and is raised.
-    """
-    related = ("mailbox__mail_server__provider", "mailbox__provider", "author", "organization")
-    message = OutboxMessage.objects.select_related(*related).get(pk=attempt.message_id)
-    ledger = Ledger(attempt, message)
-    live.announce(message.organization_id, "outbox", message.pk)
-    try:
-        _carry_out(ledger)
-    except ClaimLost:
-        log.warning("Attempt %s at message %s lost its claim and sent nothing.", attempt.pk, message.pk)
-        ledger.close(phase="claim", text="Another worker had taken over; nothing was handed over.")
-    except Exception:
-        take_back(attempt.pk, timezone.now())
-        raise
-    finally:
-        live.announce(message.organization_id, "outbox", message.pk)
-
-
-def _carry_out(ledger: Ledger) -> None:
-    now = timezone.now()
-    if hindrance := hindrance_to(ledger.message, now):
-        if hindrance.until is None:
-            ledger.fail(hindrance.note)
-        else:
-            ledger.wait(hindrance.note, hindrance.until, hindrance.reply)
-        ledger.close(phase="before connecting", text=hindrance.note)
-        return
-    if all(recipient.expires_at < now for recipient in ledger.recipients.values()):
-        ledger.fail("It could not be sent within two days, and it is not sent that late by itself.")
-        ledger.close(phase="before connecting", text="Its time had run out.")
-        return
-    mailbox = ledger.message.mailbox
-    assert mailbox is not None
-    ledger.attempt.server = str(mailbox.outgoing())
-    ledger.attempt.save(update_fields=["server"])
-    faultpoint("attempt written")
-    _Conversation(ledger, mailbox).hold()
-
-
-class _Conversation:
-    """One connection for one message: how far it came, and what each end of it means."""
-
-    def __init__(self, ledger: Ledger, mailbox: Mailbox) -> None:
-        self.ledger = ledger
-        self.mailbox = mailbox
-        self.login = Login.of(mailbox)
-        self.phase = "connection"
+    def __init__(self, way: Way) -> None:
+        self.way = way
+        self.phase = ""
         self.tls = ""
+        self._carried = 0
+        self._session: SmtpSession | None = None
+        self._stack = ExitStack()
 
-    def hold(self) -> None:
-        message = self.ledger.message
+    def __enter__(self) -> Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next message may go over the connection that is there."""
+        if self._session is None or not self._session.usable:
+            return False
+        return self._carried < self.way.limits.messages_per_connection
+
+    def close(self) -> None:
+        self._session, self._carried = None, 0
+        self._stack.close()
+
+    def carry(self, ledger: Ledger) -> Hindrance | None:
+        """Hand one message over and settle its recipients. A Hindrance when all behind this login have to wait now.
+
+        Raises ClaimLost where another worker has taken over; nothing of the message was sent then.
+        """
         try:
-            with smtp_session(self.mailbox, self._observe) as session:
-                self._logged_in()
-                replies = session.submit(
-                    message.sender, self.ledger.addresses, bytes(message.raw), before_final_dot=self._before_final_dot
-                )
+            session = self._session_for(ledger)
+        except MailError as exc:
+            return self._not_opened(ledger, exc)
+        return self._hand_over(ledger, session)
+
+    def _session_for(self, ledger: Ledger) -> SmtpSession:
+        mailbox = ledger.message.mailbox
+        assert mailbox is not None
+        if self.is_open and self._session is not None:
+            troubles.cured(mailbox)
+            return self._session
+        self.close()
+        self.phase = "connection"
+        through = (self.way.server,) if self.way.detour else ()
+        self._session = self._stack.enter_context(smtp_session(mailbox, self._observe, *through))
+        self.way.login.note_success()
+        troubles.reached(self.way)
+        troubles.cured(mailbox)
+        faultpoint("logged in")
+        return self._session
+
+    def _not_opened(self, ledger: Ledger, error: MailError) -> Hindrance | None:
+        """Nothing was said about the message. What is wrong holds for all that go this way."""
+        diagnosis = self._diagnose(error, ledger.message.organization)
+        hindrance: Hindrance | None = None
+        if isinstance(error, LoginRefused):
+            hindrance = self._login_refused(ledger, error, diagnosis)
+        elif isinstance(error, PasswordUnreadable):
+            hindrance = self._password_unreadable(ledger, diagnosis)
+        else:
+            ledger.refused(ledger.addresses, diagnosis, error.reply or str(error))
+            if isinstance(error, Unreachable) and not isinstance(error, DestinationRefused):
+                hindrance = troubles.unreached(self.way, f"{error}", timezone.now())
+            elif diagnosis.retry is not Retry.STOP:
+                hindrance = troubles.put_off(self.way, diagnosis, timezone.now())
+        self._close(ledger, error, diagnosis)
+        ledger.do_not_count()
+        faultpoint("outcome settled")
+        return hindrance
+
+    def _hand_over(self, ledger: Ledger, session: SmtpSession) -> Hindrance | None:
+        message = ledger.message
+        self.phase = "sender"
+        self._carried += 1
+        hindrance: Hindrance | None = None
+        try:
+            replies = session.submit(
+                message.sender, ledger.addresses, bytes(message.raw), before_final_dot=lambda: self._mark(ledger)
+            )
         except OutcomeUnknown as exc:
             for _, alike, words in _grouped(exc.refused):
-                self.ledger.refused([one.address for one in alike], self._diagnose(_as_error(alike[0], words)), words)
-            self.ledger.uncertain(exc.reply)
-            self._close(exc)
-        except LoginRefused as exc:
-            self._login_refused(exc)
-        except PasswordUnreadable as exc:
-            self._password_unreadable(exc)
+                diagnosis = self._diagnose(_as_error(alike[0], words), message.organization)
+                ledger.refused([one.address for one in alike], diagnosis, words)
+            ledger.uncertain(exc.reply)
+            self._close(ledger, exc)
         except MailError as exc:
-            diagnosis = self._diagnose(exc)
-            self.ledger.refused(self.ledger.addresses, diagnosis, exc.reply or str(exc))
-            self._close(exc, diagnosis)
+            diagnosis = self._spared(self._diagnose(exc, message.organization), whole=True)
+            ledger.refused(ledger.addresses, diagnosis, exc.reply or str(exc))
+            self._close(ledger, exc, diagnosis)
+            hindrance = self._judge(diagnosis, deferred=isinstance(exc, Deferred))
         else:
             faultpoint("reply read")
-            persistently(lambda: self._settle(replies))
+            answers = self._answers(replies, message.organization)
+            persistently(lambda: self._settle(ledger, replies, answers))
+            hindrance = self._judge_answers(answers)
         faultpoint("outcome settled")
+        return hindrance
 
-    def _settle(self, replies: list[RecipientReply]) -> None:
-        """Write all outcomes in one transaction: what the server has taken must never look as if it had not."""
-        answers = [
-            (alike, words, None if accepted else self._diagnose(_as_error(alike[0], words)))
+    def _mark(self, ledger: Ledger) -> None:
+        faultpoint("message out, no dot")
+        ledger.mark_final_dot()
+        self.phase = "message"
+        faultpoint("final dot marked")
+
+    def _answers(self, replies: list[RecipientReply], organization: Organization) -> list[_Answer]:
+        return [
+            (
+                alike,
+                words,
+                None if accepted else self._spared(self._diagnose(_as_error(alike[0], words), organization)),
+            )
             for accepted, alike, words in _grouped(replies)
         ]
+
+    def _settle(self, ledger: Ledger, replies: list[RecipientReply], answers: list[_Answer]) -> None:
+        """Write all outcomes in one transaction: what the server has taken must never look as if it had not."""
         with transaction.atomic():
             for alike, words, diagnosis in answers:
                 addresses = [reply.address for reply in alike]
                 if diagnosis is None:
-                    self.ledger.accepted(addresses, words)
+                    ledger.accepted(addresses, words)
                 else:
-                    self.ledger.refused(addresses, diagnosis, words)
-            troubles = [diagnosis for _, _, diagnosis in answers if diagnosis]
-            worst = min(troubles, key=lambda trouble: trouble.retry != Retry.STOP, default=None)
-            self.ledger.close(phase=self.phase, tls=self.tls, diagnosis=worst, replies=replies)
+                    ledger.refused(addresses, diagnosis, words)
+            diagnoses = [diagnosis for _, _, diagnosis in answers if diagnosis]
+            worst = min(diagnoses, key=lambda one: one.retry != Retry.STOP, default=None)
+            ledger.close(phase=self.phase, tls=self.tls, diagnosis=worst, replies=replies)
 
-    def _login_refused(self, error: LoginRefused) -> None:
+    def _judge_answers(self, answers: list[_Answer]) -> Hindrance | None:
+        """Judge the server by its answers to one message: some recipients taken is taken, all put off is put off."""
+        diagnoses = [diagnosis for _, _, diagnosis in answers if diagnosis is not None]
+        if len(diagnoses) < len(answers):
+            self.way.route.release()
+            return None
+        quota = next((diagnosis for diagnosis in diagnoses if diagnosis.retry is Retry.NEXT_DAY), None)
+        if quota is not None:
+            return troubles.put_off(self.way, quota, timezone.now())
+        whole = len(answers) == 1 and self.phase == "message"
+        return self._judge(diagnoses[0], deferred=answers[0][0][0].deferred) if whole else None
+
+    def _judge(self, diagnosis: Diagnosis, *, deferred: bool) -> Hindrance | None:
+        """What a refusal of a message as a whole means for those behind it."""
+        if diagnosis.retry is Retry.STOP or not (deferred or diagnosis.retry is Retry.NEXT_DAY):
+            return None
+        return troubles.put_off(self.way, diagnosis, timezone.now())
+
+    def _login_refused(self, ledger: Ledger, error: LoginRefused, diagnosis: Diagnosis) -> Hindrance:
         """First refusal: one more try later. Second: everything behind this login waits for new credentials."""
-        now = timezone.now()
-        diagnosis = self._diagnose(error)
-        if self.login.note_refusal(error.reply, now) < TRIES:
-            self.ledger.wait(REFUSED_ONCE, now + SECOND_TRY_AFTER, error.reply)
-        else:
-            self._hold_back(diagnosis)
-            self.ledger.wait(diagnosis.title, now + LOOK_AGAIN, error.reply)
-        self._close(error, diagnosis)
+        now, mailbox = timezone.now(), ledger.message.mailbox
+        assert mailbox is not None
+        hindrance = Hindrance(REFUSED_ONCE, now + SECOND_TRY_AFTER, error.reply)
+        if self.way.login.note_refusal(error.reply, now) >= TRIES:
+            hindrance = Hindrance(diagnosis.title, now + LOOK_AGAIN, error.reply)
+            if self.way.login.is_own:
+                troubles.pause(mailbox, diagnosis, now)
+            else:
+                troubles.tell(mailbox, diagnosis, now)
+        ledger.wait(hindrance)
+        return hindrance
 
-    def _password_unreadable(self, error: PasswordUnreadable) -> None:
+    def _password_unreadable(self, ledger: Ledger, diagnosis: Diagnosis) -> Hindrance:
         """Nobody was asked, so nothing fails: it waits until the password is typed again, or the key comes back."""
-        now = timezone.now()
-        diagnosis = self._diagnose(error)
-        self._tell(diagnosis, now)
-        self.ledger.wait(diagnosis.title, now + LOOK_AGAIN)
-        self._close(error, diagnosis)
+        now, mailbox = timezone.now(), ledger.message.mailbox
+        assert mailbox is not None
+        troubles.tell(mailbox, diagnosis, now)
+        hindrance = Hindrance(diagnosis.title, now + LOOK_AGAIN)
+        ledger.wait(hindrance)
+        return hindrance
 
-    def _tell(self, diagnosis: Diagnosis, now: datetime) -> None:
-        """Put it on the mailbox's card, where nothing else stands there."""
-        attention = diagnosis.as_json() | {"protocol": Protocol.SMTP.value}
-        untold = Mailbox.objects.filter(pk=self.mailbox.pk, attention__isnull=True)
-        with transaction.atomic():
-            if untold.update(attention=attention, attention_since=now):
-                tell_disconnected(self.mailbox, diagnosis, now)
-        live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
+    def _spared(self, diagnosis: Diagnosis, *, whole: bool = False) -> Diagnosis:
+        """A server that stands in for another may not let this login send as that address: no reason to fail for good.
 
-    def _hold_back(self, diagnosis: Diagnosis) -> None:
-        """Tell the mailbox's people, and pause it where the refused credentials are its own."""
-        now = timezone.now()
-        if not self.login.is_own:
-            self._tell(diagnosis, now)
-            return
-        attention = diagnosis.as_json() | {"protocol": Protocol.SMTP.value}
-        active = Mailbox.objects.filter(pk=self.mailbox.pk, paused_at=None)
-        with transaction.atomic():
-            if active.update(paused_at=now, attention=attention, attention_since=now):
-                tell_disconnected(self.mailbox, diagnosis, now)
-        live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
-
-    def _logged_in(self) -> None:
-        self.phase = "sender"
-        self.login.note_success()
-        if self.mailbox.attention:  # perhaps told through another login, or by the refusal of a shared one
-            told = Mailbox.objects.filter(pk=self.mailbox.pk, attention__protocol=Protocol.SMTP.value)
-            if told.update(attention=None, attention_since=None):
-                tell_connected(self.mailbox, timezone.now())
-                live.announce(self.mailbox.organization_id, "mailbox", self.mailbox.pk)
-        elif self.mailbox.disconnected_at is not None and not self.mailbox.imap_host:
-            tell_connected(self.mailbox, timezone.now())  # new credentials took the trouble off the card before
-        faultpoint("logged in")
-
-    def _before_final_dot(self) -> None:
-        faultpoint("message out, no dot")
-        self.ledger.mark_final_dot()
-        self.phase = "message"
-        faultpoint("final dot marked")
+        The message then waits for its own server. `whole`: the message was refused before any recipient was.
+        """
+        about_us = whole or diagnosis.code in REFUSES_US
+        if self.way.detour and about_us and diagnosis.retry is Retry.STOP:
+            return replace(diagnosis, retry=Retry.BACK_OFF)
+        return diagnosis
 
     def _observe(self, step: Step) -> None:
         self.phase = step.name.value
         if step.name in (StepName.TLS, StepName.STARTTLS):
             self.tls = step.detail.partition(",")[0]
 
-    def _diagnose(self, error: MailError) -> Diagnosis:
-        provider = self.mailbox.mail_server.provider if self.mailbox.mail_server else self.mailbox.provider
-        endpoint = self.mailbox.outgoing()
-        assert endpoint is not None
+    def _diagnose(self, error: MailError, organization: Organization) -> Diagnosis:
+        provider = self.way.provider
         diagnosis = diagnose(
             error,
             protocol=Protocol.SMTP,
-            endpoint=endpoint,
+            endpoint=self.way.endpoint,
             provider_key=provider.key if provider else "",
-            organization=self.ledger.message.organization,
+            organization=organization,
         )
         if diagnosis.code == UNKNOWN_FAILURE and isinstance(error, Deferred | Unreachable):
             return replace(diagnosis, retry=Retry.BACK_OFF)  # no rule matched: the kind of error decides
         return diagnosis
 
-    def _close(self, error: MailError, diagnosis: Diagnosis | None = None) -> None:
+    def _close(self, ledger: Ledger, error: MailError, diagnosis: Diagnosis | None = None) -> None:
         phase = error.step.value if error.step else self.phase
-        self.ledger.close(phase=phase, tls=self.tls, error=error, diagnosis=diagnosis)
+        ledger.close(phase=phase, tls=self.tls, error=error, diagnosis=diagnosis)
+
+
+_Answer = tuple[list[RecipientReply], str, Diagnosis | None]  # those with the same answer, its words, what it means
 
 
 def persistently(write: Callable[[], None]) -> None:

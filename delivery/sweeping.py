@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
+
+from django.db.models import QuerySet
 
 from delivery.ledger import take_back
 from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient
+from delivery.models.routes import Route
 from delivery.sent_copy import give_back_abandoned
 from delivery.states import SentCopy
 from organizations import live
@@ -19,9 +24,14 @@ MOST = 500  # messages nudged, and claims taken back, in one sweep
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Primary keys to nudge: `messages` for submission, `copies` for filing."""
+    """Primary keys. messages: due for submission; orphans: those of them whose mailbox is gone.
+
+    routes: the ways out behind which something is due, one of each organization in turn. copies: to be filed.
+    """
 
     messages: list[int]
+    orphans: list[int]
+    routes: list[int]
     copies: list[int]
 
 
@@ -33,7 +43,27 @@ def sweep(now: datetime) -> Found:
             log.warning("Attempt %s at message %s was past its lease.", attempt.pk, attempt.message_id)
             live.announce(attempt.message.organization_id, "outbox", attempt.message_id)
     give_back_abandoned(now, LEASE)
-    due = OutboxRecipient.objects.due(now).order_by("not_before").values_list("message_id", flat=True)
+    due = OutboxRecipient.objects.due(now)
+    messages = due.order_by("not_before").values_list("message_id", "message__mailbox")[:MOST]
     copies = OutboxMessage.objects.filter(sent_copy=SentCopy.WAITING, sent_copy_not_before__lte=now)
     copies = copies.order_by("sent_copy_not_before")
-    return Found(list(dict.fromkeys(due[:MOST])), list(copies.values_list("pk", flat=True)[:MOST]))
+    return Found(
+        messages=list(dict.fromkeys(pk for pk, _ in messages)),
+        orphans=list(dict.fromkeys(pk for pk, mailbox in messages if mailbox is None)),
+        routes=_routes(due),
+        copies=list(copies.values_list("pk", flat=True)[:MOST]),
+    )
+
+
+def _routes(due: QuerySet[OutboxRecipient]) -> list[int]:
+    """The ways out of what is due: the first of each organization, then the second of each, so that none waits long."""
+    with_mailbox = due.filter(message__mailbox__isnull=False).order_by()
+    senders = with_mailbox.values_list("message__mailbox", "message__mailbox__mail_server", "message__organization")
+    by_login: dict[tuple[str, int], int] = {}
+    for mailbox, server, organization in senders.distinct():
+        by_login[("mailbox", mailbox) if server is None else ("mail_server", server)] = organization
+    queues: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for login, organization in by_login.items():
+        queues[organization].append(login)
+    in_turn = [login for turn in zip_longest(*queues.values()) for login in turn if login is not None][:MOST]
+    return Route.objects.keys_of(in_turn)

@@ -2,24 +2,73 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from delivery import bounces, sent_copy, submission, sweeping
-from delivery.models import Attempt, OutboxMessage
+from accounts.models import Mailbox
+from delivery import bounces, dispatching, sent_copy, sweeping
+from delivery.models import OutboxMessage
+from delivery.models.routes import Route
 from delivery.states import SentCopy
 from mailstore import schedule
 from organizations.nudging import nudge
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name="delivery.submit_message", ignore_result=True)
 def submit_message(pk: int) -> None:
     """Submit what is due of one message. A second run, or a stale pk, does nothing."""
-    attempt = Attempt.objects.begin(pk, timezone.now())
-    if attempt is None:
+    message = OutboxMessage.objects.filter(pk=pk).defer("raw").select_related("mailbox").first()
+    if message is None:
         return
-    submission.submit(attempt)
-    if OutboxMessage.objects.filter(pk=pk, sent_copy=SentCopy.WAITING, sent_copy_not_before__isnull=False).exists():
+    if message.mailbox is None:
+        dispatching.settle_without_way(pk)
+        return
+    turn = dispatching.Turn(Route.objects.leading(message.mailbox), only=[pk])
+    try:
+        turn.take()
+    finally:
+        _file_copies(turn)
+
+
+@shared_task(name="delivery.submit_route", ignore_result=True)
+def submit_route(pk: int) -> None:
+    """Submit what is due behind one login, for the length of a turn; then the next in the queue has its turn."""
+    if not Route.objects.filter(pk=pk).update(nudged_at=None):
+        return
+    turn = dispatching.Turn(Route.objects.by_key(pk))
+    try:
+        if turn.take(has_plenty=lambda: wake_route(pk)):
+            wake_route(pk)
+    finally:
+        _file_copies(turn)
+
+
+def wake_for(mailbox: Mailbox) -> None:
+    """Tell a worker, after the commit, that mail from `mailbox` waits. Of a burst for one login one nudge is left."""
+
+    def wake() -> None:
+        try:
+            wake_route(Route.objects.leading(mailbox).pk)
+        except (DatabaseError, Route.DoesNotExist) as exc:  # the row is committed; whoever queued it must not see this
+            log.warning("No worker was told of mail from mailbox %s, beat will find it: %s", mailbox.pk, exc)
+
+    transaction.on_commit(wake)
+
+
+def wake_route(pk: int) -> None:
+    """Tell a worker now, unless one was told that has not begun; beat finds what this could not tell."""
+    if Route.objects.filter(pk=pk).note_nudge(timezone.now()):
+        nudge(submit_route, pk)
+
+
+def _file_copies(turn: dispatching.Turn) -> None:
+    waiting = OutboxMessage.objects.filter(sent_copy=SentCopy.WAITING, sent_copy_not_before__isnull=False)
+    for pk in waiting.filter(pk__in=turn.copies).values_list("pk", flat=True) if turn.copies else ():
         nudge(file_sent_copy, pk)
 
 
@@ -36,8 +85,11 @@ def file_sent_copy(pk: int) -> None:
 def sweep_outbox() -> None:
     """Find lost nudges, due retries and what vanished workers held."""
     found = sweeping.sweep(timezone.now())
-    for pk in found.messages:
+    for pk in found.orphans:
         nudge(submit_message, pk)
+    for pk in found.routes:
+        Route.objects.filter(pk=pk).update(nudged_at=timezone.now())  # an earlier nudge may have been lost
+        nudge(submit_route, pk)
     for pk in found.copies:
         nudge(file_sent_copy, pk)
 

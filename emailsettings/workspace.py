@@ -58,7 +58,7 @@ def email_settings(request: SignedInRequest) -> HttpResponse:
         "overview": _overview(user, states, now),
         "has_options": bool(allowed_options(user)),
         "manages_servers": user.may(Operation.MANAGE_MAIL_SERVERS),
-        "servers": MailServer.objects.manageable_by(user).with_mailbox_count().select_related("provider"),
+        "servers": MailServer.objects.manageable_by(user).for_cards(),
     }
     return render(request, "emailsettings/email_settings.html", context)
 

@@ -145,7 +145,7 @@ def opening_passwords() -> Iterator[None]:
 
 
 def _servers(request: ApiRequest) -> QuerySet[MailServer]:
-    return MailServer.objects.manageable_by(request.user).with_mailbox_count()
+    return MailServer.objects.manageable_by(request.user).for_cards()
 
 
 def _server_or_404(request: ApiRequest, pk: int) -> MailServer:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from mailservers.fields import HostField, OneLineField, PasswordField
 from mailservers.fixes import usual_security
+from mailservers.limits import LIMITS, limits_of
 from mailservers.models import MailServer
 from mailservers.passwords import meant_password
 from organizations.models import Organization
@@ -24,6 +25,14 @@ from providers.models import Provider, SecurityChoice, Status
 
 NAME_TAKEN = "There is a mail server “{name}” already. Choose another name, so that people can tell them apart."
 USUAL_PORTS = (25, 465, 587)
+LARGEST_LIMIT = 1_000_000
+LIMIT_WORDS = "Type a whole number from 1 to 1000000, or leave it empty for what is usual."
+LIMIT_LABELS = {
+    "connections": "Connections at once",
+    "messages_per_connection": "Messages per connection",
+    "per_minute": "Messages per minute",
+    "per_day": "Messages per day",
+}
 SECURITIES = [(SecurityChoice.NONE, "None"), (SecurityChoice.STARTTLS, "STARTTLS"), (SecurityChoice.TLS, "TLS")]
 
 
@@ -58,7 +67,10 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = MailServer
-        fields = ["provider", "name", "host", "port", "security", "username", "timeout", "is_default"]
+        fields = [
+            "provider", "name", "host", "port", "security", "username", "timeout", "is_default", *LIMITS, "fallback",
+        ]  # fmt: skip
+        labels = LIMIT_LABELS | {"fallback": "While it cannot be reached, send through"}
         widgets = {
             "port": forms.NumberInput(attrs={"list": "smtp-ports", "inputmode": "numeric", "autocomplete": "off"}),
             "security": forms.RadioSelect,
@@ -66,6 +78,8 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         help_texts = {
             "timeout": "How long to wait for each answer, 1 to 300.",
             "is_default": "Used where nobody names a server. At most one server is the default.",
+            "fallback": "That server must be allowed to send as the same addresses. Nothing goes there that may have "
+            "been taken already, and the log says why a message went another way.",
         }
         error_messages = {
             "name": {"required": "Give the server a name that people recognise."},
@@ -79,6 +93,10 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         service = self.fields["provider"]
         assert isinstance(service, ServiceField)
         service.offer(organization, self.instance.provider_id)
+        others = MailServer.objects.of(organization).exclude(pk=self.instance.pk)
+        self.fields["fallback"].queryset = others  # type: ignore[attr-defined]
+        self.fields["fallback"].empty_label = "Nothing; its mail waits"  # type: ignore[attr-defined]
+        self._show_usual_limits()
         for name in ("port", "timeout"):
             for code in ("invalid", "min_value", "max_value"):
                 limits = "1 to 65535" if name == "port" else "1 to 300"
@@ -86,6 +104,21 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
             self.fields[name].validators = [_between(1, 65535 if name == "port" else 300)]
         if self.keeps_password:
             self.fields["password"].help_text = "Leave blank to keep the stored one."
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether something is set, or wrong, among what is folded away."""
+        names = (*LIMITS, "fallback")
+        return any(self[name].value() or self[name].errors for name in names)
+
+    def _show_usual_limits(self) -> None:
+        """Say in each empty field what holds while it is empty, and in each wrong one what to type."""
+        usual = limits_of(None, self.service)
+        for name in LIMITS:
+            field, most = self.fields[name], getattr(usual, name)
+            field.widget.attrs |= {"placeholder": f"{most:,}" if most else "No limit", "inputmode": "numeric"}
+            field.error_messages |= dict.fromkeys(("invalid", "min_value", "max_value"), LIMIT_WORDS)
+            field.validators = [_between(1, LARGEST_LIMIT, LIMIT_WORDS)]
 
     @property
     def keeps_password(self) -> bool:
@@ -223,9 +256,9 @@ def service_values(provider: Provider, typed: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _between(low: int, high: int) -> Callable[[int], None]:
+def _between(low: int, high: int, words: str = "") -> Callable[[int], None]:
     def check(value: int) -> None:
         if not low <= value <= high:
-            raise forms.ValidationError(f"Type a whole number from {low} to {high}.")
+            raise forms.ValidationError(words or f"Type a whole number from {low} to {high}.")
 
     return check

@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 
+from mailservers.circuits import Circuit as Circuit
+from mailservers.limits import Limits, limits_of
 from organizations.models import Organization, User
 from organizations.operations import Operation
 from organizations.sealing import SealedField, SealedModel
@@ -18,6 +20,7 @@ from protocols.diagnosis import Retry
 from protocols.endpoint import Endpoint, Security
 from providers.models import Provider, SecurityChoice
 
+AT_LEAST_ONE = [MinValueValidator(1)]
 PORT_RANGE = [MinValueValidator(1), MaxValueValidator(65535)]
 
 
@@ -29,6 +32,21 @@ class MailServerQuerySet(models.QuerySet["MailServer"]):
         """Each server with `mailbox_count`, how many mailboxes send through it, for its card."""
         return self.annotate(mailbox_count=models.Count("mailboxes"))
 
+    def for_cards(self) -> Self:
+        """With all that a card or the API shows of a server."""
+        return self.with_mailbox_count().with_circuit().select_related("provider", "fallback")
+
+    def with_circuit(self) -> Self:
+        """Each server with `unreachable_since`, None while it answers, and what happened instead of an answer."""
+        broken = Circuit.objects.open().filter(
+            organization=OuterRef("organization"), host=Lower(OuterRef("host")), port=OuterRef("port")
+        )
+        return self.annotate(
+            unreachable_since=Subquery(broken.values("opened_at")),
+            unreachable_words=Subquery(broken.values("words")),
+            next_probe_at=Subquery(broken.values("probe_at")),
+        )
+
     def manageable_by(self, user: User) -> Self:
         """The servers whose settings `user` may see and change (spec A4)."""
         if not user.may(Operation.MANAGE_MAIL_SERVERS):
@@ -37,7 +55,11 @@ class MailServerQuerySet(models.QuerySet["MailServer"]):
 
 
 class MailServer(SealedModel):
-    """A submission server (RFC 6409) with the organization's own login (spec B2)."""
+    """A submission server (RFC 6409) with the organization's own login (spec B2).
+
+    connections, messages_per_connection, per_minute, per_day: limits of this login (spec B9); None: the catalog's.
+    fallback: another server that an administrator lets send while this one cannot be reached.
+    """
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="mail_servers")
     name = models.CharField("Server name", max_length=120)
@@ -51,12 +73,27 @@ class MailServer(SealedModel):
         "Response timeout", default=40, validators=[MinValueValidator(1), MaxValueValidator(300)]
     )
     is_default = models.BooleanField("Default server", default=False)
+    connections = models.PositiveIntegerField("Connections at once", null=True, blank=True, validators=AT_LEAST_ONE)
+    messages_per_connection = models.PositiveIntegerField(null=True, blank=True, validators=AT_LEAST_ONE)
+    per_minute = models.PositiveIntegerField("Messages per minute", null=True, blank=True, validators=AT_LEAST_ONE)
+    per_day = models.PositiveIntegerField("Messages per day", null=True, blank=True, validators=AT_LEAST_ONE)
+    fallback = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="stands_in_for",
+        help_text="Sends while this cannot.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(null=True, blank=True, help_text="Last edit of what a check depends on.")
     checked_at = models.DateTimeField(null=True, blank=True)
     check_result = models.JSONField(null=True, blank=True, help_text="The last check, as the API answers it.")
 
     mailbox_count: int  # where `with_mailbox_count` asked for it
+    unreachable_since: datetime | None  # these where `with_circuit` asked for them
+    unreachable_words: str | None
+    next_probe_at: datetime | None
 
     objects = MailServerQuerySet.as_manager()
 
@@ -69,6 +106,7 @@ class MailServer(SealedModel):
             models.UniqueConstraint("organization", Lower("name"), name="one_mail_server_per_name"),
             models.CheckConstraint(condition=Q(timeout__gte=1, timeout__lte=300), name="server_timeout_1_to_300_s"),
             models.CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="server_port_in_range"),
+            models.CheckConstraint(condition=~Q(fallback=F("pk")), name="no_server_stands_in_for_itself"),
         ]
 
     def __str__(self) -> str:
@@ -88,6 +126,11 @@ class MailServer(SealedModel):
     def credentials(self) -> Credentials | None:
         """None where the server wants no login."""
         return Credentials(self.username, self.password) if self.username else None
+
+    @property
+    def limits(self) -> Limits:
+        """What is typed, else what the catalog says of its provider."""
+        return limits_of(self, self.provider)
 
     @property
     def has_password(self) -> bool:

@@ -16,6 +16,7 @@ from organizations.models import User
 
 SecurityName = Literal["tls", "starttls", "none"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Limit = Annotated[int, Field(ge=1, le=1_000_000)]
 Host = Annotated[Text, Field(max_length=253)]
 OneLine = Annotated[Text, Field(max_length=320)]
 Password = Annotated[Text, Field(max_length=1000, description="Never given back by any call.")]
@@ -75,6 +76,12 @@ class MailServerDocument(BaseModel):
     has_password: bool
     timeout: int = Field(description="Seconds to wait for each answer.")
     is_default: bool
+    connections: int | None = Field(description="Open at once; null: as the catalog says of its provider, else usual.")
+    messages_per_connection: int | None = Field(description="Then a new one is opened; null: as above.")
+    per_minute: int | None = Field(description="Messages within any 60 seconds; null: as above.")
+    per_day: int | None = Field(description="Messages within any 24 hours; null: as above.")
+    fallback: int | None = Field(description="The server that sends while this one cannot be reached.")
+    unreachable_since: datetime | None = Field(description="Null while it answers. Meanwhile its mail waits.")
     mailbox_count: int = Field(description="How many mailboxes send through it.")
     created_at: datetime
     checked_at: datetime | None
@@ -121,6 +128,11 @@ class NewMailServer(MailServerValues):
 
     name: Annotated[Text, Field(min_length=1, max_length=120)]
     is_default: bool = False
+    connections: Limit | None = None
+    messages_per_connection: Limit | None = None
+    per_minute: Limit | None = None
+    per_day: Limit | None = None
+    fallback: Key | None = None
 
 
 class MailServerChanges(Asked):
@@ -138,6 +150,11 @@ class MailServerChanges(Asked):
     timeout: Annotated[int, Field(ge=1, le=300)] = 40
     is_default: bool = False
     accepts_clear_text: bool = False
+    connections: Limit | None = None
+    messages_per_connection: Limit | None = None
+    per_minute: Limit | None = None
+    per_day: Limit | None = None
+    fallback: Key | None = Field(default=None, description="Another server, which may send as the same addresses.")
 
 
 class TestMessageResult(BaseModel):
@@ -182,6 +199,12 @@ def server_document(server: MailServer) -> MailServerDocument:
         has_password=server.has_password,
         timeout=server.timeout,
         is_default=server.is_default,
+        connections=server.connections,
+        messages_per_connection=server.messages_per_connection,
+        per_minute=server.per_minute,
+        per_day=server.per_day,
+        fallback=server.fallback_id,
+        unreachable_since=server.unreachable_since,
         mailbox_count=server.mailbox_count,
         created_at=server.created_at,
         checked_at=server.checked_at,

@@ -27,7 +27,7 @@ managed = operation_required(Operation.MANAGE_MAIL_SERVERS)
 @managed
 def section(request: SignedInRequest) -> HttpResponse:
     """The cards alone, after a dialog changed one."""
-    servers = MailServer.objects.manageable_by(request.user).with_mailbox_count().select_related("provider")
+    servers = MailServer.objects.manageable_by(request.user).for_cards()
     return render(request, "mailservers/_section.html", {"servers": servers})
 
 
@@ -35,7 +35,7 @@ def section(request: SignedInRequest) -> HttpResponse:
 @managed
 def card(request: SignedInRequest, pk: int) -> HttpResponse:
     """One card alone, for a page that stays open."""
-    server = get_object_or_404(MailServer.objects.manageable_by(request.user).with_mailbox_count(), pk=pk)
+    server = get_object_or_404(MailServer.objects.manageable_by(request.user).for_cards(), pk=pk)
     return render(request, "mailservers/_card.html", {"server": server, "mailbox_count": server.mailbox_count})
 
 

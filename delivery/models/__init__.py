@@ -12,8 +12,9 @@ from delivery.models.outbox import (
     OutboxRecipient,
     OutboxRecipientQuerySet,
 )
+from delivery.models.routes import Route, Slot
 
 __all__ = [
     "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "LoginRefusal", "OutboxMessage",
-    "OutboxMessageQuerySet", "OutboxRecipient", "OutboxRecipientQuerySet",
+    "OutboxMessageQuerySet", "OutboxRecipient", "OutboxRecipientQuerySet", "Route", "Slot",
 ]  # fmt: skip

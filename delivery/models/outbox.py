@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 
 from accounts.models import Mailbox
+from delivery.models.routes import Route
 from delivery.states import MOVES, Bounce, IllegalMove, Kind, Origin, Priority, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.operations import Operation
 
 LEASE = timedelta(minutes=15)  # above the ten minutes a server may take to answer the final dot (RFC 5321, 4.5.3.2.6)
+RENEWED_AFTER = timedelta(minutes=1)
 RETRY_PERIOD = timedelta(hours=48)
 NOTICE_RETRY_PERIOD = timedelta(hours=1)  # then account mail takes it
 
@@ -148,6 +150,12 @@ class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):
             State.SENDING, State.QUEUED, now, not_before=not_before, last_reply=reply, note=note, tries=tries
         )
 
+    def claim_for(self, attempts: Collection[Attempt], now: datetime) -> int:
+        """Take the due recipients of several messages, each under the attempt that has just been written for it."""
+        newest = Attempt.objects.filter(message=OuterRef("message"), pk__in=[attempt.pk for attempt in attempts])
+        mine = self.due(now).filter(message__in=[attempt.message_id for attempt in attempts])
+        return mine.move(State.QUEUED, State.SENDING, now, claim=Subquery(newest.values("pk")[:1]), claimed_at=now)
+
     def past_lease(self, now: datetime) -> Self:
         return self.filter(state=State.SENDING, claimed_at__lte=now - LEASE)
 
@@ -209,9 +217,14 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
 class Attempt(models.Model):
     """One conversation with a submission server, written before the octets leave (spec I2).
 
+    It is open as long as its claim holds: whoever takes the recipients away ends it in the same transaction.
+
     final_dot_at: committed just before the last octets leave. With it and without an outcome: uncertain.
     replies:      [{address, code, text}], where recipients got answers of their own.
     was_lost:     the worker vanished in the middle of it.
+    route:        whose limits it counts against, from `started_at` on.
+    slot:         the connection it was claimed for, with others before and after it; 0: for none.
+    detour:       why it did not go through the mailbox's own server; empty where it did.
     """
 
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="attempts")
@@ -227,11 +240,15 @@ class Attempt(models.Model):
     replies = models.JSONField(default=list)
     tls = models.CharField(max_length=20, blank=True)
     explanation = models.JSONField(null=True, blank=True, help_text="The doctor's diagnosis, where it failed.")
+    route = models.ForeignKey(Route, models.SET_NULL, null=True, related_name="attempts", db_index=False)
+    slot = models.PositiveBigIntegerField(default=0)
+    detour = models.CharField(max_length=500, blank=True)
 
     objects = AttemptQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
+        indexes = [models.Index(fields=["route", "started_at"], name="attempts_of_a_login")]
 
     def __str__(self) -> str:
         return f"Attempt {self.pk} at {self.server}"
@@ -250,17 +267,17 @@ class Attempt(models.Model):
         return None if self.ended_at is None else round((self.ended_at - self.started_at).total_seconds() * 1000)
 
     def mark_final_dot(self, now: datetime) -> bool:
-        """Commit the mark after which the outcome may be unknown, and renew the lease; False: the claim was lost.
+        """Commit the mark after which the outcome may be unknown; False: the claim was lost.
 
-        The sweeper locks the same row before it decides, so either it sees the mark or this sees its decision.
+        One conditional update of this row, which the sweeper locks before it decides: either it sees the mark, or this
+        sees that the attempt was ended. The lease is renewed where the claim is no longer young.
         """
-        with transaction.atomic():
-            Attempt.objects.select_for_update().get(pk=self.pk)
-            if not OutboxRecipient.objects.held(self.claim).update(claimed_at=now):
-                return False
-            self.final_dot_at = now
-            self.save(update_fields=["final_dot_at"])
-            return True
+        if not Attempt.objects.filter(pk=self.pk, ended_at=None).update(final_dot_at=now):
+            return False
+        self.final_dot_at = now
+        if now - self.started_at > RENEWED_AFTER:
+            OutboxRecipient.objects.held(self.claim).update(claimed_at=now)
+        return True
 
 
 class LoginRefusal(models.Model):

@@ -28,7 +28,7 @@ class Sink:
     """What the server answers, and what it has seen.
 
     mail, data, end: replies instead of the usual ones ("" = usual); recipients: by address.
-    after_dot: "answer", "drop" (it took the mail, the answer is lost) or "forget" (neither).
+    after_dot: "answer", "drop" (it took the mail, the answer is lost) or "forget" (neither); after_dots: of the first.
     logins: every user name and password that was offered.
     """
 
@@ -38,6 +38,7 @@ class Sink:
     end: str = ""
     recipients: dict[str, str] = field(default_factory=dict)
     after_dot: str = "answer"
+    after_dots: list[str] = field(default_factory=list)
     password: str = PASSWORD
     refuse_login: str = ""
     taken: list[Taken] = field(default_factory=list)
@@ -70,11 +71,12 @@ class Sink:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.end:
             return self.end
-        if self.after_dot != "forget":
+        after_dot = self.after_dots.pop(0) if self.after_dots else self.after_dot
+        if after_dot != "forget":
             self.taken.append(
                 Taken(envelope.mail_from or "", list(envelope.rcpt_tos), envelope.original_content or b"")
             )
-        if self.after_dot != "answer":
+        if after_dot != "answer":
             assert server.transport is not None
             server.transport.abort()
             return "250 never seen"

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 WORKER = "import django; django.setup(); from delivery.tasks import submit_message; submit_message({pk})"
 POINTS = {
+    "connection taken": State.SENT,
     "attempt written": State.SENT,
     "logged in": State.SENT,
     "message out, no dot": State.SENT,

@@ -1,0 +1,120 @@
+"""Taking messages off the queue for one connection, a few at a time, and giving back what did not get its turn.
+
+Each message has its own attempt and its own conditional update; they only share a short transaction. The row of the
+login is locked meanwhile where it has rates to keep, so that all workers together keep them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+from accounts.models import Mailbox
+from delivery.hindrances import Hindrance
+from delivery.ledger import Ledger
+from delivery.models import Attempt, OutboxMessage, OutboxRecipient
+from delivery.models.routes import Route
+from delivery.states import State
+from delivery.ways import Way, clock
+from mailservers.limits import Limits
+
+
+def queue_of(route: Route, now: datetime) -> QuerySet[OutboxMessage]:
+    """What is due behind the login, in the order in which it leaves.
+
+    A person's mail first; among equals one from each mailbox in turn, so that none waits for all of another's.
+    """
+    due = OutboxRecipient.objects.due(now).values("message")
+    in_turn = Window(RowNumber(), partition_by=["priority", "mailbox"], order_by="pk")
+    waiting = route.behind(OutboxMessage.objects.filter(pk__in=due))
+    return waiting.annotate(place=in_turn).order_by("priority", "place", "pk")
+
+
+def take(pks: Sequence[int], way: Way, slot: int, now: datetime) -> list[Ledger] | Hindrance:
+    """Claim the due recipients of these messages, as many messages as the rates of the login leave room for.
+
+    In the order of `pks`, without those that another worker has, or that are due no longer. A Hindrance where there is
+    no room at all.
+    """
+    with transaction.atomic():
+        room = room_within(way.route, way.limits, now)
+        if isinstance(room, Hindrance):
+            return room
+        wanted = pks if room is None else pks[:room]
+        due = set(OutboxRecipient.objects.due(now).filter(message__in=wanted).values_list("message_id", flat=True))
+        attempts = Attempt.objects.bulk_create(
+            Attempt(
+                message_id=pk,
+                server=str(way.endpoint) if way.endpoint.host else "",
+                started_at=now,
+                route=way.route,
+                slot=slot,
+                detour=way.detour,
+            )
+            for pk in wanted
+            if pk in due
+        )
+        OutboxRecipient.objects.claim_for(attempts, now)
+        taken = _recipients_of(attempts)
+        mine = [attempt for attempt in attempts if attempt.pk in taken]
+        if len(mine) < len(attempts):
+            Attempt.objects.filter(pk__in=[one.pk for one in attempts if one.pk not in taken]).delete()
+    messages = _messages_of(mine)
+    return [Ledger(attempt, messages[attempt.message_id], taken[attempt.pk]) for attempt in mine]
+
+
+def room_within(route: Route, limits: Limits, now: datetime) -> int | Hindrance | None:
+    """How many more messages may leave by this login now; None: any number; a Hindrance: none, and until when.
+
+    To be called in the transaction that writes their attempts: it locks the row of the login.
+    """
+    rooms = []
+    if limits.windows:
+        Route.objects.select_for_update().get(pk=route.pk)
+    for period, most, name in limits.windows:
+        recent = Attempt.objects.filter(route=route, started_at__gt=now - period)
+        used = recent.count()
+        if used >= most:
+            leaving = recent.order_by("started_at").values_list("started_at", flat=True)[used - most]
+            until = leaving + period
+            return Hindrance(f"{used} of {most} mails this {name}; it goes on at {clock(until)}.", until)
+        rooms.append(most - used)
+    return min(rooms, default=None)
+
+
+def hand_back(ledgers: Sequence[Ledger], now: datetime) -> None:
+    """Put messages back in the queue of which nothing was begun. Their attempts never were, and count against no rate.
+
+    One whose claim was lost meanwhile is left to whoever took it.
+    """
+    attempts = [ledger.attempt.pk for ledger in ledgers]
+    if not attempts:
+        return
+    with transaction.atomic():
+        open_ones = Attempt.objects.select_for_update().filter(pk__in=attempts, ended_at=None, final_dot_at=None)
+        still_mine = list(open_ones.values_list("pk", flat=True))
+        held = OutboxRecipient.objects.filter(claim__in=still_mine)
+        held.move(State.SENDING, State.QUEUED, now)
+        Attempt.objects.filter(pk__in=still_mine).delete()
+
+
+def _recipients_of(attempts: Sequence[Attempt]) -> dict[int, list[OutboxRecipient]]:
+    """The recipients that each of the attempts holds, by its key."""
+    found: dict[int, list[OutboxRecipient]] = defaultdict(list)
+    held = OutboxRecipient.objects.filter(claim__in=[attempt.pk for attempt in attempts], state=State.SENDING)
+    for recipient in held:
+        found[recipient.claim].append(recipient)
+    return dict(found)
+
+
+def _messages_of(attempts: Sequence[Attempt]) -> dict[int, OutboxMessage]:
+    """With octets, mailbox, author and organization, each of these read once for all messages that share it."""
+    mailboxes = Mailbox.objects.select_related("mail_server__provider", "provider")
+    related = ("author", "organization", Prefetch("mailbox", mailboxes))
+    messages = OutboxMessage.objects.filter(pk__in=[attempt.message_id for attempt in attempts])
+    return {message.pk: message for message in messages.prefetch_related(*related)}
