@@ -5,6 +5,7 @@ Alice manages the shared mailbox, Bob may read it, Charlie has nothing to do wit
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from organizations.models import Organization, Role, RoleMembership, User  # noq
 from protocols.credentials import Secret  # noqa: E402
 
 PASSWORD = "correct horse battery"
+MAIL_FOLDERS = itertools.count(1)
 
 pytest.register_assert_rewrite("tests.servers")
 pytest_plugins = [
@@ -34,6 +36,7 @@ pytest_plugins = [
     "tests.selection",
     "tests.scheduling",
     "tests.economy",
+    "tests.databases",
     "tests.queries",
     "tests.errors",
     *(f"tests.servers.{file.stem}" for file in sorted(Path(__file__).parent.glob("servers/[!_]*.py"))),
@@ -44,21 +47,10 @@ def pytest_unconfigure() -> None:
     environment.clean_up()
 
 
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
-    """Keep the SQLite test database in a file, as the product does: in memory it locks by other rules.
-
-    No thread keeps a connection for later: the database could not be removed in the end.
-    """
-    database = settings.DATABASES["default"]
-    database["CONN_MAX_AGE"] = 0
-    if database["ENGINE"].endswith("sqlite3"):
-        database.setdefault("TEST", {})["NAME"] = str(environment.STATE / "test.sqlite3")
-
-
 @pytest.fixture(autouse=True)
-def _own_mail_folder(settings, tmp_path: Path) -> None:
-    settings.MAIL_DIR = tmp_path / "mail"
+def _own_mail_folder(settings) -> None:
+    """Only its name: most tests store no mail."""
+    settings.MAIL_DIR = environment.STATE / "mail" / str(next(MAIL_FOLDERS))
 
 
 # --- The cast ---------------------------------------------------------------------------------------------------

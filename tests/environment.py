@@ -42,7 +42,8 @@ def prepare() -> Path:
         os.environ.pop(name, None)
         os.environ.pop(f"{name}_FILE", None)
     folder = base / WORKER
-    (folder / "static").mkdir(parents=True, exist_ok=True)
+    for name in ("static", "mail"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     os.environ.update(
         DJANGO_SETTINGS_MODULE="emailsettings.settings",
         EMAILSETTINGS_STATE_DIR=str(folder),

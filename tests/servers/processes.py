@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import pwd
 import shutil
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+from tests.environment import BASE
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
@@ -59,6 +62,14 @@ def wait_until(condition: Callable[[], object], what: str, *, seconds: float = 2
         if time.monotonic() > deadline:
             raise TimeoutError(f"after {seconds:.0f} s still no {what}")
         time.sleep(pause)
+
+
+@contextlib.contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Let no two workers of this run do `what` at once."""
+    with (Path(os.environ[BASE]) / what).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -15,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.environment import BASE, ROOT
-from tests.servers.processes import free_port, private_folder, stop, wait_until
+from tests.environment import ROOT
+from tests.servers.processes import free_port, one_at_a_time, private_folder, stop, wait_until
 
 ADMINISTRATOR = "ada@example.org"
 PASSWORD = "correct horse battery"
@@ -96,7 +95,8 @@ def running_product(state: Path, **variables: str) -> Iterator[Product]:
         "EMAILSETTINGS_ADMIN_PASSWORD": PASSWORD,
         **variables,
     }
-    with (state / "output").open("wb") as output, _alone():
+    # The first may install, and two at once would get in each other's way.
+    with (state / "output").open("wb") as output, one_at_a_time("starting"):
         process = subprocess.Popen(
             [ROOT / "run"],
             cwd=ROOT,
@@ -131,14 +131,6 @@ def _answers(product: Product) -> bool:
         raise
     except OSError:
         return False
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One start at a time: the first may install, and two at once would get in each other's way."""
-    with (Path(os.environ[BASE]) / "starting").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="session")

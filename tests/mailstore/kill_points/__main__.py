@@ -99,22 +99,21 @@ def _database() -> Iterator[None]:
     django.setup()
     logging.getLogger().setLevel(logging.ERROR)
     from django.conf import settings
-    from django.core.management import call_command
     from django.db import connections
+
+    from tests.databases import make_database
 
     default = settings.DATABASES["default"]
     default["CONN_MAX_AGE"] = 0
     if default["ENGINE"].endswith("sqlite3"):
-        call_command("migrate", verbosity=0)
+        make_database(default["NAME"])
         connections.close_all()
         yield
         return
     from tests.mailstore.kill_points.snapshots import maintenance
 
-    name = default["NAME"] = f"kill_points_{os.getpid()}"
-    with maintenance() as cluster:
-        cluster.execute(f'CREATE DATABASE "{name}"')
-    call_command("migrate", verbosity=0)
+    name = f"kill_points_{os.getpid()}"
+    make_database(name)
     connections.close_all()
     try:
         yield
