@@ -15,7 +15,7 @@ from accounts.models import Mailbox
 from organizations import resealing
 from organizations.sealing import key_id, keyring, new_key
 from protocols.credentials import Secret
-from tests.delivery.test_kill_points import database_url
+from tests.servers.warm import database_url
 
 #: Rotates again and again in children that are killed at the steps in turn; after each one everything must open.
 DRIVER = """

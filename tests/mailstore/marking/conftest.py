@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,8 +16,22 @@ from organizations.models import User
 from tests.mailstore.receiving.conftest import account  # noqa: F401  a fixture
 from tests.mailstore.receiving.server import Account
 from tests.servers.dovecot import dovecot  # noqa: F401  a fixture
+from tests.servers.warm import WarmProcess
 
 Kind = Change.Kind
+WORKER = """
+from protocols.imap.session import ImapSession
+from protocols.imap.changing import ChangeableFolder
+if "MOVE" in {without}:
+    offered = ImapSession.capabilities.fget
+    ImapSession.capabilities = property(lambda self: offered(self) - {{"MOVE"}})
+if "COPYUID" in {without}:
+    placed = ChangeableFolder._placed
+    ChangeableFolder._placed = lambda self, *arguments: (placed(self, *arguments), None)[1]
+from mailstore.tasks import carry_out_changes
+carry_out_changes({pk})
+"""
+Worker = Callable[..., int]
 
 
 @dataclass
@@ -80,3 +95,16 @@ def desk(account: Account, alice: User, monkeypatch: pytest.MonkeyPatch) -> Desk
     Folder.objects.filter(mailbox=account.mailbox).update(is_followed=True)
     account.sync()
     return Desk(account, alice)
+
+
+@pytest.fixture
+def run_worker(desk: Desk, warm_process: WarmProcess) -> Worker:
+    """`run_worker(without, stop="", log="")`: carry out the changes in a process that is killed when it passes `stop`;
+    return how it ended.
+    """
+
+    def run(without: str, *, stop: str = "", log: str = "") -> int:
+        code = WORKER.format(pk=desk.account.mailbox.pk, without=repr(without))
+        return warm_process.run(code, dials=[desk.account.mailbox.imap_port], stop=stop and f"{stop}:1", log=log)
+
+    return run

@@ -11,8 +11,8 @@ from protocols.errors import Refused
 from protocols.imap.changing import ChangeableFolder
 from protocols.imap.opened import read_opened
 from protocols.imap.responses import Untagged
-from tests.mailstore.marking.conftest import Desk
-from tests.mailstore.marking.test_kill_points import offer_less, run_worker
+from tests.mailstore.marking.conftest import Desk, Worker
+from tests.mailstore.marking.test_kill_points import offer_less
 
 pytestmark = pytest.mark.django_db
 
@@ -93,9 +93,9 @@ def test_a_refused_move_leaves_no_mark(spam: Desk, monkeypatch):
 
 @pytest.mark.proves("R33")
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_killed_after_the_mark_goes_on_to_move(spam: Desk):
+def test_a_worker_killed_after_the_mark_goes_on_to_move(spam: Desk, run_worker: Worker):
     spam.move(1, to="Spam")
-    assert run_worker(spam, "", "verdict marked") == -signal.SIGKILL
+    assert run_worker("", stop="verdict marked") == -signal.SIGKILL
     assert spam.on_server()["Letter 1"] == {"$Junk"}
     spam.carry_out()
     assert spam.on_server("Spam") == {"Letter 1": {"$Junk"}}

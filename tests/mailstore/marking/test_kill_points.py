@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from mailstore.models import Arrival, Change, Message
 from protocols.imap.changing import ChangeableFolder
 from protocols.imap.session import ImapSession
-from tests.delivery.test_kill_points import database_url
-from tests.mailstore.marking.conftest import Desk
+from tests.mailstore.marking.conftest import Desk, Worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WORKER = """
-import django; django.setup()
-from protocols.imap.session import ImapSession
-from protocols.imap.changing import ChangeableFolder
-if "MOVE" in {without}:
-    offered = ImapSession.capabilities.fget
-    ImapSession.capabilities = property(lambda self: offered(self) - {{"MOVE"}})
-if "COPYUID" in {without}:
-    placed = ChangeableFolder._placed
-    ChangeableFolder._placed = lambda self, *arguments: (placed(self, *arguments), None)[1]
-from mailstore.tasks import carry_out_changes
-carry_out_changes({pk})
-"""
 MOVING = ["flags stored", "flags settled", "move announced", "moved", "move settled"]
 COPYING = ["move announced", "copied", "copy noted", "original marked", "original removed", "move settled"]
 REMOVING = ["removal announced", "original marked", "original removed", "removal settled"]
@@ -44,24 +27,6 @@ CASES = [
 ]
 
 
-def run_worker(desk: Desk, without: str, point: str = "", log: str = "") -> int:
-    """Carry out the changes in a process that is killed when it passes `point`; return how it ended."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database_url(),
-        "EMAILSETTINGS_DIAL_NETWORKS": "127.0.0.0/8,::1/128",
-        "EMAILSETTINGS_DIAL_PORTS": str(desk.account.mailbox.imap_port),
-        "EMAILSETTINGS_FAULTPOINT": f"{point}:1" if point else "",
-        "EMAILSETTINGS_FAULTPOINT_LOG": log,
-    }
-    code = WORKER.format(pk=desk.account.mailbox.pk, without=repr(without))
-    ended = subprocess.run(
-        [sys.executable, "-c", code], env=environment, timeout=60, check=False, capture_output=True, text=True
-    )
-    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    return ended.returncode
-
-
 @pytest.fixture
 def wishes(desk: Desk) -> Desk:
     """The first two letters are read and archived, the third is removed for good."""
@@ -73,17 +38,19 @@ def wishes(desk: Desk) -> Desk:
 
 @pytest.mark.proves("R33")
 @pytest.mark.parametrize(("without", "points"), [("", EVERYTHING), ("MOVE", WITHOUT_MOVE)])
-def test_the_list_of_points_is_complete(wishes: Desk, tmp_path, without, points):
+def test_the_list_of_points_is_complete(wishes: Desk, run_worker: Worker, tmp_path, without, points):
     log = tmp_path / "passed"
-    assert run_worker(wishes, without, log=str(log)) == 0
+    assert run_worker(without, log=str(log)) == 0
     assert log.read_text().splitlines() == points
 
 
 @pytest.mark.proves("R2", "R32", "R33")
 @pytest.mark.parametrize(("without", "point"), CASES)
-def test_a_worker_killed_at_any_point_leaves_one_copy_in_the_right_place(wishes: Desk, monkeypatch, without, point):
+def test_a_worker_killed_at_any_point_leaves_one_copy_in_the_right_place(
+    wishes: Desk, run_worker: Worker, monkeypatch, without, point
+):
     before = dict(Message.objects.values_list("subject", "pk"))
-    assert run_worker(wishes, without, point) == -signal.SIGKILL
+    assert run_worker(without, stop=point) == -signal.SIGKILL
     wishes.account.sync()  # whatever stage it is in, a sync meanwhile does no harm
     offer_less(monkeypatch, without)
     for _ in range(2):

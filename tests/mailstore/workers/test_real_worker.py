@@ -18,7 +18,6 @@ from accounts.models import Mailbox
 from emailsettings import embedded
 from emailsettings.parts import celery
 from mailstore.models import LEASE, Message, SyncRun, SyncSchedule
-from tests.delivery.test_kill_points import database_url
 from tests.environment import ROOT
 from tests.mailstore.receiving.conftest import account  # noqa: F401  a fixture
 from tests.mailstore.receiving.letters import letter
@@ -26,6 +25,7 @@ from tests.mailstore.receiving.server import Account
 from tests.servers.dovecot import dovecot  # noqa: F401  a fixture
 from tests.servers.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.servers.processes import private_folder, start, stop, wait_until
+from tests.servers.warm import database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
