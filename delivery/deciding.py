@@ -1,4 +1,4 @@
-"""What a person decides about outgoing mail: cancel, try again, send once more, settle what is uncertain (spec I3, I9).
+"""What a person decides about outgoing mail: try again, send once more, settle what is uncertain (spec I3, I9).
 
 Each decision is a conditional update: whoever comes second, or too late, changes nothing and is told so by the number.
 """
@@ -37,18 +37,12 @@ def may_decide(user: User, message: OutboxMessage, now: datetime) -> bool:
     return Mailbox.objects.allowing(Right.SEND, user, now).filter(pk=message.mailbox_id).exists()
 
 
-def cancel(message: OutboxMessage, user: User, now: datetime) -> int:
-    """Take back what still waits in the queue; return how many recipients that were."""
-    cancelled = _recipients(message).move(State.QUEUED, State.CANCELLED, now, note=f"Cancelled by {user}.")
-    return _noted("outbox.cancelled", message, user, cancelled)
-
-
 def send_now(message: OutboxMessage, user: User, now: datetime) -> int:
     """Let what waits for a later try be tried at once."""
     check_sender(user, message.mailbox, now)
     moved = _recipients(message).filter(state=State.QUEUED, not_before__gt=now).update(not_before=now)
     nudge(submit_message, message.pk)
-    return _noted("outbox.hurried", message, user, moved)
+    return noted("outbox.hurried", message, user, moved)
 
 
 def try_again(message: OutboxMessage, user: User, now: datetime) -> int:
@@ -67,7 +61,7 @@ def mark_sent(message: OutboxMessage, user: User, now: datetime) -> int:
         settled = _recipients(message).move(State.UNCERTAIN, State.SENT, now, note=f"Marked as sent by {user}.")
         if settled and OutboxMessage.objects.filter(pk=message.pk).want_copy(now):
             nudge(file_sent_copy, message.pk)
-        return _noted("outbox.marked_sent", message, user, settled)
+        return noted("outbox.marked_sent", message, user, settled)
 
 
 def resend(message: OutboxMessage, user: User, now: datetime, submission_key: str = "") -> OutboxMessage:
@@ -84,7 +78,7 @@ def resend(message: OutboxMessage, user: User, now: datetime, submission_key: st
         answers_id=message.answers_id,
         resend_of=message,
         submission_key=submission_key or uuid.uuid4().hex,
-        content_digest=message.content_digest,
+        content_digest=f"resend {message.pk}",
         sender=message.sender,
         from_header=message.from_header,
         to_header=message.to_header,
@@ -96,7 +90,8 @@ def resend(message: OutboxMessage, user: User, now: datetime, submission_key: st
     )
     addresses = [(recipient.address, recipient.kind) for recipient in message.recipients.all()]
     queued = enqueue(copy, addresses, now)
-    audit.record("outbox.resent", organization=message.organization, actor=user, target=queued)
+    if queued is copy:
+        audit.record("outbox.resent", organization=message.organization, actor=user, target=queued)
     return queued
 
 
@@ -106,7 +101,7 @@ def file_copy_again(message: OutboxMessage, user: User, now: datetime) -> int:
     failed = OutboxMessage.objects.filter(pk=message.pk, sent_copy=SentCopy.FAILED)
     moved = failed.update(sent_copy=SentCopy.WAITING, sent_copy_not_before=now, sent_copy_note="")
     nudge(file_sent_copy, message.pk)
-    return _noted("outbox.copy_retried", message, user, moved)
+    return noted("outbox.copy_retried", message, user, moved)
 
 
 def _queue_again(message: OutboxMessage, user: User, now: datetime, *, origins: Collection[State], action: str) -> int:
@@ -119,14 +114,14 @@ def _queue_again(message: OutboxMessage, user: User, now: datetime, *, origins: 
             for origin in origins
         )
     nudge(submit_message, message.pk)
-    return _noted(action, message, user, moved)
+    return noted(action, message, user, moved)
 
 
 def _recipients(message: OutboxMessage) -> OutboxRecipientQuerySet:
     return OutboxRecipient.objects.filter(message=message)
 
 
-def _noted(action: str, message: OutboxMessage, user: User, number: int) -> int:
+def noted(action: str, message: OutboxMessage, user: User, number: int) -> int:
     """Put a decision that changed something into the audit log, and tell open pages."""
     if number:
         detail: dict[str, object] = {"recipients": number, "message_id": message.message_id}

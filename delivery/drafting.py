@@ -80,20 +80,24 @@ class Original:
         return Draft(subject=forward_subject(summary.subject), quote=quote, files=files)
 
     def files(self, paths: Sequence[str]) -> list[Attachment]:
-        """The chosen parts of the original as attachments; a path that it does not have is passed over."""
-        chosen = [part for part in open_message(self.raw).attachments if part.path in paths]
-        return [
-            Attachment(
-                filename=safe_filename(part.filename, part.content_type),
-                content_type=part.content_type,
-                content=part_bytes(self.raw, part.path),
-            )
-            for part in chosen
-        ]
+        return chosen_files(self.raw, paths)
 
     def _text(self) -> str:
         text = open_message(self.raw).text or ""
         return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}\n[...]"
+
+
+def chosen_files(raw: Octets, paths: Sequence[str]) -> list[Attachment]:
+    """The chosen parts of a message as attachments; a path that it does not have is passed over."""
+    return [
+        Attachment(
+            filename=safe_filename(part.filename, part.content_type),
+            content_type=part.content_type,
+            content=part_bytes(raw, part.path),
+        )
+        for part in open_message(raw).attachments
+        if part.path in paths
+    ]
 
 
 def draft_without_original(message: Message, *, forward: bool) -> Draft:

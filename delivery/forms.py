@@ -20,6 +20,7 @@ from accounts.models import DefaultSender, Mailbox, Signature
 from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, read_addresses
 from delivery.log import Filters
+from delivery.schedule_form import ScheduleFields
 from delivery.states import State
 from organizations.long_select import LongSelect
 from organizations.models import User
@@ -83,7 +84,7 @@ class MailboxChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
     iterator = _Mailboxes
 
 
-class ComposeForm(PlainWords, forms.Form):
+class ComposeForm(ScheduleFields):
     """One mail, written by a person. `submission_key` makes one submission of it, however often it is sent."""
 
     free_text = frozenset({"subject", "to", "cc", "bcc"})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import TypedDict
 from zoneinfo import ZoneInfo
 
@@ -16,14 +16,14 @@ from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, checked_address, shown
 from delivery.hindrances import why_it_cannot_send
 from delivery.models import NOTICE_RETRY_PERIOD, RETRY_PERIOD, OutboxMessage, OutboxRecipient
+from delivery.schedule_times import why_not_at
 from delivery.sent_copy import wanted_by
 from delivery.states import Kind, Origin
-from delivery.tasks import submit_message
+from delivery.tasks import submit_message, wake_for
 from delivery.wanted import Wanted
 from mailstore.full_database import is_full
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable, open_raw
-from organizations import live
 from organizations.models import User
 from organizations.nudging import nudge
 from protocols.message.addresses import Address
@@ -35,6 +35,7 @@ NO_ROOM = (
     "It was not queued: the disk of this installation is full. Keep this page open, tell an administrator, and send it "
     "once there is room."
 )
+LONGEST_COUNTDOWN = timedelta(seconds=60)  # that a worker keeps a task for; beat looks twice as often
 
 
 class MayNotSend(PermissionDenied):
@@ -63,14 +64,21 @@ def queue_message(wanted: Wanted) -> OutboxMessage:
     The same key with the same content returns the message that stands for it already.
     Raises MayNotSend, CannotBeQueued (with the field), or KeyReused for the same key with other content.
     """
-    now, author = timezone.now(), wanted.author
-    mailbox = check_sender(author, wanted.mailbox, now)
-    recipients = _recipients(wanted.to, wanted.cc, wanted.bcc)
-    digest = wanted.content_digest
-    if earlier := _earlier(author, wanted.submission_key, digest):
+    now = timezone.now()
+    mailbox = check_sender(wanted.author, wanted.mailbox, now)
+    if earlier := earlier_submission(wanted.author, wanted.submission_key, wanted.content_digest):
         return earlier
-    if wanted.scheduled_for is not None and wanted.scheduled_for <= now:
-        raise CannotBeQueued("scheduled_for", "That moment has passed. Choose a later one, or send it now.")
+    return enqueue(*freeze(wanted, mailbox, now), now)
+
+
+def freeze(wanted: Wanted, mailbox: Mailbox, now: datetime) -> tuple[OutboxMessage, list[tuple[str, str]]]:
+    """The row of what is wanted, with its octets, and its (address, kind) recipients; nothing is written yet.
+
+    mailbox: as `check_sender` has returned it. Raises CannotBeQueued.
+    """
+    recipients = _recipients(wanted.to, wanted.cc, wanted.bcc)
+    if wanted.scheduled_for is not None and (sentence := why_not_at(wanted.scheduled_for, now)):
+        raise CannotBeQueued("scheduled_for", sentence)
     draft = OutgoingMessage(
         from_=Address(mailbox.display_name, mailbox.address),
         to=tuple(wanted.to),
@@ -80,17 +88,17 @@ def queue_message(wanted: Wanted) -> OutboxMessage:
         html=wanted.html,
         attachments=tuple(wanted.attachments),
         language=mailbox.writes_in.tag,
-        **_identity(author, mailbox, wanted.scheduled_for or now),
+        **_identity(wanted.author, mailbox, wanted.scheduled_for or now),
         **_thread(wanted.answers),
     )
     message = frozen_row(mailbox, draft)
-    message.author, message.answers = author, wanted.answers
+    message.author, message.answers = wanted.author, wanted.answers
     message.origin, message.priority = wanted.origin, wanted.priority
-    message.submission_key, message.content_digest = wanted.submission_key, digest
+    message.submission_key, message.content_digest = wanted.submission_key, wanted.content_digest
     message.scheduled_for = wanted.scheduled_for
     if wanted.undo_period:
         message.undo_until = now + wanted.undo_period
-    return enqueue(message, recipients, now)
+    return message, recipients
 
 
 def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: datetime) -> OutboxMessage:
@@ -99,32 +107,11 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
     Nothing of it leaves before its `scheduled_for` and its `undo_until`.
     Raises KeyReused, or CannotBeQueued where the disk of the database is full: then nothing is kept of it.
     """
-    message.created_at = now
-    not_before = max(moment for moment in (now, message.scheduled_for, message.undo_until) if moment is not None)
-    mailbox, author = message.mailbox, message.author
-    assert mailbox is not None
-    assert (author is None) == (message.origin == Origin.NOTICE)
-    if message.origin != Origin.NOTICE:
-        message.sent_copy = wanted_by(mailbox)
-    retry_period = NOTICE_RETRY_PERIOD if message.origin == Origin.NOTICE else RETRY_PERIOD
     try:
         with transaction.atomic():
-            message.save(force_insert=True)
-            OutboxRecipient.objects.bulk_create(
-                OutboxRecipient(
-                    message=message,
-                    address=address,
-                    kind=kind,
-                    state_at=now,
-                    not_before=not_before,
-                    expires_at=not_before + retry_period,
-                )
-                for address, kind in recipients
-            )
-            nudge(submit_message, message.pk)
-            live.announce(message.organization_id, "outbox", message.pk)
+            write([(message, recipients)], now)
     except IntegrityError:
-        earlier = _earlier(author, message.submission_key, message.content_digest)
+        earlier = earlier_submission(message.author, message.submission_key, message.content_digest)
         if earlier is None:
             raise
         return earlier
@@ -135,16 +122,73 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
     return message
 
 
+def write(rows: Sequence[tuple[OutboxMessage, Iterable[tuple[str, str]]]], now: datetime) -> None:
+    """Insert messages with their recipients, within the present transaction, and nudge workers after the commit."""
+    for message, _ in rows:
+        assert message.mailbox is not None
+        assert (message.author is None) == (message.origin == Origin.NOTICE)
+        message.created_at = now
+        if message.origin != Origin.NOTICE:
+            message.sent_copy = wanted_by(message.mailbox)
+    OutboxMessage.objects.bulk_create([message for message, _ in rows])
+    OutboxRecipient.objects.bulk_create(
+        recipient for message, recipients in rows for recipient in _waiting(message, recipients, now)
+    )
+    _tell_workers([message for message, _ in rows], now)
+
+
+def _tell_workers(messages: Sequence[OutboxMessage], now: datetime) -> None:
+    """For now, or for a moment that is near; what is far off is left to the sweep.
+
+    A person's mail, and ours, is asked for by itself; of mail of programs each way out is told once that some waits.
+    """
+    many: dict[int, Mailbox] = {}
+    for message in messages:
+        not_before = _not_before(message, now)
+        if not_before > now + LONGEST_COUNTDOWN:
+            continue
+        if not_before > now:
+            nudge(submit_message, message.pk, at=not_before)
+        elif message.origin == Origin.API and message.mailbox is not None:
+            many[message.mailbox.pk] = message.mailbox
+        else:
+            nudge(submit_message, message.pk)
+    for mailbox in many.values():
+        wake_for(mailbox)
+
+
+def _not_before(message: OutboxMessage, now: datetime) -> datetime:
+    return max(moment for moment in (now, message.scheduled_for, message.undo_until) if moment is not None)
+
+
+def _waiting(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: datetime) -> Iterator[OutboxRecipient]:
+    """Its recipients, who wait for the moment that was chosen, and until it can no longer be taken back."""
+    not_before = _not_before(message, now)
+    period = NOTICE_RETRY_PERIOD if message.origin == Origin.NOTICE else RETRY_PERIOD
+    for address, kind in recipients:
+        yield OutboxRecipient(
+            message=message,
+            address=address,
+            kind=kind,
+            state_at=now,
+            not_before=not_before,
+            expires_at=not_before + period,
+        )
+
+
 def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbox:
     """Return the mailbox as it is now. Raises MayNotSend, or CannotBeQueued where it cannot send."""
     if mailbox is None:
         raise CannotBeQueued("mailbox", "The email account it was sent from has been deleted.")
-    allowed = Mailbox.objects.allowing(Right.SEND, author, now).select_related(
-        "mail_server__provider", "provider", "owner"
-    )
-    current = allowed.filter(pk=mailbox.pk).first()
+    return sender(author, mailbox.pk, now)
+
+
+def sender(author: User, mailbox_pk: int, now: datetime) -> Mailbox:
+    """The mailbox, if `author` may send from it; one query. Raises as `check_sender` does."""
+    allowed = Mailbox.objects.allowing(Right.SEND, author, now)
+    current = allowed.select_related("mail_server__provider", "provider", "owner").filter(pk=mailbox_pk).first()
     if current is None:
-        raise MayNotSend(f"{author} may not send from {mailbox}.")
+        raise MayNotSend(f"{author} may not send from {Mailbox.objects.filter(pk=mailbox_pk).first()}.")
     if not current.can_send:
         raise CannotBeQueued("mailbox", f"{current} cannot send: {why_it_cannot_send(current)}")
     return current
@@ -224,10 +268,16 @@ def _recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Addr
     return list(found.values())
 
 
-def _earlier(author: User | None, submission_key: str, digest: str) -> OutboxMessage | None:
+def earlier_submission(author: User | None, submission_key: str, digest: str) -> OutboxMessage | None:
     """Return the message that this submission has made already. Raises KeyReused where it was another one."""
-    mine = OutboxMessage.objects.filter(author=author, submission_key=submission_key)
+    mine = OutboxMessage.objects.defer("raw").filter(author=author, submission_key=submission_key)
     earlier = (mine if author else mine.filter(origin=Origin.NOTICE)).first()
-    if earlier is not None and earlier.content_digest != digest:
+    return None if earlier is None else replayed(earlier, digest)
+
+
+def replayed(earlier: OutboxMessage, digest: str) -> OutboxMessage:
+    """The message that stands for a repeated submission, marked as such. Raises KeyReused for other content."""
+    if earlier.content_digest != digest:
         raise KeyReused(earlier)
+    earlier.was_queued_before = True
     return earlier

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -14,11 +15,15 @@ from delivery.addressing import MAX_RECIPIENTS, checked_address
 from delivery.explaining import Story
 from delivery.forms import MAX_ATTACHMENTS_SIZE, MAX_TEXT
 from delivery.log import Row
-from organizations.calls import Asked, FieldError, Invalid, Key, Text
+from delivery.states import Priority
+from organizations.calls import Asked, FieldError, Invalid, Key, Moment, Text
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from protocols.message.filenames import safe_filename
 
+#: person is what somebody wrote on the pages: it goes first.
+PriorityName = Literal["person", "normal", "bulk"]
+PRIORITIES: dict[int, PriorityName] = {Priority.PERSON: "person", Priority.PROGRAM: "normal", Priority.BULK: "bulk"}
 StateName = Literal["queued", "sending", "sent", "failed", "uncertain", "cancelled", "bounced"]
 
 
@@ -64,6 +69,17 @@ class NewMessage(Asked):
     html: Annotated[Text, Field(max_length=MAX_TEXT)] | None = None
     attachments: Annotated[list[File], Field(max_length=100)] = []
     answers: Key | None = Field(None, description="The message that this one answers.")
+    scheduled_for: Moment | None = Field(
+        None, description="Not before this moment, which its Date field names too. A year ahead at most; null: at once."
+    )
+    priority: Literal["normal", "bulk"] = Field(
+        "normal", description="bulk: after everything else that waits. What people write goes before both."
+    )
+
+    @property
+    def digest(self) -> str:
+        """Tells one body from another, however it was written; members at their defaults count as absent."""
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
     def addresses(self, field: Literal["to", "cc", "bcc"]) -> list[Address]:
         """Raises Invalid with a sentence for each bad one."""
@@ -109,9 +125,25 @@ class OutboxSummary(BaseModel):
     size: int = Field(description="Octets.")
     attachment_count: int
     created_at: datetime
+    scheduled_for: datetime | None = Field(description="Null: it was to leave at once.")
+    priority: PriorityName
     state: StateName = Field(description="The worst of its recipients.")
     recipients: dict[StateName, int] = Field(description="How many are in which state.")
     resend_of: int | None
+
+
+class NewTime(Asked):
+    """When a mail that waits shall leave instead."""
+
+    scheduled_for: Moment
+
+
+class Cancellation(Asked):
+    """Whom it shall not reach."""
+
+    addresses: Annotated[list[Text], Field(min_length=1, max_length=MAX_RECIPIENTS)] | None = Field(
+        None, description="Of these recipients alone; null: of all."
+    )
 
 
 class OutboxList(BaseModel):
@@ -172,27 +204,27 @@ class Decision(Asked):
 
 
 def summary_document(row: Row) -> OutboxSummary:
-    return OutboxSummary.model_validate(_summary(row))
+    return OutboxSummary.model_validate(summary_values(row))
 
 
 def story_document(story: Story) -> OutboxDocument:
     more = {
-        "recipient_list": [_columns(RecipientDocument, one) for one in story.recipients],
-        "attempts": [_columns(AttemptDocument, one) for one in story.attempts],
+        "recipient_list": [columns(RecipientDocument, one) for one in story.recipients],
+        "attempts": [columns(AttemptDocument, one) for one in story.attempts],
         "reasons": story.reasons,
         "sent_copy": story.message.sent_copy,
         "may_decide": story.may_decide,
         "text": story.text,
     }
-    return OutboxDocument.model_validate(_summary(story.row) | more)
+    return OutboxDocument.model_validate(summary_values(story.row) | more)
 
 
-def _columns(document: type[BaseModel], row: Model) -> dict[str, object]:
+def columns(document: type[BaseModel], row: Model) -> dict[str, object]:
     """The columns of `row` that the document names."""
     return {name: getattr(row, name) for name in document.model_fields}
 
 
-def _summary(row: Row) -> dict[str, object]:
+def summary_values(row: Row) -> dict[str, object]:
     message = row.message
     return {
         "id": message.pk,
@@ -205,6 +237,8 @@ def _summary(row: Row) -> dict[str, object]:
         "size": message.size,
         "attachment_count": message.attachment_count,
         "created_at": message.created_at,
+        "scheduled_for": message.scheduled_for,
+        "priority": PRIORITIES[message.priority],
         "state": row.state.value,
         "recipients": {state.value: number for state, number in row.counts.items()},
         "resend_of": message.resend_of_id,

@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from django.db.models import QuerySet
 
+from delivery import clocks, taking_back
 from delivery.ledger import take_back
 from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient
 from delivery.models.routes import Route
 from delivery.sent_copy import give_back_abandoned
-from delivery.states import SentCopy
+from delivery.states import SentCopy, State
 from organizations import live
 
 log = logging.getLogger(__name__)
+
+PERIOD = timedelta(seconds=30)  # of the sweep, as the schedule of beat has it
 
 MOST = 500  # messages nudged, and claims taken back, in one sweep
 
@@ -37,6 +40,8 @@ class Found:
 
 def sweep(now: datetime) -> Found:
     """Take back what is past its lease and return what is due."""
+    clocks.put_right(now)
+    taking_back.forget(now)
     claims = OutboxRecipient.objects.past_lease(now).order_by("claimed_at").values_list("claim", flat=True)
     for attempt in Attempt.objects.filter(pk__in=set(claims[:MOST])).select_related("message"):
         if take_back(attempt.pk, now, overdue_only=True):
@@ -67,3 +72,9 @@ def _routes(due: QuerySet[OutboxRecipient]) -> list[int]:
         queues[organization].append(login)
     in_turn = [login for turn in zip_longest(*queues.values()) for login in turn if login is not None][:MOST]
     return Route.objects.keys_of(in_turn)
+
+
+def due_soon(now: datetime) -> dict[int, datetime]:
+    """Messages that become due before the next sweep, and when: they leave at their moment, not at the next sweep."""
+    soon = OutboxRecipient.objects.filter(state=State.QUEUED, not_before__gt=now, not_before__lte=now + PERIOD)
+    return dict(soon.order_by("-not_before").values_list("message_id", "not_before")[:MOST])

@@ -84,12 +84,15 @@ def file_sent_copy(pk: int) -> None:
 @shared_task(name="delivery.sweep_outbox", ignore_result=True)
 def sweep_outbox() -> None:
     """Find lost nudges, due retries and what vanished workers held."""
-    found = sweeping.sweep(timezone.now())
+    now = timezone.now()
+    found = sweeping.sweep(now)
     for pk in found.orphans:
         nudge(submit_message, pk)
     for pk in found.routes:
-        Route.objects.filter(pk=pk).update(nudged_at=timezone.now())  # an earlier nudge may have been lost
+        Route.objects.filter(pk=pk).update(nudged_at=now)  # an earlier nudge may have been lost
         nudge(submit_route, pk)
+    for pk, moment in sweeping.due_soon(now).items():
+        nudge(submit_message, pk, at=moment)
     for pk in found.copies:
         nudge(file_sent_copy, pk)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.views import compose, log
+from delivery.views import compose, log, scheduled, undo
 
 app_name = "delivery"
 urlpatterns = [
@@ -12,6 +12,13 @@ urlpatterns = [
     path("logs/email/<int:pk>/story", log.message_story, name="message-story"),
     path("logs/email/<int:pk>/resend", log.resend, name="resend"),
     path("logs/email/<int:pk>/<slug:decision>", log.decide, name="decide"),
+    path("mail/outbox/undo/<int:pk>", undo.undo, name="undo"),
+    path("mail/outbox/bar", undo.bar, name="undo-bar"),
+    path("mail/outbox/<int:pk>/reopen", compose.reopen, name="reopen"),
+    path("mail/scheduled", scheduled.scheduled, name="scheduled"),
+    path("mail/scheduled/<int:pk>", scheduled.reschedule, name="reschedule"),
+    path("mail/scheduled/<int:pk>/row", scheduled.row, name="scheduled-row"),
+    path("mail/scheduled/<int:pk>/take-back", scheduled.take_back, name="take-back"),
     path("mail/compose", compose.compose, name="compose"),
     path("mail/<int:pk>/reply", compose.reply, name="reply"),
     path("mail/<int:pk>/forward", compose.forward, name="forward"),

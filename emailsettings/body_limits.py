@@ -38,6 +38,7 @@ LIMITS: Final = {
     "delivery:compose": MAIL,
     "delivery:reply": MAIL,
     "delivery:forward": MAIL,
+    "delivery:reopen": MAIL,
     "accounts:settings-signature": 2 * signature.LARGEST_TOTAL,  # its images come in base64
 }
 THROWN_AWAY: Final = 100 * 1024 * 1024  # octets of a refused body that are read all the same

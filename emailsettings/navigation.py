@@ -130,6 +130,7 @@ PAGES: list[tuple[str, str, str, Operation | None]] = [
     ("email-settings", "Email settings", "settings-2", None),
     ("providers:list", "Providers", "library", Operation.MANAGE_EMAIL_PROVIDERS),
     ("delivery:email-log", "Email log", "scroll-text", None),
+    ("delivery:scheduled", "Scheduled mail", "calendar-clock", None),
 ]
 ADMINISTRATION: list[tuple[str, str, str, Operation | None]] = [
     ("organizations:people", "People", "users", Operation.MANAGE_PEOPLE),

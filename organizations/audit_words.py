@@ -79,6 +79,7 @@ ACTIONS: dict[str, dict[str, str]] = {
     },
     "Outgoing mail": {
         "outbox.cancelled": "Sending cancelled",
+        "outbox.rescheduled": "Sending put to another time",
         "outbox.hurried": "Sending hurried",
         "outbox.retried": "Failed mail tried again",
         "outbox.sent_again": "Uncertain mail sent again",

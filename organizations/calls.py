@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import Annotated, Final
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.cache import cache
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 REFUSED_TOKENS: Final = 30  # of one address within REFUSED_PERIOD; a token that works is never held back
 REFUSED_PERIOD: Final = 300  # seconds
 LARGEST_KEY: Final = 2**63 - 1
+PROBLEM_TYPES: Final = "/api/v1/docs#problem-"  # where each kind is explained
 
 Key = Annotated[int, Field(ge=1, le=LARGEST_KEY)]
 #: One or many lines without NUL, which no database and no mail server takes.
@@ -47,6 +48,19 @@ def _only_as_a_day(value: object) -> object:
 
 #: A day in a query, as RFC 3339 writes it (full-date).
 Day = Annotated[date, BeforeValidator(_only_as_a_day)]
+
+
+def _moment(value: object) -> object:
+    """Raises ValueError for what is no moment, or one of a place that is not named."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", value, re.ASCII):
+            raise ValueError("Write a moment with its offset, as in 2026-11-21T10:00:00Z or 2026-11-21T11:00:00+01:00")
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    return value
+
+
+#: A moment in a body, as RFC 3339 writes it (date-time); always UTC.
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class ApiRequest(SignedInRequest):
@@ -99,6 +113,20 @@ class Problem(Exception):
         self.retry_after = retry_after
         self.headers = headers or {}
         self.more = more or {}
+
+    @property
+    def document(self) -> dict[str, object]:
+        """As it is answered."""
+        document: dict[str, object] = {
+            "type": f"{PROBLEM_TYPES}{self.kind}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail or self.title,
+            **self.more,
+        }
+        if self.errors:
+            document["errors"] = [{"field": error.field, "message": error.message} for error in self.errors]
+        return document
 
 
 class Invalid(Problem):
@@ -239,6 +267,27 @@ def _live_in_time_of(user: User) -> None:
         timezone.activate(ZoneInfo(user.time_zone))
     except (ZoneInfoNotFoundError, ValueError):
         timezone.deactivate()
+
+
+def field_errors(errors: Iterable[Mapping[str, Any]], path: Callable[[tuple[object, ...]], str]) -> list[FieldError]:
+    """What pydantic found, in sentences that name the member. path: how it is named, from where pydantic found it."""
+    return [FieldError(path(error["loc"]), _sentence(error)) for error in errors]
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    kind, message = error["type"], printable(error["msg"]).removeprefix("Value error, ")
+    if kind == "missing":
+        return "This is missing."
+    if kind == "extra_forbidden":
+        return "Nothing of this name is known here."
+    if kind == "string_pattern_mismatch":
+        return "There are characters in it that cannot be taken."
+    return f"{message}."
+
+
+def printable(part: object) -> str:
+    """Without lone surrogates, which JSON lets in and no answer can carry."""
+    return str(part).encode("utf-8", "replace").decode()
 
 
 def _in_words(errors: Iterable[FieldError]) -> str:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from organizations import links, password_recovery, timezones, tokens
 from organizations.fields import NameField
 from organizations.invitations import Newcomer
-from organizations.models import ApiToken, User
+from organizations.models import ApiToken, UndoPeriod, User
 from organizations.nudging import nudge
 from organizations.plain_words import PlainWords
 from organizations.setup import FirstAdministrator
@@ -205,10 +205,16 @@ class ProfileForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         "account can have another one. The pages are in English.",
     )
     time_zone = TimeZoneField(label="Time zone", help_text="Every time you see is shown in it.")
+    undo_seconds = forms.TypedChoiceField(
+        label="Take back mail after Send",
+        coerce=int,
+        choices=UndoPeriod.choices,
+        help_text="For so long it waits, and “Undo” opens it again.",
+    )
 
     class Meta:
         model = User
-        fields = ("name", "language", "time_zone")
+        fields = ("name", "language", "time_zone", "undo_seconds")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from ninja import Router
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +31,7 @@ class ProfileDocument(BaseModel):
     email: str = Field(description="Changed by administrators alone.", examples=["anna@example.com"])
     time_zone: str = Field(description="Days in filters begin at its midnight.", examples=["Europe/Berlin"])
     language: str = Field(description="Of what is written into the mail you send.", examples=["de"])
+    undo_seconds: int = Field(description="How long mail that you send from the pages can be taken back.")
     organization: OwnOrganization
     roles: list[int]
     operations: list[str] = Field(description="All that you hold, through roles too.")
@@ -44,6 +45,7 @@ class ProfileChanges(Asked):
     name: PersonName = ""
     time_zone: Annotated[Text, Field(min_length=1, max_length=63, description="A name of the IANA database.")] = ""
     language: Annotated[Text, Field(min_length=1, max_length=10, description=f"One of {', '.join(LANGUAGES)}.")] = ""
+    undo_seconds: Literal[0, 5, 10, 20, 30] = 10
 
 
 @router.get("/profile", auth=needs(Scope.PROFILE_READ), operation_id="profile_get", response=ProfileDocument)
@@ -70,6 +72,7 @@ def _document(user: User) -> ProfileDocument:
         email=user.email,
         time_zone=user.time_zone,
         language=user.language,
+        undo_seconds=user.undo_seconds,
         organization=OwnOrganization(id=user.organization_id, name=user.organization.name),
         roles=sorted(role.pk for role in user.roles.all()),
         operations=sorted(user.operations),

@@ -4,6 +4,7 @@ import "./dialog.js";
 import "./live.js";
 import "./menu.js";
 import "./time.js";
+import "./undo.js";
 import { csrfToken } from "./csrf.js";
 import { toast } from "./toast.js";
 

@@ -13,8 +13,9 @@ from delivery.models.outbox import (
     OutboxRecipientQuerySet,
 )
 from delivery.models.routes import Route, Slot
+from delivery.models.typed import Typed
 
 __all__ = [
     "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "LoginRefusal", "OutboxMessage",
-    "OutboxMessageQuerySet", "OutboxRecipient", "OutboxRecipientQuerySet", "Route", "Slot",
+    "OutboxMessageQuerySet", "OutboxRecipient", "OutboxRecipientQuerySet", "Route", "Slot", "Typed",
 ]  # fmt: skip

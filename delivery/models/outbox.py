@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models, transaction
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from accounts.models import Mailbox
 from delivery.models.routes import Route
@@ -32,6 +32,10 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
             return mine
         readable = Mailbox.objects.readable_by(user, now)
         return mine.filter(Q(author=user) | Q(mailbox__in=readable))
+
+    def scheduled(self) -> Self:
+        """What waits for the moment that its author chose; nothing of it has been tried."""
+        return self.filter(~Exists(Attempt.objects.filter(message=OuterRef("pk"))), scheduled_for__isnull=False)
 
     def claim_copy(self, pk: int, now: datetime) -> int | None:
         """Take the filing of one sent copy; return the fencing number, or None where another worker has it."""
@@ -58,7 +62,10 @@ class OutboxMessage(models.Model):
     undo_until:     until then nothing leaves, so that its author may take it back; None: nobody was offered that.
 
     Both are for people to read: what holds a recipient back is its `not_before` alone.
+    was_queued_before: no column; set where a repeated submission was answered with this row.
     """
+
+    was_queued_before = False
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="outbox_messages")
     mailbox = models.ForeignKey(Mailbox, models.SET_NULL, null=True, related_name="outbox_messages")
@@ -91,6 +98,12 @@ class OutboxMessage(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["organization", "-created_at", "-id"], name="outbox_newest_first"),
+            models.Index(fields=["author", "undo_until"], condition=Q(undo_until__isnull=False), name="outbox_undo"),
+            models.Index(
+                fields=["organization", "scheduled_for"],
+                condition=Q(scheduled_for__isnull=False),
+                name="outbox_scheduled",
+            ),
             models.Index(
                 fields=["sent_copy_not_before"], condition=Q(sent_copy__in=["waiting", "filing"]), name="copy_due"
             ),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
@@ -17,11 +20,15 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import Mailbox
 from accounts.signature import parts_of
+from delivery import taking_back, undo_bar
 from delivery.drafting import Draft, Original, draft_for
 from delivery.forms import ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued, KeyReused, queue_message
+from delivery.schedule_times import WallTime
 from delivery.signing import bodies
+from delivery.states import State
+from delivery.taking_back import Reopened
 from delivery.wanted import Wanted
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable
@@ -48,21 +55,35 @@ def forward(request: SignedInRequest, pk: int) -> HttpResponse:
     return _composer(request, "forward", _readable_or_404(request.user, pk))
 
 
-def _composer(request: SignedInRequest, kind: str, original: Message | None) -> HttpResponse:
+@require_http_methods(["GET", "POST"])
+def reopen(request: SignedInRequest, pk: int) -> HttpResponse:
+    """A mail that was taken back, as it was typed."""
+    message = get_object_or_404(OutboxMessage.objects.filter(author=request.user), pk=pk)
+    again = taking_back.reopened(message)
+    if again is None:
+        messages.warning(request, "It cannot be opened again: it has left, or nothing is kept of what was typed.")
+        return redirect("delivery:message", pk)
+    return _composer(request, again.typed.kind, again.typed.original, again)
+
+
+def _composer(
+    request: SignedInRequest, kind: str, original: Message | None, again: Reopened | None = None
+) -> HttpResponse:
     mailboxes = sendable_by(request.user, timezone.now())
     chosen = _chosen(request, mailboxes, original)
-    draft = _draft(request, kind, original, chosen)
+    draft = _draft(request, kind, original, chosen) if again is None else again.draft
     if request.method == "POST":
         form = ComposeForm(request.POST, request.FILES, mailboxes=mailboxes, files=draft.files)
-        if form.is_valid() and (queued := _queue(request, form, original, kind)):
+        if form.is_valid() and (queued := _queue(request, form, original, kind, again)):
             return _leave(request, form, queued)
     else:
-        form = ComposeForm(
-            initial=draft.initial() | _beginning(request, chosen, original, draft),
-            mailboxes=mailboxes,
-            files=draft.files,
-        )
+        beginning = draft.initial() | _beginning(request, chosen, original, draft)
+        if again is not None:
+            kept = {"keep": beginning["keep"], "submission_key": again.submission_key}
+            beginning |= again.typed.fields | kept
+        form = ComposeForm(initial=beginning, mailboxes=mailboxes, files=draft.files)
     context = {"form": form, "kind": kind, "title": TITLES[kind], "mailboxes": mailboxes, "draft": draft}
+    context["files_title"] = "Files of the original" if again is None else "Files"
     fragment = request.htmx and request.method == "POST"
     template = "delivery/_composer.html" if fragment else "delivery/compose.html"
     return render(request, template, context, status=422 if form.is_bound else 200)
@@ -98,11 +119,15 @@ def _beginning(
     return beginning
 
 
-def _queue(request: SignedInRequest, form: ComposeForm, original: Message | None, kind: str) -> OutboxMessage | None:
+def _queue(
+    request: SignedInRequest, form: ComposeForm, original: Message | None, kind: str, again: Reopened | None
+) -> OutboxMessage | None:
     """Queue what the form holds; None when it cannot be, with the reason at its field."""
     try:
         files = attachments(form.cleaned_data["attachments"])
-        if original is not None and form.cleaned_data["keep"]:
+        if again is not None:
+            files += again.files(form.cleaned_data["keep"])
+        elif original is not None and form.cleaned_data["keep"]:
             files += Original.read(original).files(form.cleaned_data["keep"])
         mailbox: Mailbox = form.cleaned_data["mailbox"]
         signature = parts_of(mailbox) if form.cleaned_data["signed"] else None
@@ -120,15 +145,30 @@ def _queue(request: SignedInRequest, form: ComposeForm, original: Message | None
             attachments=[*files, *written.images],
             answers=original if kind == "reply" else None,
             submission_key=form.cleaned_data["submission_key"],
+            scheduled_for=form.schedule.moment if form.schedule else None,
+            undo_period=timedelta(0) if form.schedule else timedelta(seconds=request.user.undo_seconds),
         )
-        return queue_message(wanted)
+        queued = _once(wanted, form, original, kind)
+        if not queued.was_queued_before or queued.recipients.exclude(state=State.CANCELLED).exists():
+            return queued
+        form.add_error(None, _taken_back(queued))
     except RawUnavailable:
         form.add_error("keep", "The files of the original cannot be read from the disk. Untick them to send without.")
     except KeyReused as exc:
         form.add_error(None, _already_sent(exc))
     except CannotBeQueued as exc:
-        form.add_error(exc.field if exc.field in form.fields else None, str(exc))
+        field = "send_on" if exc.field == "scheduled_for" else exc.field
+        form.add_error(field if field in form.fields else None, str(exc))
     return None
+
+
+def _once(wanted: Wanted, form: ComposeForm, original: Message | None, kind: str) -> OutboxMessage:
+    """Queue it, with what was typed for as long as it can be taken back; both or neither."""
+    with transaction.atomic():
+        queued = queue_message(wanted)
+        if not queued.was_queued_before and (queued.undo_until or queued.scheduled_for):
+            taking_back.remember(queued, kind, original, form)
+    return queued
 
 
 def _already_sent(error: KeyReused) -> str:
@@ -136,12 +176,33 @@ def _already_sent(error: KeyReused) -> str:
     return format_html('{} <a class="link" href="{}">See what was sent</a>', str(error), link)
 
 
+def _taken_back(message: OutboxMessage) -> str:
+    """For a page from before Undo was pressed, such as one that the Back button shows: it must not seem sent."""
+    link = reverse("delivery:reopen", args=[message.pk])
+    words = 'You took this mail back, so it is not sent. <a class="link" href="{}">Open it again</a> to send it.'
+    return format_html(words, link)
+
+
 def _leave(request: SignedInRequest, form: ComposeForm, queued: OutboxMessage) -> HttpResponse:
-    """Back to where one came from, with the news."""
-    log = reverse("delivery:message", args=[queued.pk])
-    messages.success(request, format_html('Queued. <a class="link" href="{}">See it in the log</a>', log))
+    """Back to where one came from, with the news, or with the bar that offers to undo it."""
     there = _safe(request, form.cleaned_data["next"]) or reverse("delivery:email-log")
-    return HttpResponseClientRedirect(there) if request.htmx else HttpResponseRedirect(there)
+    response = HttpResponseClientRedirect(there) if request.htmx else HttpResponseRedirect(there)
+    if queued.scheduled_for is not None:
+        messages.success(request, _scheduled(queued.scheduled_for, form.schedule))
+    elif queued.undo_until is not None:
+        undo_bar.show(response, queued.undo_until)
+    else:
+        log = reverse("delivery:message", args=[queued.pk])
+        messages.success(request, format_html('Queued. <a class="link" href="{}">See it in the log</a>', log))
+    return response
+
+
+def _scheduled(moment: datetime, schedule: WallTime | None) -> str:
+    words = '{} <a class="link" href="{}">Scheduled mail</a>'
+    told = f"It leaves on {date_format(timezone.localtime(moment), 'l, j F Y, H:i')}."
+    if schedule is not None and schedule.note:
+        told = f"{told} {schedule.note}"
+    return format_html(words, told, reverse("delivery:scheduled"))
 
 
 def _way_back(request: SignedInRequest) -> str:

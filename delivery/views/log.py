@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from delivery import deciding, log
+from delivery import cancelling, deciding, log, scheduling
 from delivery.explaining import story_of
 from delivery.forms import LogFilterForm
 from delivery.models import OutboxMessage
@@ -25,8 +25,8 @@ from organizations.requests import SignedInRequest
 Decision = Callable[[OutboxMessage, User, datetime], int]
 
 DECISIONS: dict[str, tuple[Decision, str]] = {
-    "cancel": (deciding.cancel, "Cancelled. Nothing more is sent."),
-    "send-now": (deciding.send_now, "It is tried now."),
+    "cancel": (cancelling.cancel, "Cancelled. Nothing more is sent."),
+    "send-now": (scheduling.send_now, "It is tried now."),
     "try-again": (deciding.try_again, "Queued again."),
     "send-again": (deciding.send_again, "Queued again. It may arrive twice."),
     "mark-sent": (deciding.mark_sent, "Marked as sent."),
@@ -90,7 +90,8 @@ def decide(request: SignedInRequest, pk: int, decision: str) -> HttpResponse:
     except CannotBeQueued as exc:
         messages.error(request, str(exc))
     else:
-        messages.success(request, done) if changed else messages.warning(request, TOO_LATE)
+        too_late = cancelling.why_not_cancelled(chosen) if decision == "cancel" else TOO_LATE
+        messages.success(request, done) if changed else messages.warning(request, too_late)
     return redirect("delivery:message", pk)
 
 

@@ -23,6 +23,7 @@ LARGEST_BODY = 256 * 1024  # octets
 #: Octets of those that carry files, in base64.
 LARGER_BODIES: Final = {
     "outbox_send": 30 * 1024 * 1024,
+    "outbox_batch": 30 * 1024 * 1024,
     "mailboxes_set_signature": 8 * 1024 * 1024,
     "providers_set_logo": 512 * 1024,
 }

@@ -13,14 +13,13 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from organizations.calls import FieldError, Invalid, Problem
+from organizations.calls import Invalid, Problem, field_errors, printable
 
 E = TypeVar("E", bound=Exception)
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-TYPES = "/api/v1/docs#problem-"  # where each kind is explained
 KINDS = {
     "not-json": "The body is not JSON, or nested beyond reason.",
     "token-missing": "The request brings no token.",
@@ -35,6 +34,7 @@ KINDS = {
     "content-unavailable": "The stored octets of a message cannot be read.",
     "method-not-allowed": "The address exists, the method does not; the header Allow names those that do.",
     "key-reused": "The Idempotency-Key stands for another mail; the document names it in earlier.",
+    "too-late": "The mail has left, or is leaving; the document says in detail what became of it.",
     "nothing-changed": "The message is in no state in which this decision means anything.",
     "changed-meanwhile": "Somebody else was quicker. Read the present state and try again.",
     "last-administrator": "Nobody would be left who administers the organization.",
@@ -55,19 +55,10 @@ KINDS = {
 
 
 def problem_response(problem: Problem) -> HttpResponse:
-    document: dict[str, object] = {
-        "type": f"{TYPES}{problem.kind}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail or problem.title,
-        **problem.more,
-    }
-    if problem.errors:
-        document["errors"] = [{"field": error.field, "message": error.message} for error in problem.errors]
     headers = dict(problem.headers)
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
-    return HttpResponse(json.dumps(document), status=problem.status, content_type=MEDIA_TYPE, headers=headers)
+    return HttpResponse(json.dumps(problem.document), status=problem.status, content_type=MEDIA_TYPE, headers=headers)
 
 
 def answer_problems(api: NinjaAPI) -> None:
@@ -130,29 +121,14 @@ def _forbidden(exc: PermissionDenied) -> Problem:
 
 def _invalid(exc: ValidationError) -> Problem:
     """The errors of the schemas, in sentences that name the member."""
-    return Invalid(*(FieldError(_member(error["loc"]), _sentence(error)) for error in exc.errors[:100]))
+    return Invalid(*field_errors(exc.errors[:100], _member))
 
 
 def _member(location: tuple[object, ...]) -> str:
     """("body", "body", "to", 0, "address") -> "to.0.address"; the parameter's own name is ours, not the caller's."""
     source, *path = location
     named = path[1:] if source == "body" or (len(path) > 1 and path[0] in ("listing", "asked")) else path
-    return ".".join(_printable(part) for part in named)[:200]
-
-
-def _sentence(error: dict[str, object]) -> str:
-    kind, message = error["type"], _printable(error["msg"]).removeprefix("Value error, ")
-    if kind == "missing":
-        return "This is missing."
-    if kind == "extra_forbidden":
-        return "Nothing of this name is known here."
-    if kind == "string_pattern_mismatch":
-        return "There are characters in it that cannot be taken."
-    return f"{message}."
-
-
-def _printable(part: object) -> str:
-    return str(part).encode("utf-8", "replace").decode()
+    return ".".join(printable(part) for part in named)[:200]
 
 
 def _defect(request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:

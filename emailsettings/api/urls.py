@@ -17,6 +17,7 @@ import accounts.sharing_api
 import accounts.signature_api
 import accounts.token_api
 import delivery.api
+import delivery.sending_api  # its operations are in the router of delivery.api: they share addresses
 import mailservers.api
 import mailservers.provider_check_api
 import mailstore.api

@@ -39,6 +39,16 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
+class UndoPeriod(models.IntegerChoices):
+    """Seconds for which a mail can be taken back after Send was pressed (spec I5)."""
+
+    NONE = 0, "Not at all: it leaves at once"
+    SHORT = 5, "5 seconds"
+    USUAL = 10, "10 seconds"
+    LONG = 20, "20 seconds"
+    LONGEST = 30, "30 seconds"
+
+
 class User(AbstractBaseUser):
     """A person. Signs in by email address; belongs to one organization."""
 
@@ -47,6 +57,7 @@ class User(AbstractBaseUser):
     name = models.CharField(max_length=150)
     language = models.CharField(max_length=10, default="en")  # of the mail; the pages are in English
     time_zone = models.CharField(max_length=63, default="UTC")
+    undo_seconds = models.PositiveSmallIntegerField(choices=UndoPeriod, default=UndoPeriod.USUAL)
     is_active = models.BooleanField(default=True)
     session_epoch = models.PositiveIntegerField(default=0, help_text="Sessions from before the last increase are void.")
     date_joined = models.DateTimeField(auto_now_add=True)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from accounts.models import MailboxGrant
-from delivery import deciding
+from delivery import cancelling, deciding
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.outbox import CannotBeQueued, KeyReused, MayNotSend, queue_message
 from delivery.states import MOVES, IllegalMove, SentCopy, State, worst
@@ -207,7 +207,7 @@ def test_other_mistakes_in_a_nudge_are_not_hidden(monkeypatch, django_capture_on
 @pytest.mark.proves("I5")
 def test_cancelling_takes_back_what_is_queued_and_is_written_down(queue, alice, sink):
     message = queue()
-    assert deciding.cancel(message, alice, timezone.now()) == 1
+    assert cancelling.cancel(message, alice, timezone.now()) == 1
     submit_message(message.pk)
     assert states(message) == {"bob@example.org": State.CANCELLED}
     assert sink.connections == 0
@@ -217,7 +217,7 @@ def test_cancelling_takes_back_what_is_queued_and_is_written_down(queue, alice, 
 def test_cancelling_what_is_being_sent_changes_nothing(queue, alice):
     message = queue()
     Attempt.objects.begin(message.pk, timezone.now())
-    assert deciding.cancel(message, alice, timezone.now()) == 0
+    assert cancelling.cancel(message, alice, timezone.now()) == 0
     assert states(message) == {"bob@example.org": State.SENDING}
     assert not AuditEntry.objects.exists()
 

@@ -13,22 +13,24 @@ pytestmark = pytest.mark.proves("A6")
 
 def test_the_profile_is_saved_confirmed_and_recorded(client_of, alice):
     client = client_of(alice)
-    answer = client.post(
-        "/profile", {"name": "Alice Liddell", "language": "de", "time_zone": "Europe/London"}, follow=True
-    )
+    values = {"name": "Alice Liddell", "language": "de", "time_zone": "Europe/London", "undo_seconds": 30}
+    answer = client.post("/profile", values, follow=True)
     assert "Your profile is saved." in answer.content.decode()
     alice.refresh_from_db()
     assert (alice.name, alice.language, alice.time_zone) == ("Alice Liddell", "de", "Europe/London")
+    assert alice.undo_seconds == 30
     entry = AuditEntry.objects.get(action="user.profile_changed")
     assert (entry.actor, entry.detail, entry.address) == (
         alice,
-        {"fields": ["name", "language", "time_zone"]},
+        {"fields": ["name", "language", "time_zone", "undo_seconds"]},
         "127.0.0.1",
     )
 
 
 def test_saving_without_a_change_records_nothing(client_of, alice):
-    client_of(alice).post("/profile", {"name": alice.name, "language": "en", "time_zone": alice.time_zone})
+    client_of(alice).post(
+        "/profile", {"name": alice.name, "language": "en", "time_zone": alice.time_zone, "undo_seconds": 10}
+    )
     assert not AuditEntry.objects.filter(action="user.profile_changed").exists()
 
 
@@ -40,10 +42,11 @@ def test_saving_without_a_change_records_nothing(client_of, alice):
         ("language", "tlh", "does not offer that"),
         ("language", "", "“Language” is empty"),
         ("time_zone", "Mars/Olympus", "does not offer that"),
+        ("undo_seconds", "7", "does not offer that"),
     ],
 )
 def test_wrong_input_is_explained_and_the_stored_name_stands_in_the_side_bar(client_of, alice, field, value, words):
-    values = {"name": "Changed", "language": "en", "time_zone": "UTC", field: value}
+    values = {"name": "Changed", "language": "en", "time_zone": "UTC", "undo_seconds": 10, field: value}
     answer = client_of(alice).post("/profile", values)
     assert answer.status_code == 422
     assert words in answer.content.decode()
@@ -57,6 +60,7 @@ def test_nothing_but_name_language_and_time_zone_can_be_posted(client_of, alice,
         "name": "Al",
         "language": "en",
         "time_zone": "UTC",
+        "undo_seconds": 10,
         "email": "x@example.org",
         "organization": other_organization.pk,
     }
@@ -87,7 +91,9 @@ def test_an_old_name_that_was_chosen_before_stays_and_programs_may_use_it(client
     alice.save(update_fields=["time_zone"])
     client = client_of(alice)
     assert '<option value="Asia/Calcutta" selected>' in client.get("/profile").content.decode()
-    client.post("/profile", {"name": "Alice Liddell", "language": "en", "time_zone": "Asia/Calcutta"})
+    client.post(
+        "/profile", {"name": "Alice Liddell", "language": "en", "time_zone": "Asia/Calcutta", "undo_seconds": 10}
+    )
     alice.refresh_from_db()
     assert (alice.name, alice.time_zone) == ("Alice Liddell", "Asia/Calcutta")
     assert api_of(alice).patch("/profile", {"time_zone": "US/Eastern"}).data["time_zone"] == "US/Eastern"

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from accounts import signature
 from accounts.models import Mailbox, MailboxGrant
-from delivery.models import OutboxMessage
+from delivery.models import OutboxMessage, Typed
+from delivery.states import State
 from mailservers.models import MailServer
 from mailstore import marking
 from mailstore.inline_images import address_of
@@ -80,8 +81,18 @@ def _build(organization: Organization, suffix: str, make_mailbox, deliver, make_
     _share(mailbox, people)
     message = deliver(mailbox, mail_with_files(Subject=IN_MAIL if private else "Numbers"))
     sent = make_message(mailbox, people["owner"], "bob@example.org", subject=IN_OUTBOX if private else "Offer")
-    world.things = _things(world, mailbox, message, sent)
+    world.things = _things(world, mailbox, message, sent) | _waiting(mailbox, people["owner"], make_message)
     return world
+
+
+def _waiting(mailbox: Mailbox, author: User, make_message) -> dict[str, object]:  # noqa: F811
+    """A mail that is scheduled, and one that was taken back."""
+    tomorrow = timezone.now() + timedelta(days=1)
+    scheduled = make_message(mailbox, author, scheduled_for=tomorrow, recipient={"not_before": tomorrow})
+    taken_back = make_message(mailbox, author, recipient={"state": State.CANCELLED})
+    for message in (scheduled, taken_back):
+        Typed.objects.create(message=message, kind="compose", fields={"subject": message.subject})
+    return {"scheduled": scheduled.pk, "taken_back": taken_back.pk}
 
 
 def _signature(mailbox: Mailbox) -> str:

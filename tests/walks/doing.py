@@ -70,14 +70,13 @@ def write(page: Page, url: str, to: str, subject: str, text: str) -> None:
 
 
 def send(page: Page) -> None:
-    """Press Send, and follow the toast into the log."""
+    """Press Send, and follow the bar into the log."""
     page.get_by_role("button", name="Send", exact=True).click()
     follow_into_the_log(page)
 
 
 def follow_into_the_log(page: Page) -> None:
-    expect(page.get_by_text("Queued.")).to_be_visible()
-    page.get_by_role("link", name="See it in the log").click()
+    page.locator("#undo-bar").get_by_role("link", name="See it").click()
     expect(page).to_have_url(re.compile(r"/logs/email/\d+$"))
 
 

@@ -1,0 +1,49 @@
+"""Many mails in one go: each is queued or refused by itself, and all that can be are written in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import IntegrityError, OperationalError, transaction
+
+from accounts.models import Mailbox
+from delivery.models import OutboxMessage
+from delivery.outbox import NO_ROOM, CannotBeQueued, enqueue, freeze, write
+from delivery.wanted import Wanted
+from mailstore.full_database import is_full
+
+Frozen = tuple[OutboxMessage, list[tuple[str, str]]]
+Outcome = OutboxMessage | CannotBeQueued
+
+
+def queue_all(wanted: Sequence[tuple[Wanted, Mailbox]], now: datetime) -> list[Outcome]:
+    """Queue each from its mailbox, as `check_sender` has returned it, or say why not; in the order given."""
+    frozen = [_frozen(one, mailbox, now) for one, mailbox in wanted]
+    rows = [one for one in frozen if not isinstance(one, CannotBeQueued)]
+    try:
+        with transaction.atomic():
+            write(rows, now)
+    except IntegrityError:  # one key at least stands for a mail already, perhaps for another one of these
+        return [one if isinstance(one, CannotBeQueued) else _alone(one, now) for one in frozen]
+    except OperationalError as exc:
+        if not is_full(exc):
+            raise
+        return [one if isinstance(one, CannotBeQueued) else CannotBeQueued("", NO_ROOM) for one in frozen]
+    return [one if isinstance(one, CannotBeQueued) else one[0] for one in frozen]
+
+
+def _frozen(wanted: Wanted, mailbox: Mailbox, now: datetime) -> Frozen | CannotBeQueued:
+    try:
+        return freeze(wanted, mailbox, now)
+    except CannotBeQueued as exc:
+        return exc
+
+
+def _alone(frozen: Frozen, now: datetime) -> Outcome:
+    message, recipients = frozen
+    message.pk = None
+    try:
+        return enqueue(message, recipients, now)
+    except CannotBeQueued as exc:
+        return exc
