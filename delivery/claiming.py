@@ -19,6 +19,7 @@ from delivery.hindrances import Hindrance
 from delivery.ledger import Ledger
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.models.routes import Route
+from delivery.statements import insert_attempts
 from delivery.states import State
 from delivery.ways import Way, clock
 from mailservers.limits import Limits
@@ -47,18 +48,7 @@ def take(pks: Sequence[int], way: Way, slot: int, now: datetime) -> list[Ledger]
             return room
         wanted = pks if room is None else pks[:room]
         due = set(OutboxRecipient.objects.due(now).filter(message__in=wanted).values_list("message_id", flat=True))
-        attempts = Attempt.objects.bulk_create(
-            Attempt(
-                message_id=pk,
-                server=str(way.endpoint) if way.endpoint.host else "",
-                started_at=now,
-                route=way.route,
-                slot=slot,
-                detour=way.detour,
-            )
-            for pk in wanted
-            if pk in due
-        )
+        attempts = insert_attempts([pk for pk in wanted if pk in due], way, slot, now)
         OutboxRecipient.objects.claim_for(attempts, now)
         taken = _recipients_of(attempts)
         mine = [attempt for attempt in attempts if attempt.pk in taken]

@@ -50,6 +50,7 @@ class Turn:
         self.copies: list[int] = []
         self._only = list(only)
         self._queue: deque[tuple[int, int]] = deque()  # keys and octets, not claimed yet
+        self._settled: list[int] = []  # keys, not announced yet
         self._looked_at = 0.0
         self._at_once = 4
         self._ends_at = monotonic() + TURN
@@ -75,13 +76,14 @@ class Turn:
                     has_plenty()
                 return self._send(way, slot)
         finally:
+            self._announce()
             if way.probe is not None:
                 way.probe.give_back_probe()
 
     def _send(self, way: Way, slot: int) -> bool:
         if way.probe is not None:
             self._at_once = 1
-        with submission.Line(way) as line:
+        with submission.Line(way, self._note_settled) as line:
             while keys := self._next_keys():
                 if self._is_over():
                     return True
@@ -113,6 +115,9 @@ class Turn:
                     return hindrance
         finally:
             claiming.hand_back(waiting, timezone.now())
+            if len(batch) < self._at_once:
+                line.write_outcome()  # nothing follows at once
+            self._announce()
         return None
 
     def _carry_one(self, ledger: Ledger, line: submission.Line) -> Hindrance | None:
@@ -127,10 +132,16 @@ class Turn:
         except Exception:
             take_back(ledger.attempt.pk, timezone.now())
             raise
-        finally:
-            live.announce(message.organization_id, "outbox", message.pk)
-            if message.sent_copy == SentCopy.WAITING:
-                self.copies.append(message.pk)
+
+    def _note_settled(self, message: OutboxMessage) -> None:
+        self._settled.append(message.pk)
+        if message.sent_copy == SentCopy.WAITING:
+            self.copies.append(message.pk)
+
+    def _announce(self) -> None:
+        """Tell open pages of what was settled since the last time."""
+        keys, self._settled = self._settled, []
+        live.announce_all(self.route.organization_pk, "outbox", keys)
 
     def _look(self) -> None:
         """Look at the head of the queue, anew after moments: a person's mail may have come meanwhile."""

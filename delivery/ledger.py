@@ -5,6 +5,7 @@ Each method is one short transaction. Whoever has lost the claim changes no reci
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from delivery.hindrances import Hindrance
 from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient
 from delivery.news import tell_of_outcome
 from delivery.retrying import next_try
+from delivery.statements import Taken
 from delivery.states import Origin, SentCopy, State
 from protocols.diagnosis import Diagnosis, Retry
 from protocols.errors import MailError
@@ -60,6 +62,28 @@ class Ledger:
         """Called just before the last octets leave. Raises ClaimLost, and then they must not."""
         if not self.attempt.mark_final_dot(timezone.now()):
             raise ClaimLost(f"Attempt {self.attempt.pk} lost its claim before the final dot.")
+
+    def marked(self, now: datetime) -> None:
+        """The mark was committed with something else."""
+        self.attempt.final_dot_at = now
+        self.attempt.renew_lease(now)
+
+    def taken(self, replies: Sequence[RecipientReply], tls: str) -> Taken | None:
+        """What is to be written where the server has taken the message for all with the same words; else None."""
+        first = replies[0]
+        if not all(one.accepted and (one.code, one.text) == (first.code, first.text) for one in replies):
+            return None
+        return Taken(
+            message=self.message,
+            claim=self.attempt.claim,
+            ended_at=timezone.now(),
+            reply=_cut(f"{first.code} {first.text}".strip()),
+            code=first.code,
+            enhanced_code=first.enhanced,
+            text=_cut(first.text),
+            replies=json.dumps(_as_rows(replies)),
+            tls=tls[:20],
+        )
 
     def accepted(self, addresses: Sequence[str], reply: str) -> None:
         """The server has taken responsibility for them; now a copy in the Sent folder makes sense."""
@@ -153,9 +177,7 @@ class Ledger:
             attempt.code, attempt.enhanced_code, attempt.text = decisive.code, decisive.enhanced, _cut(decisive.text)
         else:
             attempt.text = _cut(text)
-        attempt.replies = [
-            {"address": reply.address, "code": reply.code, "text": reply.text[:500]} for reply in replies
-        ]
+        attempt.replies = _as_rows(replies)
         attempt.save(
             update_fields=["ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies"]
         )
@@ -232,6 +254,10 @@ def _final_note(diagnosis: Diagnosis, recipient: OutboxRecipient, now: datetime)
     if diagnosis.retry is Retry.STOP or recipient.tries == 0:
         return diagnosis.title
     return f"{diagnosis.title} Tried {recipient.tries + 1} times, then given up."
+
+
+def _as_rows(replies: Sequence[RecipientReply]) -> list[dict[str, object]]:
+    return [{"address": reply.address, "code": reply.code, "text": reply.text[:500]} for reply in replies]
 
 
 def _cut(reply: str) -> str:

@@ -1,6 +1,7 @@
 """Handing claimed messages to a submission server (RFC 6409), one after the other over one connection.
 
-No transaction is open while it talks.
+No transaction is open while it talks. That a message was taken is written together with the mark of the next one, where
+that follows at once; both keep their own rows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
+from time import monotonic
 
 from django.db import OperationalError, close_old_connections, transaction
 from django.utils import timezone
@@ -19,9 +21,11 @@ from django.utils import timezone
 from accounts.sessions import smtp_session
 from delivery import troubles
 from delivery.hindrances import REFUSED_ONCE, Hindrance
-from delivery.ledger import Ledger
+from delivery.ledger import ClaimLost, Ledger
 from delivery.logins import SECOND_TRY_AFTER, TRIES
+from delivery.models import OutboxMessage
 from delivery.retrying import LOOK_AGAIN
+from delivery.statements import Taken, write
 from delivery.ways import Way
 from mailservers.diagnosis import diagnose
 from mailservers.passwords import PasswordUnreadable
@@ -43,6 +47,8 @@ from protocols.steps import Step, StepName
 
 log = logging.getLogger(__name__)
 
+SMALL = 200_000  # octets
+QUICK = 0.5  # seconds
 DATABASE_WAITS = (0.2, 1, 3, 8, 16)  # seconds
 REFUSES_US = frozenset({"relay-denied", "login-required", "sender-refused", "address-blocked"})  # codes of rules
 UNKNOWN_FAILURE = "unknown-failure"  # the code of the diagnosis that knows nothing
@@ -51,8 +57,12 @@ UNKNOWN_FAILURE = "unknown-failure"  # the code of the diagnosis that knows noth
 class Line:
     """A connection along one way, opened when the first message needs it and again when it has ended."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, settled: Callable[[OutboxMessage], None] = lambda message: None) -> None:
+        """settled: told of each message whose outcome is written."""
         self.way = way
+        self._settled = settled
+        self._unwritten: Taken | None = None
+        self._exchange = 0.0  # seconds that the last one took
         self.phase = ""
         self.tls = ""
         self._carried = 0
@@ -73,8 +83,25 @@ class Line:
         return self._carried < self.way.limits.messages_per_connection
 
     def close(self) -> None:
-        self._session, self._carried = None, 0
-        self._stack.close()
+        try:
+            self.write_outcome()
+        finally:
+            self._session, self._carried = None, 0
+            self._stack.close()
+
+    def write_outcome(self) -> None:
+        """Write what the last answer was, where that was left to come with the mark of the next message."""
+        taken = self._unwritten
+        if taken is None:
+            return
+        persistently(lambda: write(taken, None, timezone.now()))
+        self._outcome_written()
+
+    def _outcome_written(self) -> None:
+        taken, self._unwritten = self._unwritten, None
+        if taken is not None:
+            faultpoint("outcome settled")
+            self._settled(taken.message)
 
     def carry(self, ledger: Ledger) -> Hindrance | None:
         """Hand one message over and settle its recipients. A Hindrance when all behind this login have to wait now.
@@ -120,39 +147,57 @@ class Line:
         self._close(ledger, error, diagnosis)
         ledger.do_not_count()
         faultpoint("outcome settled")
+        self._settled(ledger.message)
         return hindrance
 
     def _hand_over(self, ledger: Ledger, session: SmtpSession) -> Hindrance | None:
         message = ledger.message
         self.phase = "sender"
         self._carried += 1
-        hindrance: Hindrance | None = None
+        if message.size > SMALL or self._exchange > QUICK:
+            self.write_outcome()  # the next mark is not that near
+        began, hindrance = monotonic(), None
         try:
             replies = session.submit(
                 message.sender, ledger.addresses, bytes(message.raw), before_final_dot=lambda: self._mark(ledger)
             )
         except OutcomeUnknown as exc:
+            self.write_outcome()
             for _, alike, words in _grouped(exc.refused):
                 diagnosis = self._diagnose(_as_error(alike[0], words), message.organization)
                 ledger.refused([one.address for one in alike], diagnosis, words)
             ledger.uncertain(exc.reply)
             self._close(ledger, exc)
         except MailError as exc:
+            self.write_outcome()
             diagnosis = self._spared(self._diagnose(exc, message.organization), whole=True)
             ledger.refused(ledger.addresses, diagnosis, exc.reply or str(exc))
             self._close(ledger, exc, diagnosis)
             hindrance = self._judge(diagnosis, deferred=isinstance(exc, Deferred))
         else:
+            self._exchange = monotonic() - began
             faultpoint("reply read")
+            if taken := ledger.taken(replies, self.tls):
+                self._unwritten = taken  # it is written with the mark of the next message, or when there is none
+                self.way.route.release()
+                return None
+            self.write_outcome()
             answers = self._answers(replies, message.organization)
             persistently(lambda: self._settle(ledger, replies, answers))
             hindrance = self._judge_answers(answers)
         faultpoint("outcome settled")
+        self._settled(message)
         return hindrance
 
     def _mark(self, ledger: Ledger) -> None:
+        """Called when all but the last octets are out. Raises ClaimLost, and then those must not leave."""
         faultpoint("message out, no dot")
-        ledger.mark_final_dot()
+        now = timezone.now()
+        is_held = write(self._unwritten, ledger.attempt.claim, now)
+        self._outcome_written()
+        if not is_held:
+            raise ClaimLost(f"Attempt {ledger.attempt.pk} lost its claim before the final dot.")
+        ledger.marked(now)
         self.phase = "message"
         faultpoint("final dot marked")
 
@@ -256,7 +301,7 @@ class Line:
 _Answer = tuple[list[RecipientReply], str, Diagnosis | None]  # those with the same answer, its words, what it means
 
 
-def persistently(write: Callable[[], None]) -> None:
+def persistently(write: Callable[[], object]) -> None:
     """Run one transaction until the database takes it, for up to half a minute (fault R5).
 
     What a server has answered is known only here, so a database that stumbles must not lose it. Every write is
@@ -264,12 +309,14 @@ def persistently(write: Callable[[], None]) -> None:
     """
     for wait in DATABASE_WAITS:
         try:
-            return write()
+            write()
         except OperationalError as exc:
             log.warning("The outcome of a submission is not written yet: %s", exc)
             close_old_connections()
             time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311
-    return write()
+        else:
+            return
+    write()
 
 
 def _grouped(replies: Iterable[RecipientReply]) -> Iterator[tuple[bool, list[RecipientReply], str]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -38,17 +38,25 @@ def announce(organization_pk: int, kind: str, pk: int) -> None:
 
     Carries ids only: each page asks with its own user's rights what it may show.
     """
-    transaction.on_commit(lambda: _publish(channel(organization_pk), json.dumps({"kind": kind, "pk": pk})))
+    announce_all(organization_pk, kind, [pk])
 
 
-def _publish(name: str, text: str) -> None:
+def announce_all(organization_pk: int, kind: str, pks: Sequence[int]) -> None:
+    """The same for several rows of one kind at once."""
+    texts = [json.dumps({"kind": kind, "pk": pk}) for pk in pks]
+    if texts:
+        transaction.on_commit(lambda: _publish(channel(organization_pk), *texts))
+
+
+def _publish(name: str, *texts: str) -> None:
     if settings.CACHE_URL.startswith("locmem"):
         return
     from redis import RedisError
 
     try:
         with _client().pipeline(transaction=False) as commands:
-            commands.xadd(name, {"news": text}, maxlen=KEPT, approximate=True)
+            for text in texts:
+                commands.xadd(name, {"news": text}, maxlen=KEPT, approximate=True)
             commands.expire(name, 3 * LOOK_BACK)
             commands.execute()
     except RedisError as exc:

@@ -288,9 +288,13 @@ class Attempt(models.Model):
         if not Attempt.objects.filter(pk=self.pk, ended_at=None).update(final_dot_at=now):
             return False
         self.final_dot_at = now
+        self.renew_lease(now)
+        return True
+
+    def renew_lease(self, now: datetime) -> None:
+        """From the final dot on the server may take its time (RFC 5321, 4.5.3.2.6)."""
         if now - self.started_at > RENEWED_AFTER:
             OutboxRecipient.objects.held(self.claim).update(claimed_at=now)
-        return True
 
 
 class LoginRefusal(models.Model):

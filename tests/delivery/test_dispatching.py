@@ -274,7 +274,7 @@ def test_what_ran_out_of_time_behind_a_server_that_is_waited_for_is_not_kept(
 def test_queries_per_message_stay_few(make_message, sending_mailbox, alice, route, sink, django_assert_max_num_queries):
     for number in range(60):
         make_message(sending_mailbox, alice, f"person{number}@example.org")
-    with django_assert_max_num_queries(60 * 8 + 60):
+    with django_assert_max_num_queries(60 * 5 + 120):  # begin, outcome, end of the attempt, mark of the next, commit
         submit_route(route.pk)
     assert outcomes() == [State.SENT] * 60
 
@@ -290,3 +290,26 @@ def test_a_notice_does_not_wait_for_a_server_that_cannot_be_reached(make_message
     submit_route(route.pk)
     assert states(second) == {"b@example.org": State.FAILED}
     assert "account mail" in second.recipients.get().note
+
+
+@pytest.mark.proves("R19")
+def test_an_outcome_that_waits_for_the_next_mark_is_written_also_where_there_is_none(
+    messages, route, sink, monkeypatch
+):
+    """The answer to one message is written with the mark of the next; here the next loses its claim, or its line."""
+    usual = submission.Line.carry
+
+    def carry(line, held):
+        if held.message.pk == messages[1].pk:
+            ledger.take_back(held.attempt.pk, timezone.now())
+        if held.message.pk == messages[3].pk:
+            line._session._connection.close()
+        return usual(line, held)
+
+    monkeypatch.setattr(submission.Line, "carry", carry)
+    monkeypatch.setattr(dispatching, "LOOK_AT", 4)
+    turn = dispatching.Turn(route, only=[message.pk for message in messages[:4]])
+    turn.take()
+    found = [states(message).popitem()[1] for message in messages[:4]]
+    assert found == [State.SENT, State.QUEUED, State.SENT, State.SENT]
+    assert len(sink.taken) == 3
