@@ -26,6 +26,7 @@ from protocols.smtp.session import RecipientReply
 
 LONGEST_NOTE = 500
 LONGEST_REPLY = 4000
+ENDS = ("ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies")  # columns of an attempt
 DEATHS = 3  # after so many lost workers the message is set aside (fault R31)
 
 UNKNOWN_OUTCOME = "The server's answer was lost, so it may have been sent. It is not sent again by itself."
@@ -178,9 +179,7 @@ class Ledger:
         else:
             attempt.text = _cut(text)
         attempt.replies = _as_rows(replies)
-        attempt.save(
-            update_fields=["ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies"]
-        )
+        Attempt.objects.filter(pk=attempt.pk).update(**{name: getattr(attempt, name) for name in ENDS})
 
     def do_not_count(self) -> None:
         """The server was asked nothing about this message, so the attempt counts against no rate."""
