@@ -6,3 +6,11 @@ document.addEventListener("keydown", (event) => {
   event.stopPropagation();
   event.target.form.querySelector("[name=send_at][value=chosen]").click();
 });
+
+// An error in the menu is shown: the field that has the focus at first is outside of it, and so closes it.
+document.addEventListener("htmx:afterSettle", () => {
+  const wrong = document.querySelector(".send-later [aria-invalid='true']");
+  if (!wrong || document.querySelector("[data-composer] [aria-invalid='true']") !== wrong) return;
+  wrong.closest("details").open = true;
+  wrong.focus();
+});
