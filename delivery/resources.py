@@ -177,6 +177,7 @@ class AttemptDocument(BaseModel):
     enhanced_code: str
     text: str
     tls: str
+    detour: str = Field(description="Why it went through another server than its own; empty where it did not.")
 
 
 class OutboxDocument(OutboxSummary):

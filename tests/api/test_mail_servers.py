@@ -36,6 +36,21 @@ def test_a_server_is_added_read_changed_and_deleted(api, organization):
     assert sorted(actions) == ["mailserver.changed", "mailserver.created", "mailserver.deleted"]
 
 
+@pytest.mark.proves("B9")
+def test_limits_and_the_server_that_stands_in_are_set_and_taken_back(api):
+    reserve = api.post("/mail-servers", NEW | {"name": "Reserve"}).data["id"]
+    limits = {"connections": 2, "messages_per_connection": 50, "per_minute": 30, "per_day": 500, "fallback": reserve}
+    added = api.post("/mail-servers", NEW | limits)
+    assert added.status_code == 201
+    assert added.data | limits | {"unreachable_since": None} == added.data
+    path = f"/mail-servers/{added.data['id']}"
+    assert api.patch(path, {"timeout": 60}).data | limits == api.get(path).data
+    changed = api.patch(path, {"per_day": None, "fallback": None})
+    assert changed.data | limits | {"per_day": None, "fallback": None} == changed.data
+    assert fields(api.patch(path, {"per_day": 0})) == ["per_day"]
+    assert fields(api.patch(path, {"fallback": added.data["id"]})) == ["fallback"]
+
+
 @pytest.mark.proves("B6", "J1")
 def test_no_answer_holds_a_password(api):
     answers = [api.post("/mail-servers", NEW), api.get("/mail-servers")]

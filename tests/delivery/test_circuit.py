@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from delivery.models import Attempt, LoginRefusal, OutboxRecipient, Route
@@ -119,7 +120,7 @@ def test_fewer_failures_than_that_leave_it_closed_and_a_success_forgets_them(bro
 
 @pytest.mark.proves("I3")
 def test_where_an_administrator_allowed_it_another_server_sends_meanwhile_and_the_log_says_why(
-    broken, reserve, three, sink
+    broken, reserve, three, sink, client_of, alice
 ):
     broken.fallback = reserve
     broken.save()
@@ -127,6 +128,8 @@ def test_where_an_administrator_allowed_it_another_server_sends_meanwhile_and_th
     waiting_now()
     submit_route(Route.objects.through(broken).pk)
     assert {state for message in three for state in states(message).values()} == {State.SENT}
+    page = client_of(alice).get(reverse("delivery:message", args=[three[0].pk])).content.decode()
+    assert "Another server than its own: “Office” could not be reached since" in page
     attempt = three[0].attempts.last()
     assert attempt.server == f"127.0.0.1:{sink.port}"
     assert attempt.detour.startswith("“Office” could not be reached since")
