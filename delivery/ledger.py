@@ -173,7 +173,8 @@ class Ledger:
         attempt.tls = tls[:20]
         attempt.explanation = diagnosis.as_json() if diagnosis else None
         if error is not None:
-            attempt.code, attempt.text = error.code, _cut(error.reply or str(error))
+            attempt.code, attempt.enhanced_code = error.code, error.enhanced
+            attempt.text = _cut(error.reply or str(error))
         elif decisive is not None:
             attempt.code, attempt.enhanced_code, attempt.text = decisive.code, decisive.enhanced, _cut(decisive.text)
         else:

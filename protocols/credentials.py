@@ -40,7 +40,11 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is offered at login (RFC 4954, RFC 9051 6.2): a user name as the server wants it, and its password."""
+    """What is offered at login (RFC 4954, RFC 9051 6.2): a user name as the server wants it, and its password.
+
+    is_token: the password is an OAuth 2.0 access token (RFC 6750), which other mechanisms carry.
+    """
 
     username: str
     password: Secret
+    is_token: bool = False

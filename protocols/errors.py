@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from protocols.steps import StepName
 
 if TYPE_CHECKING:
-    from protocols.smtp.session import RecipientReply
+    from protocols.smtp.replies import RecipientReply
 
 
 class MailError(Exception):
@@ -33,13 +33,17 @@ class MailError(Exception):
     reply: the server's own words, or the operating system's where no server answered; never a secret.
     step:  where it happened; None when the caller is not checking step by step.
     code:  SMTP reply code (RFC 5321, 4.2), 0 for IMAP and for failures without a reply.
+    enhanced: the enhanced status code beside it (RFC 3463), such as "5.1.1"; empty when the server gave none.
     """
 
-    def __init__(self, message: str, *, reply: str = "", step: StepName | None = None, code: int = 0) -> None:
+    def __init__(
+        self, message: str, *, reply: str = "", step: StepName | None = None, code: int = 0, enhanced: str = ""
+    ) -> None:
         super().__init__(message)
         self.reply = reply
         self.step = step
         self.code = code
+        self.enhanced = enhanced
 
 
 class Unreachable(MailError): ...

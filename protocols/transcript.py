@@ -51,6 +51,9 @@ def _spellings(credentials: Credentials) -> tuple[str, ...]:
         return ()
     user = credentials.username
     plain = [f"\0{user}\0{password}", f"{user}\0{user}\0{password}", password, user + "\0" + password]
+    if credentials.is_token:
+        bearer = f"auth=Bearer {password}\x01\x01"
+        plain += [f"user={user}\x01{bearer}", f"n,a={user},\x01{bearer}"]
     encoded = [base64.b64encode(text.encode()).decode() for text in plain]
     quoted = password.replace("\\", "\\\\").replace('"', '\\"')
     spellings = {password, quoted, quote(password, safe=""), *encoded, *(text.rstrip("=") for text in encoded)}

@@ -82,8 +82,8 @@ class Wire:
         except OSError as exc:
             raise self._broken(exc) from exc
 
-    def readline(self) -> bytes:
-        """Return the next line without its line end."""
+    def readline(self, longest: int = LONGEST_LINE) -> bytes:
+        """Return the next line without its line end. Raises ProtocolViolation past `longest` octets."""
         scanned = self._start
         deadline = 0.0
         while True:
@@ -93,8 +93,8 @@ class Wire:
                 line = bytes(self._view[self._start : stop])
                 self._start = found + 1
                 return line
-            if self.pending > LONGEST_LINE:
-                raise ProtocolViolation(f"The server sent a line of more than {LONGEST_LINE} octets.")
+            if self.pending > longest:
+                raise ProtocolViolation(f"The server sent a line of more than {longest} octets.")
             deadline = deadline or monotonic() + self.timeout
             unread = self.pending
             self._fill(deadline)

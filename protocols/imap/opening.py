@@ -45,6 +45,7 @@ def connect(
                 _agree_on_tls(connection, preauthenticated=greeting.kind == b"PREAUTH")
                 # Before anything is answered: octets that came along with the go-ahead must not be read as TLS.
                 step.detail = _protect(connection, endpoint, trust)
+                sock = connection.wire.sock
         with watched(StepName.CAPABILITIES, observe) as step:
             # What came in the clear before STARTTLS does not count, whatever it says.
             if endpoint.security is Security.STARTTLS or not _told(connection, greeting.text):

@@ -15,13 +15,17 @@ _UNSAFE = re.compile(r"[\r\n\0]")
 class Connection:
     """A line to an SMTP server. Capabilities are what the last EHLO said, keyword to parameters, upper-cased.
 
-    broken: the line is gone, out of step, or the server said 421; only closing is left.
+    server:         "host:port", as it was dialled.
+    broken:         the line is gone, out of step, or the server said 421; only closing is left.
+    in_transaction: a sender stands that was taken; RSET or the end of a message clears it.
     """
 
-    def __init__(self, wire: Wire, transcript: Transcript | None = None) -> None:
+    def __init__(self, wire: Wire, transcript: Transcript | None = None, *, server: str = "") -> None:
         self.wire = wire
+        self.server = server
         self.capabilities: dict[str, str] = {}
         self.broken = False
+        self.in_transaction = False
         self._transcript = transcript
 
     def reply(self) -> Reply:

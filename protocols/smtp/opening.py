@@ -1,15 +1,13 @@
-"""From a host name to a connection that takes mail: greeting, EHLO, STARTTLS, AUTH (RFC 5321, 3207, 4954)."""
+"""From a host name to a connection that is protected and introduced: greeting, EHLO, STARTTLS (RFC 5321, 3207)."""
 
 from __future__ import annotations
 
-import base64
 import re
 import socket
 
 from protocols import tls
-from protocols.credentials import Credentials
 from protocols.endpoint import Endpoint, Security
-from protocols.errors import Deferred, LoginRefused, Refused, SecurityRefused, UnsafeArgument
+from protocols.errors import SecurityRefused, UnsafeArgument
 from protocols.network import Dialer
 from protocols.smtp.connection import Connection
 from protocols.smtp.replies import Reply
@@ -42,7 +40,7 @@ def connect(
     try:
         if endpoint.security is Security.TLS:
             sock = tls.wrap(sock, endpoint, trust=trust, observe=observe)
-        connection = Connection(Wire(sock, timeout=endpoint.timeout), transcript)
+        connection = Connection(Wire(sock, timeout=endpoint.timeout), transcript, server=str(endpoint))
         with watched(StepName.GREETING, observe) as step:
             step.detail = str(_greeting(connection))
         if endpoint.security is Security.STARTTLS:
@@ -51,6 +49,7 @@ def connect(
                 connection.wire.refuse_read_ahead()
                 protected = tls.wrap(sock, endpoint, trust=trust, observe=ignore, step=StepName.STARTTLS)
                 connection.wire.protect(protected)
+                sock = protected
                 certificate = tls.describe(protected.getpeercert(binary_form=True) or b"")
                 step.detail = tls.summary(protected.version(), certificate)
         with watched(StepName.CAPABILITIES, observe) as step:
@@ -60,33 +59,6 @@ def connect(
         sock.close()
         raise
     return connection
-
-
-def log_in(connection: Connection, credentials: Credentials) -> None:
-    """AUTH PLAIN or LOGIN, whichever EHLO offers. Raises LoginRefused, Deferred, or Refused without either."""
-    mechanisms = connection.capabilities.get("AUTH", "").split()
-    username, password = credentials.username, credentials.password.reveal()
-    if any(character in f"{username}{password}" for character in "\r\n\0"):
-        raise UnsafeArgument("A line break or a NUL character cannot be part of a user name or password.")
-    if "PLAIN" in mechanisms:
-        reply = connection.ask(f"AUTH PLAIN {_base64(f'{chr(0)}{username}{chr(0)}{password}')}", shown="AUTH PLAIN ***")
-    elif "LOGIN" in mechanisms:
-        reply = connection.ask("AUTH LOGIN")
-        for answer in (username, password):
-            if reply.code == 334:
-                reply = connection.ask(_base64(answer), shown="***")
-    else:
-        offered = " ".join(mechanisms) or "none"
-        raise Refused(
-            f"The server takes no password on this line (it offers: {offered}).",
-            reply=f"AUTH methods offered: {offered}",
-        )
-    if reply.code == 334:  # an error challenge: an empty answer gets the refusal (RFC 4954, 4)
-        reply = connection.ask("*")
-    if reply.transient:
-        raise Deferred("The server asks to come back later.", reply=str(reply), code=reply.code)
-    if not reply.positive:
-        raise LoginRefused("The server refused the user name or password.", reply=str(reply), code=reply.code)
 
 
 def line_before_tls(endpoint: Endpoint, dialer: Dialer) -> socket.socket:
@@ -132,16 +104,10 @@ def _agree_on_tls(connection: Connection, ehlo_name: str) -> None:
         offered = " ".join(connection.capabilities) or "nothing"
         raise SecurityRefused("The server does not offer STARTTLS on this port.", reply=f"EHLO offers: {offered}")
     reply = connection.ask("STARTTLS")
-    if reply.transient:
-        raise Deferred("The server cannot start TLS just now.", reply=str(reply), code=reply.code)
     if reply.code != 220:
-        raise SecurityRefused("The server refused to start TLS.", reply=str(reply), code=reply.code)
+        raise reply.failure("The server refused to start TLS.", SecurityRefused)
 
 
 def _own_address(sock: socket.socket) -> str:
     address = str(sock.getsockname()[0]).partition("%")[0]
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode("ascii")
