@@ -30,6 +30,7 @@ _FIELDS: Final = {
     "all_folders": "which folders are downloaded",
     "also": "which folders are downloaded",
     "appends_sent": "copies of sent mail",
+    "retries_uncertain": "sending again what is not known to be sent",
     "display_name": "the display name",
     "download_period": "the download period",
     "downloads": "automatic downloads",

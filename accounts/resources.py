@@ -51,6 +51,9 @@ class MailboxSettings(BaseModel):
     all_folders: bool
     sync_interval: int | None = Field(description="Minutes; null: as set for all.")
     appends_sent: bool
+    retries_uncertain: bool = Field(
+        description="Whether what nobody knows to be sent is sent again by itself, once. It may arrive twice."
+    )
     language: str = Field(
         description="Of what is written into its mail; empty: that of its owner's profile, English without owner."
     )
@@ -122,6 +125,7 @@ class MailboxChanges(Asked):
     is_default: bool = False
     sends: bool = True
     appends_sent: bool = True
+    retries_uncertain: bool = False
     language: LanguageTag = ""
     mail_server: Key | None = None
     imap_host: OptionalHost = ""
@@ -188,5 +192,6 @@ def _settings(mailbox: Mailbox) -> MailboxSettings:
         all_folders=mailbox.all_folders,
         sync_interval=mailbox.sync_interval,
         appends_sent=mailbox.appends_sent,
+        retries_uncertain=mailbox.retries_uncertain,
         language=mailbox.language,
     )

@@ -45,9 +45,12 @@ class SendForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Mailbox
-        fields = ["sends", "display_name", "mail_server", "language", "appends_sent"]
+        fields = ["sends", "display_name", "mail_server", "language", "appends_sent", "retries_uncertain"]
         help_texts = {
             "sends": "Off: nobody can choose it as sender, here or through the API. Queued messages fail.",
+            "retries_uncertain": "Now and then a connection breaks just before the server’s answer. Off: such a "
+            "message is looked for, and a person decides. On: when two looks find nothing, in five minutes or so, it "
+            "is sent again once, under the same Message-ID. People may get it twice.",
         }
 
     def __init__(self, *args: Any, user: User, may_send: bool = False, **kwargs: Any) -> None:
@@ -78,7 +81,9 @@ class SendForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         if not self.instance.imap_host:
             del self.fields["appends_sent"]
         elif provider is not None and provider.files_sent_mail:
-            field.help_text = f"{provider} files sent mail by itself. Switched on, there may be two copies of each."
+            field.help_text = (
+                f"{provider} files sent mail by itself. On: what another server sends is stored there, too."
+            )
         else:
             field.help_text = "Each message that was sent is stored in the Sent folder on the server."
 

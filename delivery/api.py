@@ -34,9 +34,12 @@ reads, sends = needs(Scope.OUTBOX_READ), needs(Scope.OUTBOX_SEND)
 DECISIONS: dict[str, Callable[[OutboxMessage, User, datetime], int]] = {
     "send-now": scheduling.send_now,
     "try-again": deciding.try_again,
+    "save-copy": deciding.file_copy_again,
+}
+ABOUT_UNCERTAIN: dict[str, Callable[[OutboxMessage, User, datetime, deciding.About], int]] = {
+    "check-again": deciding.check_again,
     "send-again": deciding.send_again,
     "mark-sent": deciding.mark_sent,
-    "save-copy": deciding.file_copy_again,
 }
 
 
@@ -91,6 +94,12 @@ def outbox_cancel(request: ApiRequest, pk: int, body: Body[Cancellation | None] 
 @router.post("/outbox/{int:pk}/decide", auth=sends, operation_id="outbox_decide", response=OutboxDocument)
 def outbox_decide(request: ApiRequest, pk: int, body: Decision) -> OutboxDocument:
     """Settle what failed, waits, or is uncertain. Nothing uncertain is ever sent again without this."""
+    if body.decision in ABOUT_UNCERTAIN:
+        act, about = ABOUT_UNCERTAIN[body.decision], body.about
+        return decided(request, pk, lambda message, user, now: act(message, user, now, about))
+    if body.recipients is not None or body.version is not None:
+        field = "recipients" if body.recipients is not None else "version"
+        raise invalid(field, "Only decisions about uncertain recipients take this.")
     return decided(request, pk, DECISIONS[body.decision])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
@@ -15,10 +16,11 @@ from django.db import transaction
 from accounts.models import Mailbox
 from accounts.rights import Right
 from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
+from delivery.news import tell_settled
 from delivery.octets import with_new_identity
 from delivery.outbox import check_sender, enqueue
 from delivery.states import Origin, SentCopy, State
-from delivery.tasks import file_sent_copy, submit_message
+from delivery.tasks import file_sent_copy, resolve_uncertain, submit_message
 from organizations import audit, live
 from organizations.models import User
 from organizations.nudging import nudge
@@ -50,17 +52,47 @@ def try_again(message: OutboxMessage, user: User, now: datetime) -> int:
     return _queue_again(message, user, now, origins=(State.FAILED, State.BOUNCED), action="outbox.retried")
 
 
-def send_again(message: OutboxMessage, user: User, now: datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class About:
+    """Which uncertain recipients a decision is about; by default all.
+
+    addresses: only these. seen: only what no later attempt than this one has made uncertain, which is what the person
+    has seen: of a message that was sent once more meanwhile, nobody knows enough to decide.
+    """
+
+    addresses: frozenset[str] | None = None
+    seen: int | None = None
+
+    def among(self, recipients: OutboxRecipientQuerySet) -> OutboxRecipientQuerySet:
+        if self.addresses is not None:
+            recipients = recipients.filter(address__in=self.addresses)
+        return recipients if self.seen is None else recipients.filter(claim__lte=self.seen)
+
+
+ALL = About()
+
+
+def check_again(message: OutboxMessage, user: User, now: datetime, about: About = ALL) -> int:
+    """Look for a trace of it at once. All that is uncertain is looked for, whatever it is about."""
+    asked = _recipients(message).filter(state=State.UNCERTAIN).update(look_at=now)
+    nudge(resolve_uncertain, message.pk)
+    return noted("outbox.looked_for", message, user, asked)
+
+
+def send_again(message: OutboxMessage, user: User, now: datetime, about: About = ALL) -> int:
     """Queue the uncertain recipients again, at the risk that they get it twice; the Message-ID stays the same."""
-    return _queue_again(message, user, now, origins=(State.UNCERTAIN,), action="outbox.sent_again")
+    return _queue_again(message, user, now, origins=(State.UNCERTAIN,), action="outbox.sent_again", about=about)
 
 
-def mark_sent(message: OutboxMessage, user: User, now: datetime) -> int:
+def mark_sent(message: OutboxMessage, user: User, now: datetime, about: About = ALL) -> int:
     """Settle the uncertain recipients as sent, because a person knows that it arrived."""
     with transaction.atomic():
-        settled = _recipients(message).move(State.UNCERTAIN, State.SENT, now, note=f"Marked as sent by {user}.")
+        _take_turns(message)
+        mine = about.among(_recipients(message))
+        settled = mine.move(State.UNCERTAIN, State.SENT, now, note=f"Marked as sent by {user}.")
         if settled and OutboxMessage.objects.filter(pk=message.pk).want_copy(now):
             nudge(file_sent_copy, message.pk)
+        tell_settled(message, now)
         return noted("outbox.marked_sent", message, user, settled)
 
 
@@ -104,17 +136,29 @@ def file_copy_again(message: OutboxMessage, user: User, now: datetime) -> int:
     return noted("outbox.copy_retried", message, user, moved)
 
 
-def _queue_again(message: OutboxMessage, user: User, now: datetime, *, origins: Collection[State], action: str) -> int:
+def _queue_again(
+    message: OutboxMessage, user: User, now: datetime, *, origins: Collection[State], action: str, about: About = ALL
+) -> int:
     check_sender(user, message.mailbox, now)
-    fresh = {"tries": 0, "note": "", "last_reply": "", "bounce": "", "bounce_reason": "", "report": None}
-    expires_at = now + RETRY_PERIOD
+    fresh: dict[str, object] = {
+        "tries": 0, "note": "", "last_reply": "", "bounce": "", "bounce_reason": "", "report": None
+    }  # fmt: skip
+    not_before = max(now, message.scheduled_for or now)
     with transaction.atomic():
+        _take_turns(message)
+        mine = about.among(_recipients(message))
         moved = sum(
-            _recipients(message).move(origin, State.QUEUED, now, not_before=now, expires_at=expires_at, **fresh)
+            mine.move(origin, State.QUEUED, now, not_before=not_before, expires_at=not_before + RETRY_PERIOD, **fresh)
             for origin in origins
         )
+        tell_settled(message, now)
     nudge(submit_message, message.pk)
     return noted(action, message, user, moved)
+
+
+def _take_turns(message: OutboxMessage) -> None:
+    """Two decisions about one message follow each other: neither gets some recipients and the other the rest."""
+    OutboxMessage.objects.select_for_update().only("pk").get(pk=message.pk)
 
 
 def _recipients(message: OutboxMessage) -> OutboxRecipientQuerySet:

@@ -13,6 +13,7 @@ from delivery.deciding import may_decide
 from delivery.log import Row, rows
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.states import Origin, SentCopy, State
+from delivery.uncertainty import Uncertainty, uncertainty_of
 from mailstore.models import Message
 from mailstore.rows import conversation_url
 from organizations.models import User
@@ -64,13 +65,10 @@ class Button(NamedTuple):
 LOST = frozenset((State.FAILED, State.BOUNCED))  # who did not get it
 NAMED = 5  # recipients by address in a question; the others are counted
 QUESTIONS = {
-    "send-again": "It goes once more to {people}. Nobody knows whether they have it already: they may get it twice.",
     "try-again": "It goes once more to {people}, who did not get it.",
     "resend": "The same mail goes to {people} as a new message. Whoever has it already gets it a second time.",
 }
 BUTTONS = (
-    Button("mark-sent", "It was sent", "check", "", "You know that it arrived. Nothing is sent."),
-    Button("send-again", "Send again", "send", "", "It may arrive twice."),
     Button("try-again", "Send again to those who failed", "rotate-cw", "primary", "Queues those who did not get it."),
     Button("send-now", "Try now", "rotate-cw", "", "Does not wait for the next try."),
     Button("save-copy", "Save the copy again", "save", "", "Files the copy in the Sent folder. Nothing is sent."),
@@ -126,6 +124,11 @@ class Story:
         return next((attempt.explanation for attempt in reversed(self.attempts) if attempt.explanation), None)
 
     @property
+    def uncertain(self) -> Uncertainty | None:
+        """What is known where nobody knows whether it was sent; one more query then."""
+        return uncertainty_of(self.message, self.recipients, self.attempts, self.now)
+
+    @property
     def waiting_note(self) -> str:
         return next((one.note for one in self.recipients if one.state == State.QUEUED and one.note), "")
 
@@ -156,7 +159,7 @@ class Story:
 
     def _people(self, decision: str) -> str:
         """Whom a decision to send again concerns."""
-        states = {"send-again": {State.UNCERTAIN}, "try-again": LOST}.get(decision, set(State))
+        states = LOST if decision == "try-again" else set(State)
         addresses = [one.address for one in self.recipients if one.state in states]
         named, more = addresses[:NAMED], len(addresses) - NAMED
         if more > 0:
@@ -173,8 +176,6 @@ class Story:
             "cancel": State.QUEUED in states,
             "send-now": self.next_try is not None,
             "try-again": bool(states & LOST),
-            "mark-sent": State.UNCERTAIN in states,
-            "send-again": State.UNCERTAIN in states,
             "resend": states <= {State.SENT, State.CANCELLED},
             "save-copy": self.message.sent_copy == SentCopy.FAILED,
         }

@@ -11,7 +11,8 @@ from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import Origin, State
 from notifications.kinds import Kind
 from notifications.models import Notification
-from notifications.telling import tell
+from notifications.telling import LIVE_KIND, tell
+from organizations import live
 
 KINDS = {
     State.FAILED: Kind.MESSAGE_FAILED,
@@ -22,10 +23,11 @@ TITLES = {State.BOUNCED: "A message of yours came back"}
 LONGEST_SUBJECT = 120
 
 
-def tell_of_outcome(message: OutboxMessage, state: State, settled: int, *, claim: int, now: datetime) -> None:
+def tell_of_outcome(message: OutboxMessage, state: State, settled: int, *, claim: int | str, now: datetime) -> None:
     """`settled` recipients of `message` have just reached `state`: failed, uncertain or bounced.
 
-    claim: what brought them there, so that it is told once: the attempt, or the arrival of a delivery report.
+    claim: what brought them there, so that it is told once: the attempt, the arrival of a delivery report, or the
+    restore of a backup.
 
     The author is told when the first ones do: then the message shows that state, and its page names the others too.
     A notice of ours that failed goes by account mail instead, and tells nobody.
@@ -51,6 +53,16 @@ def tell_of_outcome(message: OutboxMessage, state: State, settled: int, *, claim
         key=f"message-{message.pk}-{state}-{claim}",
         now=now,
     )
+
+
+def tell_settled(message: OutboxMessage, now: datetime) -> None:
+    """Where nothing of `message` is uncertain any more, its author need not look, nor get a mail that asks for it."""
+    if OutboxRecipient.objects.filter(message=message, state=State.UNCERTAIN).exists():
+        return
+    mine = Notification.objects.filter(user=message.author_id, url=reverse("delivery:message", args=[message.pk]))
+    unread = mine.filter(kind=Kind.MESSAGE_UNCERTAIN).unread()
+    if message.author_id is not None and unread.update(read_at=now, mail_due_at=None):
+        live.announce(message.organization_id, LIVE_KIND, message.author_id)
 
 
 def _name(message: OutboxMessage) -> str:

@@ -12,11 +12,13 @@ from django.db.models import Model
 from pydantic import BaseModel, ConfigDict, Field
 
 from delivery.addressing import MAX_RECIPIENTS, checked_address
+from delivery.deciding import About
 from delivery.explaining import Story
 from delivery.forms import MAX_ATTACHMENTS_SIZE, MAX_TEXT
 from delivery.log import Row
 from delivery.states import Priority
-from organizations.calls import Asked, FieldError, Invalid, Key, Moment, Text
+from delivery.uncertainty import Uncertainty
+from organizations.calls import LARGEST_KEY, Asked, FieldError, Invalid, Key, Moment, Text
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from protocols.message.filenames import safe_filename
@@ -35,6 +37,7 @@ class Recipient(Asked):
 
 
 Recipients = Annotated[list[Recipient], Field(max_length=MAX_RECIPIENTS)]
+MailAddress = Annotated[Text, Field(min_length=3, max_length=320)]
 
 
 class File(Asked):
@@ -180,6 +183,28 @@ class AttemptDocument(BaseModel):
     detour: str = Field(description="Why it went through another server than its own; empty where it did not.")
 
 
+class LookDocument(BaseModel):
+    """One look for a message whose outcome is not known."""
+
+    at: datetime
+    result: Literal["sent", "unclear", "nothing", "prevented"] = Field(
+        description="unclear: found, but not for whom. prevented: some places could not be looked at."
+    )
+    findings: list[str] = Field(description="A sentence for each place.")
+    verdict: str = Field(description="What follows, as a sentence.")
+
+
+class UncertaintyDocument(BaseModel):
+    """What is known where nobody knows whether it was sent."""
+
+    recipients: list[str] = Field(description="Of whom it is not known.")
+    since: datetime
+    cause: str = Field(description="What happened, as a sentence.")
+    version: int = Field(description="For a decision: it is then never about an attempt that you had not seen.")
+    next_look: datetime | None = Field(description="Null: it is not looked for any more by itself.")
+    looks: list[LookDocument] = Field(description="Newest first.")
+
+
 class OutboxDocument(OutboxSummary):
     """A message with its recipients and its story."""
 
@@ -189,6 +214,7 @@ class OutboxDocument(OutboxSummary):
     sent_copy: str
     may_decide: bool = Field(description="Whether you may cancel it, or settle what is uncertain.")
     text: str | None = Field(description="What was written, for those who may read it.")
+    uncertain: UncertaintyDocument | None = Field(description="Null: of nobody is the outcome unknown.")
 
 
 class Decision(Asked):
@@ -196,12 +222,26 @@ class Decision(Asked):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"decision": "try-again"}]})
 
-    decision: Literal["send-now", "try-again", "send-again", "mark-sent", "save-copy"] = Field(
+    decision: Literal["send-now", "try-again", "check-again", "send-again", "mark-sent", "save-copy"] = Field(
         description=(
-            "send-now: do not wait for the next try. try-again: queue the failed ones. send-again: queue the uncertain "
-            "ones, who may get it twice. mark-sent: the uncertain ones have it. save-copy: file the sent copy again."
+            "send-now: do not wait for the next try. try-again: queue the failed ones. check-again: look for the "
+            "uncertain once more; what is found stands in `uncertain` a moment later. send-again: queue the uncertain "
+            "ones, under the same Message-ID; they may get it twice. mark-sent: the uncertain ones have it. save-copy: "
+            "file the sent copy again."
         )
     )
+    recipients: Annotated[list[MailAddress], Field(max_length=MAX_RECIPIENTS)] | None = Field(
+        None, description="mark-sent and send-again: only these of the uncertain ones; without it all."
+    )
+    version: Annotated[int, Field(ge=0, le=LARGEST_KEY)] | None = Field(
+        None, description="Of `uncertain` as you saw it. Where it was sent again meanwhile, nothing is changed (409)."
+    )
+
+    @property
+    def about(self) -> About:
+        """Which uncertain recipients it is about."""
+        addresses = None if self.recipients is None else frozenset(self.recipients)
+        return About(addresses=addresses, seen=self.version)
 
 
 def summary_document(row: Row) -> OutboxSummary:
@@ -216,8 +256,22 @@ def story_document(story: Story) -> OutboxDocument:
         "sent_copy": story.message.sent_copy,
         "may_decide": story.may_decide,
         "text": story.text,
+        "uncertain": _uncertain(story.uncertain),
     }
     return OutboxDocument.model_validate(summary_values(story.row) | more)
+
+
+def _uncertain(known: Uncertainty | None) -> dict[str, object] | None:
+    if known is None:
+        return None
+    return {
+        "recipients": [one.address for one in known.people],
+        "since": known.since,
+        "cause": known.cause,
+        "version": known.version,
+        "next_look": known.next_look,
+        "looks": [columns(LookDocument, look) for look in known.looks],
+    }
 
 
 def columns(document: type[BaseModel], row: Model) -> dict[str, object]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from django.db.models import BinaryField
+from django.db.models.functions import Substr
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -17,14 +21,19 @@ from mailstore.models import Folder
 from organizations import live
 from organizations.faultpoints import faultpoint
 from protocols.errors import Deferred, LoginRefused, MailError, Unreachable
+from protocols.imap.connection import Pieces
 from protocols.imap.folders import SpecialUse
 from protocols.imap.responses import response_code
 from protocols.imap.session import ImapSession
+from providers.models import Provider
 
 log = logging.getLogger(__name__)
 
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
+PIECE = 256 * 1024  # octets
 ONLY_THE_COPY = "The mail was sent; only the copy failed:"
+
+_FULL = re.compile(r"\bquota\b|\bmailbox (?:is )?full\b", re.IGNORECASE)  # of servers without the code of RFC 9208
 
 
 class NoSentFolder(MailError):
@@ -35,13 +44,18 @@ def wanted_by(mailbox: Mailbox) -> SentCopy:
     """Whether mail from this mailbox needs a copy filed by us: not where the provider that sends files it itself."""
     if not (mailbox.appends_sent and mailbox.imap_host):
         return SentCopy.NOT_WANTED
+    return SentCopy.WAITING if filing_provider(mailbox) is None else SentCopy.NOT_WANTED
+
+
+def filing_provider(mailbox: Mailbox) -> Provider | None:
+    """The provider that sends for the mailbox and files in its Sent folder what it has taken; None: nobody does so."""
     server = mailbox.mail_server
     if server is None:
-        files_itself = mailbox.provider is not None and mailbox.provider.files_sent_mail
+        provider = mailbox.provider
     else:  # a company's relay files nothing; the provider's own does so in the mailbox that logs in
         same = server.username.casefold() == mailbox.address.casefold()
-        files_itself = same and server.provider is not None and server.provider.files_sent_mail
-    return SentCopy.NOT_WANTED if files_itself else SentCopy.WAITING
+        provider = server.provider if same else None
+    return provider if provider is not None and provider.files_sent_mail else None
 
 
 def file_copy(message_pk: int) -> bool:
@@ -52,7 +66,7 @@ def file_copy(message_pk: int) -> bool:
     claim = OutboxMessage.objects.claim_copy(message_pk, timezone.now())
     if claim is None:
         return False
-    message = OutboxMessage.objects.select_related("mailbox__provider").get(pk=message_pk)
+    message = OutboxMessage.objects.defer("raw").select_related("mailbox__provider").get(pk=message_pk)
     try:
         return _file(message, claim)
     finally:
@@ -67,12 +81,12 @@ def _file(message: OutboxMessage, claim: int) -> bool:
         return _wait(message, claim, f"{mailbox} is not connected just now; the copy follows when it is.")
     try:
         with imap_session(mailbox) as session:
-            folder = _sent_folder(mailbox, session)
+            folder = sent_folder(mailbox, session)
             state = session.examine(folder)
             if not (state.exists and session.search_message_id(message.message_id)):
                 if not OutboxMessage.objects.filing(message.pk, claim).exists():
                     return False
-                session.append(folder, bytes(message.raw), flags=(r"\Seen",))
+                session.append(folder, Pieces(message.size, _octets(message.pk)), flags=(r"\Seen",))
                 faultpoint("copy appended")
     except PasswordUnreadable as exc:
         return _wait(message, claim, f"{exc} The copy follows when it was typed again.")
@@ -88,7 +102,15 @@ def _file(message: OutboxMessage, claim: int) -> bool:
     return _end(message, claim, SentCopy.FILED, "")
 
 
-def _sent_folder(mailbox: Mailbox, session: ImapSession) -> bytes:
+def _octets(message_pk: int) -> Iterator[bytes]:
+    """The frozen octets, piece by piece: a large message with its files is never in memory whole (fault R25)."""
+    mine, offset = OutboxMessage.objects.filter(pk=message_pk), 1
+    while piece := bytes(mine.values_list(Substr("raw", offset, PIECE, output_field=BinaryField()), flat=True).get()):
+        yield piece
+        offset += len(piece)
+
+
+def sent_folder(mailbox: Mailbox, session: ImapSession) -> bytes:
     """Return the raw name of the Sent folder: as the last sync saw it, else as the server lists it now."""
     known = mailbox.folders.filter(special_use=Folder.SpecialUse.SENT, is_selectable=True, vanished_at=None).first()
     if known is not None:
@@ -114,7 +136,7 @@ def _wait(message: OutboxMessage, claim: int, note: str) -> bool:
 
 
 def _is_full(error: MailError) -> bool:
-    return response_code(error.reply)[0] == "OVERQUOTA"
+    return response_code(error.reply)[0] == "OVERQUOTA" or bool(_FULL.search(error.reply))
 
 
 def _sentence(error: MailError) -> str:

@@ -2,14 +2,17 @@
 
     queued ──claim──▶ sending ──▶ sent
       ▲  ▲ │             │├─────▶ failed ────(a person: try again)────▶ queued
-      │  │ └─(a person)  │└─────▶ uncertain ─(a person: it was sent)──▶ sent
+      │  │ └─(a person)  │└─────▶ uncertain ─(a trace, or a person: it was sent)──▶ sent
       │  │    ▼          │            └──────(a person: send again)───▶ queued
       │  │ cancelled     │
       │  └───later───────┘
       ├──────(a person: try again)──── bounced ◀──(a delivery report arrives)── sent, uncertain
       └── nothing was handed over: the sweeper gives it back
 
-Nothing is queued again from `uncertain` by itself, so nothing is ever sent twice by itself. A report settles it.
+    queued, sending ──(the database was restored from a backup: perhaps sent since)──▶ uncertain
+
+Nothing is queued again from `uncertain` by itself, so nothing is ever sent twice by itself, but once from a mailbox
+whose people prefer that (`Mailbox.retries_uncertain`). A report, or a trace that proves it was sent, settles it.
 """
 
 from __future__ import annotations
@@ -71,7 +74,7 @@ class Kind(models.TextChoices):
 
 
 MOVES: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.SENDING, State.CANCELLED}),
+    State.QUEUED: frozenset({State.SENDING, State.CANCELLED, State.UNCERTAIN}),
     State.SENDING: frozenset({State.SENT, State.FAILED, State.UNCERTAIN, State.QUEUED}),
     State.UNCERTAIN: frozenset({State.SENT, State.QUEUED, State.BOUNCED}),
     State.FAILED: frozenset({State.QUEUED}),

@@ -9,7 +9,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from delivery import bounces, dispatching, sent_copy, sweeping
+from delivery import bounces, dispatching, resolving, restoring, sent_copy, sweeping
 from delivery.models import OutboxMessage
 from delivery.models.routes import Route
 from delivery.states import SentCopy
@@ -85,6 +85,7 @@ def file_sent_copy(pk: int) -> None:
 def sweep_outbox() -> None:
     """Find lost nudges, due retries and what vanished workers held."""
     now = timezone.now()
+    restoring.notice(now)
     found = sweeping.sweep(now)
     for pk in found.orphans:
         nudge(submit_message, pk)
@@ -94,6 +95,24 @@ def sweep_outbox() -> None:
     for pk, moment in sweeping.due_soon(now).items():
         nudge(submit_message, pk, at=moment)
     for pk in found.copies:
+        nudge(file_sent_copy, pk)
+    restoring.pulse(timezone.now())
+
+
+@shared_task(name="delivery.look_for_uncertain", ignore_result=True)
+def look_for_uncertain() -> None:
+    """Find mail of which nobody knows whether it was sent, and that is to be looked for now."""
+    for pk in resolving.due(timezone.now()):
+        nudge(resolve_uncertain, pk)
+
+
+@shared_task(name="delivery.resolve_uncertain", ignore_result=True)
+def resolve_uncertain(pk: int) -> None:
+    """Look once for one message. A second run, or one too early, does nothing."""
+    resolved = resolving.resolve(pk)
+    if resolved.submission:
+        nudge(submit_message, pk)
+    if resolved.copy:
         nudge(file_sent_copy, pk)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.views import compose, log, scheduled, undo
+from delivery.views import compose, log, scheduled, uncertain, undo
 
 app_name = "delivery"
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("logs/email/<int:pk>", log.message, name="message"),
     path("logs/email/<int:pk>/row", log.log_row, name="log-row"),
     path("logs/email/<int:pk>/story", log.message_story, name="message-story"),
+    path("logs/email/<int:pk>/uncertain/<slug:decision>", uncertain.settle, name="settle-uncertain"),
     path("logs/email/<int:pk>/resend", log.resend, name="resend"),
     path("logs/email/<int:pk>/<slug:decision>", log.decide, name="decide"),
     path("mail/outbox/undo/<int:pk>", undo.undo, name="undo"),

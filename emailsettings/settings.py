@@ -178,6 +178,7 @@ CELERY_BEAT_SCHEDULE = {
     "carry out changes of readers": {"task": "mailstore.carry_out_due_changes", "schedule": 60.0},
     "remove what deleted mailboxes left": {"task": "mailstore.remove_leftovers", "schedule": 5 * 60.0},
     "sweep the outbox": {"task": "delivery.sweep_outbox", "schedule": 30.0},
+    "look for uncertain mail": {"task": "delivery.look_for_uncertain", "schedule": 30.0},
     "read new mail for reports": {"task": "delivery.read_arrivals", "schedule": 30.0},
     "mail notices": {"task": "delivery.mail_notices", "schedule": 30.0},
     "remove outlived notifications": {"task": "notifications.remove_outlived", "schedule": 24 * 60 * 60.0},

@@ -121,6 +121,7 @@ class Mailbox(SealedModel):
     sync_interval = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Minutes; empty: as set for all.")
     sends = models.BooleanField("Send emails using this mailbox", default=True)
     appends_sent = models.BooleanField("Append sent copy", default=True)
+    retries_uncertain = models.BooleanField("Send again when it is not known whether it was sent", default=False)
     language = models.CharField("Message language", max_length=10, blank=True, help_text="Empty: as its owner's.")
 
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,6 +1,8 @@
 """Outgoing mail: messages, their recipients and attempts."""
 
+from delivery.models.looks import Look
 from delivery.models.outbox import (
+    FIRST_LOOK,
     LEASE,
     NOTICE_RETRY_PERIOD,
     RETRY_PERIOD,
@@ -12,10 +14,12 @@ from delivery.models.outbox import (
     OutboxRecipient,
     OutboxRecipientQuerySet,
 )
+from delivery.models.restores import Pulse, Restore
 from delivery.models.routes import Route, Slot
 from delivery.models.typed import Typed
 
 __all__ = [
-    "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "LoginRefusal", "OutboxMessage",
-    "OutboxMessageQuerySet", "OutboxRecipient", "OutboxRecipientQuerySet", "Route", "Slot", "Typed",
+    "FIRST_LOOK", "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "LoginRefusal", "Look",
+    "OutboxMessage", "OutboxMessageQuerySet", "OutboxRecipient", "OutboxRecipientQuerySet", "Pulse", "Restore", "Route",
+    "Slot", "Typed",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from organizations.operations import Operation
 
 LEASE = timedelta(minutes=15)  # above the ten minutes a server may take to answer the final dot (RFC 5321, 4.5.3.2.6)
 RENEWED_AFTER = timedelta(minutes=1)
+FIRST_LOOK = timedelta(minutes=1)  # after the outcome was lost
 RETRY_PERIOD = timedelta(hours=48)
 NOTICE_RETRY_PERIOD = timedelta(hours=1)  # then account mail takes it
 
@@ -124,6 +125,8 @@ class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):
         """Take the rows that are in `origin` to `to`; return how many. The one way in which a state changes."""
         if to not in MOVES[origin]:
             raise IllegalMove(f"{origin} does not lead to {to}.")
+        if to is State.UNCERTAIN:
+            changes["look_at"] = now + FIRST_LOOK
         return self.filter(state=origin).update(state=to, state_at=now, **changes)
 
     def due(self, now: datetime) -> Self:
@@ -181,6 +184,8 @@ class OutboxRecipient(models.Model):
     expires_at: when retrying ends and it counts as failed.
     bounce, bounce_reason: of one that came back, "" for all others; the reason is one of `reports.Reason`.
     report:     the message that told so, as long as it is stored.
+    look_at:    while it is uncertain, when it is looked for next; None: no more by itself.
+    was_retried_uncertain: it was queued again by itself, since its mailbox wants that; that happens once.
     """
 
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="recipients")
@@ -198,6 +203,8 @@ class OutboxRecipient(models.Model):
     bounce = models.CharField(max_length=4, choices=Bounce, blank=True)
     bounce_reason = models.CharField(max_length=20, blank=True)
     report = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
+    look_at = models.DateTimeField(null=True, blank=True)
+    was_retried_uncertain = models.BooleanField(default=False)
 
     objects = OutboxRecipientQuerySet.as_manager()
 
@@ -208,6 +215,7 @@ class OutboxRecipient(models.Model):
             models.Index(fields=["not_before"], condition=Q(state="queued"), name="recipient_due"),
             models.Index(fields=["claimed_at"], condition=Q(state="sending"), name="recipient_claimed"),
             models.Index(fields=["state", "state_at"], name="recipient_by_state"),
+            models.Index(fields=["look_at"], condition=Q(state="uncertain"), name="recipient_to_look_for"),
         ]
 
     def __str__(self) -> str:

@@ -28,8 +28,6 @@ DECISIONS: dict[str, tuple[Decision, str]] = {
     "cancel": (cancelling.cancel, "Cancelled. Nothing more is sent."),
     "send-now": (scheduling.send_now, "It is tried now."),
     "try-again": (deciding.try_again, "Queued again."),
-    "send-again": (deciding.send_again, "Queued again. It may arrive twice."),
-    "mark-sent": (deciding.mark_sent, "Marked as sent."),
     "save-copy": (deciding.file_copy_again, "The copy is being saved again."),
 }
 TOO_LATE = "Nothing was changed: it had moved on meanwhile. This is how it stands now."

@@ -7,7 +7,7 @@ million octets, and reports a refusal as a string in a string.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass
 from time import monotonic
 
@@ -35,7 +35,15 @@ class Literal:
     octets: bytes
 
 
-Argument = bytes | Literal
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A literal of `size` octets that are read while they are sent, so that they are never in memory together."""
+
+    size: int
+    octets: Iterable[bytes]
+
+
+Argument = bytes | Literal | Pieces
 Sink = Callable[[memoryview], object]
 
 
@@ -163,16 +171,31 @@ class Connection:
                 line += b" " + argument
                 shown += b" ***" if secret else b" " + argument
                 continue
-            size = len(argument.octets)
+            size = len(argument.octets) if isinstance(argument, Literal) else argument.size
             at_once = "LITERAL+" in self.capabilities or ("LITERAL-" in self.capabilities and size <= 4096)
             mark = b" {%d+}" if at_once else b" {%d}"
             self._say(line + mark % size, shown=shown + mark % size)
             if not at_once:
                 self._await_go_ahead(tag, early)
-            self.wire.send(argument.octets)
+            self._send_octets(argument)
             line = shown = b""
         self._say(line, shown=shown)
         return early
+
+    def _send_octets(self, literal: Literal | Pieces) -> None:
+        if isinstance(literal, Literal):
+            self.wire.send(literal.octets)
+            return
+        missing = literal.size
+        for piece in literal.octets:
+            missing -= len(piece)
+            if b"\0" in piece:
+                raise UnsafeArgument("The message contains a NUL character, which mail servers do not take.")
+            if missing < 0:  # the server would take it for commands
+                break
+            self.wire.send(piece)
+        if missing:
+            raise UnsafeArgument("The message has not as many octets as were announced.")
 
     def _await_go_ahead(self, tag: bytes, early: list[Untagged] | None = None) -> bool:
         """Wait for the `+` that lets us go on; raises the server's refusal when it comes instead."""

@@ -14,7 +14,7 @@ from protocols.endpoint import Endpoint
 from protocols.errors import MailError, ProtocolViolation, Refused, UnsafeArgument
 from protocols.imap import folders, opening
 from protocols.imap.changing import ChangeableFolder, flag_list
-from protocols.imap.connection import Connection, Literal, astring
+from protocols.imap.connection import Connection, Literal, Pieces, astring
 from protocols.imap.folders import FolderEntry, Namespaces
 from protocols.imap.message_reading import MONTHS, MessageReading
 from protocols.imap.opened import Opened, counts_changes, read_opened, read_status, status_items
@@ -160,19 +160,17 @@ class ImapSession(MessageReading):
         raise ProtocolViolation("The server did not tell the state of the folder.")
 
     def append(
-        self, raw_name: bytes, raw: bytes, *, flags: Collection[str] = (), when: datetime | None = None
+        self, raw_name: bytes, raw: bytes | Pieces, *, flags: Collection[str] = (), when: datetime | None = None
     ) -> int | None:
         """Store a message in a folder; return its UID where the server tells (RFC 4315), else None.
 
-        Line ends become CRLF. Raises UnsafeArgument for a NUL in the message or a flag that is none.
+        Line ends become CRLF; `Pieces` go as they are. Raises UnsafeArgument for a NUL in the message or a flag that is
+        none.
         """
-        if b"\0" in raw:
-            raise UnsafeArgument("The message contains a NUL character, which mail servers do not take.")
         options = [flag_list(flags)] if flags else []
         if when is not None:
             options.append(_written_date(when))
-        octets = _LINE_END.sub(b"\r\n", raw) if raw.count(b"\r\n") != raw.count(b"\n") or b"\r" in raw else raw
-        self._command(b"APPEND", astring(raw_name), *options, Literal(octets))
+        self._command(b"APPEND", astring(raw_name), *options, raw if isinstance(raw, Pieces) else _literal(raw))
         code, argument = response_code(self._connection.answer)
         uid = argument.rpartition(" ")[2]
         return int(uid) if code == "APPENDUID" and uid.isdigit() else None
@@ -234,6 +232,12 @@ def say_goodbye(connection: Connection) -> None:
         logger.debug("The server did not take the goodbye: %s", exc)
     finally:
         connection.close()
+
+
+def _literal(raw: bytes) -> Literal:
+    if b"\0" in raw:
+        raise UnsafeArgument("The message contains a NUL character, which mail servers do not take.")
+    return Literal(_LINE_END.sub(b"\r\n", raw) if raw.count(b"\r\n") != raw.count(b"\n") or b"\r" in raw else raw)
 
 
 def _written_date(when: datetime) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import Mailbox
 from delivery.forms import MAX_ATTACHMENTS_SIZE
@@ -194,3 +195,23 @@ def test_what_came_back_is_told_with_its_reason(api, mailbox):
     [recipient] = told["recipient_list"]
     assert (recipient["bounce"], recipient["bounce_reason"]) == ("hard", "userunknown")
     assert [row["id"] for row in api.get("/email-log?state=bounced").data["items"]] == [queued]
+
+
+@pytest.mark.proves("I3", "R19")
+def test_what_is_known_of_the_uncertain_is_told_and_some_of_it_settled(api, make_message, mailbox, alice):
+    message = make_message(mailbox, alice, "bob@example.org", "carol@example.org")
+    message.recipients.all().move(State.QUEUED, State.UNCERTAIN, timezone.now(), claim=5, note="The answer was lost.")
+    message.looks.create(
+        at=timezone.now(), result="nothing", findings=["Stored mail: no copy of it."], verdict="That says little."
+    )
+    told = api.get(f"/outbox/{message.pk}").data["uncertain"]
+    assert (told["recipients"], told["version"]) == (["bob@example.org", "carol@example.org"], 5)
+    assert told["cause"] == "The answer was lost."
+    assert told["looks"][0]["findings"] == ["Stored mail: no copy of it."]
+    decide = f"/outbox/{message.pk}/decide"
+    assert api.post(decide, {"decision": "check-again"}).data["uncertain"]["next_look"]
+    assert_problem(api.post(decide, {"decision": "mark-sent", "version": 4}), 409, "nothing-changed")
+    answer = api.post(decide, {"decision": "mark-sent", "version": 5, "recipients": ["bob@example.org"]})
+    assert answer.data["uncertain"]["recipients"] == ["carol@example.org"]
+    assert api.post(decide, {"decision": "send-again", "version": 5}).data["uncertain"] is None
+    assert_problem(api.post(decide, {"decision": "save-copy", "version": 5}), 422, "invalid")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -16,7 +17,11 @@ from mailstore.models import Folder, Message
 from mailstore.packs import PackWriter
 from organizations import dialing
 from organizations.models import User
+from protocols.credentials import Credentials
+from protocols.imap.session import open_session
+from providers.models import Provider
 from tests.delivery.sink import Sink, SinkController
+from tests.servers.dovecot import Dovecot
 from tests.servers.processes import free_port
 
 RAW = (
@@ -100,6 +105,72 @@ def make_message(db: None) -> MakeMessage:
         return message
 
     return make
+
+
+@pytest.fixture
+def login(dovecot: Dovecot) -> Credentials:
+    """A user of Dovecot whom no other test knows."""
+    return dovecot.new_user()
+
+
+@pytest.fixture
+def filing_mailbox(
+    make_mailbox: Callable[..., Mailbox], alice: User, sink: Sink, dovecot: Dovecot, login: Credentials, may_dial
+) -> Mailbox:
+    """Sends through the sink, keeps its mail on Dovecot."""
+    may_dial(sink.port, dovecot.plain_port)
+    sink.password = login.password.reveal()
+    return make_mailbox(
+        "alice@example.org",
+        alice,
+        smtp_host="127.0.0.1",
+        smtp_port=sink.port,
+        smtp_security="none",
+        smtp_username="alice@example.org",
+        imap_host="127.0.0.1",
+        imap_port=dovecot.plain_port,
+        imap_security="none",
+        imap_username=login.username,
+        password=login.password,
+    )
+
+
+@pytest.fixture
+def in_sent(dovecot: Dovecot, login: Credentials) -> Callable[[], list[tuple[bytes, frozenset[str]]]]:
+    """`in_sent()`: the messages in the Sent folder, with their flags."""
+
+    def read() -> list[tuple[bytes, frozenset[str]]]:
+        with open_session(dovecot.endpoint(), login, dialer=dovecot.dialer) as session:
+            state = session.examine(b"Sent")
+            return [(found.raw, found.flags) for found in session.fetch(range(1, state.uidnext))]
+
+    return read
+
+
+@pytest.fixture
+def files_sent_mail(
+    sink: Sink, dovecot: Dovecot, login: Credentials, filing_mailbox: Mailbox
+) -> Callable[..., Provider]:
+    """`files_sent_mail(known=True)`: from now on the server files what it takes; whether the catalog knows that."""
+
+    def begin(*, known: bool = True, mark: bytes = b"") -> Provider:
+        take = sink.handle_DATA
+
+        async def take_and_file(server: SMTP, session: Session, envelope: Envelope) -> str:
+            before = len(sink.taken)
+            reply = await take(server, session, envelope)
+            if len(sink.taken) > before:
+                with open_session(dovecot.endpoint(), login, dialer=dovecot.dialer) as opened:
+                    opened.append(b"Sent", mark + sink.taken[-1].raw)
+            return reply
+
+        sink.handle_DATA = take_and_file
+        provider = Provider.objects.create(key="files", name="Filing Mail", files_sent_mail=known)
+        Mailbox.objects.filter(pk=filing_mailbox.pk).update(provider=provider)
+        filing_mailbox.refresh_from_db()
+        return provider
+
+    return begin
 
 
 def states(message: OutboxMessage) -> dict[str, str]:

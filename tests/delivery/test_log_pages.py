@@ -209,19 +209,6 @@ def test_the_story_tells_each_recipient_each_attempt_and_the_servers_own_words(
     assert "Alice chose alice@example.org in From." in page
 
 
-@pytest.mark.proves("I3", "R19")
-def test_an_uncertain_message_offers_a_person_the_two_ways_out(client_of, message, alice, sink):
-    sink.after_dot = "drop"
-    submit_message(message.pk)
-    client = client_of(alice)
-    page = client.get(reverse("delivery:message", args=[message.pk])).content.decode()
-    assert "Possibly sent" in page
-    assert "It was sent" in page
-    assert "Send again" in page
-    client.post(reverse("delivery:decide", args=[message.pk, "mark-sent"]))
-    assert states(message) == {"bob@example.org": State.SENT}
-
-
 @pytest.mark.proves("I3", "I9")
 def test_sending_again_asks_first_and_says_to_whom(client_of, make_message, mailbox, alice):
     many = make_message(mailbox, alice, *(f"p{number}@example.org" for number in range(8)))
@@ -234,7 +221,6 @@ def test_sending_again_asks_first_and_says_to_whom(client_of, make_message, mail
         return after.partition("</details>")[0]
 
     people = "p0@example.org, p1@example.org, p2@example.org, p3@example.org, p4@example.org and 3 others"
-    assert f"It goes once more to {people}. Nobody knows" in asked(State.UNCERTAIN, "Send again")
     assert f"It goes once more to {people}, who did not" in asked(State.FAILED, "Send again to those who failed")
     once_more = asked(State.SENT, "Send once more")
     assert f"The same mail goes to {people} as a new message." in once_more

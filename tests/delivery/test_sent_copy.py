@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -23,45 +25,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def login(dovecot):
-    return dovecot.new_user()
-
-
-@pytest.fixture
-def filing_mailbox(make_mailbox, alice, sink, dovecot, login, may_dial):
-    """Sends through the sink, keeps its mail on Dovecot."""
-    may_dial(sink.port, dovecot.plain_port)
-    return make_mailbox(
-        "alice@example.org",
-        alice,
-        smtp_host="127.0.0.1",
-        smtp_port=sink.port,
-        smtp_security="none",
-        smtp_username="alice@example.org",
-        imap_host="127.0.0.1",
-        imap_port=dovecot.plain_port,
-        imap_security="none",
-        imap_username=login.username,
-        password=login.password,
-    )
-
-
-@pytest.fixture
-def message(make_message, filing_mailbox, alice, sink, login):
-    sink.password = login.password.reveal()
+def message(make_message, filing_mailbox, alice):
     return make_message(filing_mailbox, alice, "bob@example.org", sent_copy=SentCopy.WAITING)
-
-
-@pytest.fixture
-def in_sent(dovecot, login):
-    """`in_sent()`: the messages in the Sent folder, with their flags."""
-
-    def read() -> list[tuple[bytes, frozenset[str]]]:
-        with open_session(dovecot.endpoint(), login, dialer=dovecot.dialer) as session:
-            state = session.examine(b"Sent")
-            return [(found.raw, found.flags) for found in session.fetch(range(1, state.uidnext))]
-
-    return read
 
 
 def copy_of(message: OutboxMessage) -> tuple[str, str]:
@@ -193,3 +158,68 @@ def test_where_the_provider_files_sent_mail_we_do_not(make_mailbox, alice, files
     provider = Provider.objects.create(key="some", name="Some", files_sent_mail=files_itself)
     mailbox = make_mailbox("alice@example.org", alice, provider=provider)
     assert sent_copy.wanted_by(mailbox) == (SentCopy.NOT_WANTED if files_itself else SentCopy.WAITING)
+
+
+@pytest.mark.proves("R21", "I6")
+def test_a_server_that_files_sent_mail_without_being_known_for_it_gets_no_second_copy(
+    message, files_sent_mail, in_sent, sink
+):
+    files_sent_mail(known=False)
+    submit_message(message.pk)
+    file_sent_copy(message.pk)
+    assert len(in_sent()) == len(sink.taken) == 1
+    assert copy_of(message) == (SentCopy.FILED, "")
+
+
+@pytest.mark.proves("R21", "I6")
+def test_where_the_catalog_knows_it_the_copy_is_the_servers_alone(
+    client_of, alice, filing_mailbox, files_sent_mail, in_sent, sink
+):
+    """From the composer on: nobody logs in to look, and nothing is filed by us."""
+    files_sent_mail()
+    values = {"mailbox": filing_mailbox.pk, "to": "bob@example.org", "subject": "Hello", "text": "Hello"}
+    client_of(alice).post(reverse("delivery:compose"), values | {"submission_key": "one"})
+    queued = OutboxMessage.objects.get()
+    assert queued.sent_copy == SentCopy.NOT_WANTED
+    queued.recipients.update(not_before=timezone.now())
+    submit_message(queued.pk)
+    for _ in range(2):
+        file_sent_copy(queued.pk)
+        sweep_outbox()
+    assert [raw for raw, _ in in_sent()] == [sink.taken[0].raw]
+
+
+@pytest.mark.proves("R25", "I6")
+def test_the_copy_of_a_large_message_is_never_in_memory_whole(make_message, filing_mailbox, alice, in_sent):
+    line = b"a line of a large message, as long as most lines of attachments in base64 are, or so..\r\n"
+    raw = b"From: alice@example.org\r\nMessage-ID: <large@tests.example>\r\nSubject: Large\r\n\r\n" + line * 140_000
+    message = make_message(
+        filing_mailbox, alice, raw=raw, message_id="<large@tests.example>", sent_copy=SentCopy.WAITING
+    )
+    OutboxMessage.objects.all().want_copy(timezone.now())
+    tracemalloc.start()
+    try:
+        assert sent_copy.file_copy(message.pk)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * 2**20 < len(raw)
+    [(found, _)] = in_sent()
+    assert found == raw
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "[OVERQUOTA] Not enough space",
+        "Quota exceeded (mailbox for user is full)",
+        "[LIMIT] Mailbox full",
+        "Over quota",
+    ],
+)
+def test_a_full_mailbox_is_recognised_by_code_or_words(reply):
+    assert sent_copy._is_full(Refused("No.", reply=reply))
+
+
+def test_other_refusals_are_no_full_mailbox():
+    assert not sent_copy._is_full(Refused("No.", reply="[NOPERM] You may not write to this mailbox"))

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from delivery import restoring
 from emailsettings.preparing import load_data
 from organizations import setup
 
@@ -22,6 +23,8 @@ class Command(BaseCommand):
         call_command("check", deploy=True, fail_level="ERROR")
         call_command("migrate", verbosity=0, interactive=False)
         load_data()
+        if restore := restoring.notice(timezone.now()):
+            self.stdout.write(restoring.in_words(restore))
         if not setup.is_set_up():
             token = setup.make_setup_link(timezone.now())
             self.stdout.write(f"Make the first administrator: {settings.PUBLIC_URL}/setup/{token}")

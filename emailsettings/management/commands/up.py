@@ -21,6 +21,7 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 from django.utils import timezone
 
+from delivery import restoring
 from emailsettings import embedded
 from emailsettings.parts import Part, PartFailed, celery
 from emailsettings.preflight import CannotStart, check_port, check_socket_path, port_from, take_lock
@@ -133,6 +134,8 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         _wait(starting)  # the sandbox makes the password that the catalog shows
         load_data(sandbox=bool(settings.SANDBOX_IMAP_PORT))
+        if restore := restoring.notice(timezone.now()):
+            self.stdout.write(restoring.in_words(restore))
 
     def _greet(self) -> None:
         if settings.SANDBOX_IMAP_PORT:

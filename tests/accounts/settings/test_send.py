@@ -126,3 +126,13 @@ def test_a_name_that_cannot_stand_in_a_header_is_refused_and_kept_in_the_form(se
 def test_a_mailbox_without_any_server_is_told_what_to_do(form_of, alice, make_mailbox):
     mailbox = make_mailbox("x@example.org", alice, smtp_host="")
     assert "This account cannot send" in form_of(alice, "settings-send", mailbox.pk).get().words
+
+
+@pytest.mark.proves("I3", "E8")
+def test_sending_again_what_may_have_been_sent_is_chosen_with_a_warning(send, mailbox):
+    assert not Mailbox.objects.get().retries_uncertain
+    assert "People may get it twice." in send.get().words
+    assert "Twice over never." not in send.get().words
+    assert send(retries_uncertain="on").status == 302
+    assert Mailbox.objects.get().retries_uncertain
+    assert "Twice over never." in send.get().words

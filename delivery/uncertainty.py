@@ -1,0 +1,76 @@
+"""What is known of a message of which nobody knows whether it was sent: for its page and for the API (spec I3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from delivery.evidence import was_left_open
+from delivery.models import Attempt, Look, OutboxMessage, OutboxRecipient
+from delivery.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """people: the uncertain recipients; of others the outcome is known.
+
+    attempt:   in which the answer was lost; None after the restore of a backup: what came later is not known.
+    version:   what a decision names, so that it is never about an attempt that its author had not seen.
+    next_look: None: no more by itself.
+    """
+
+    people: Sequence[OutboxRecipient]
+    attempt: Attempt | None
+    looks: Sequence[Look]
+    next_look: datetime | None
+    version: int
+    retries: bool
+    now: datetime
+
+    @property
+    def since(self) -> datetime:
+        return max(one.state_at for one in self.people)
+
+    @property
+    def cause(self) -> str:
+        """What happened, in a sentence or two."""
+        return next((one.note for one in self.people if one.note), "")
+
+    @property
+    def is_being_looked_for(self) -> bool:
+        """A look is due; its result comes by itself."""
+        return self.next_look is not None and self.next_look <= self.now
+
+    @property
+    def newest_look(self) -> Look | None:
+        return self.looks[0] if self.looks else None
+
+    @property
+    def earlier_looks(self) -> Sequence[Look]:
+        return self.looks[1:]
+
+
+def uncertainty_of(
+    message: OutboxMessage, recipients: Sequence[OutboxRecipient], attempts: Sequence[Attempt], now: datetime
+) -> Uncertainty | None:
+    """`recipients` and `attempts`: all of the message. None: of nobody is the outcome unknown."""
+    unsure = [one for one in recipients if one.state == State.UNCERTAIN]
+    if not unsure:
+        return None
+    version = max(one.claim for one in unsure)
+    attempt = next((one for one in attempts if one.pk == version), None)
+    planned = [one.look_at for one in unsure if one.look_at is not None]
+    mailbox = message.mailbox
+    return Uncertainty(
+        people=unsure,
+        attempt=attempt if was_left_open(attempt) else None,
+        looks=list(message.looks.order_by("-pk")),
+        next_look=min(planned, default=None),
+        version=version,
+        retries=mailbox is not None
+        and mailbox.retries_uncertain
+        and any(not one.was_retried_uncertain for one in unsure)
+        and was_left_open(attempt),
+        now=now,
+    )
