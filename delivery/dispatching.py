@@ -30,10 +30,10 @@ from organizations.faultpoints import faultpoint
 log = logging.getLogger(__name__)
 
 TURN: Final = 20.0  # seconds after which no further message begins
-LOOK_AT: Final = 200  # messages of the queue that are looked at once; at most for FRESH seconds
+LOOK_AT: Final = 500  # messages of the queue that are looked at once; at most for FRESH seconds
 FRESH: Final = 2.0
 PLENTY: Final = 100
-MOST_AT_ONCE: Final = 50  # messages claimed together
+MOST_AT_ONCE: Final = 100  # messages claimed together
 OCTETS_AT_ONCE: Final = 8_000_000
 QUICK: Final = 0.3  # seconds; a batch that took less is followed by a larger one
 TOLD_AT_ONCE: Final = 500  # waiting messages that are told why
@@ -52,7 +52,7 @@ class Turn:
         self._queue: deque[tuple[int, int]] = deque()  # keys and octets, not claimed yet
         self._settled: list[int] = []  # keys, not announced yet
         self._looked_at = 0.0
-        self._at_once = 4
+        self._at_once = min(8, MOST_AT_ONCE)
         self._ends_at = monotonic() + TURN
 
     def take(self, has_plenty: Callable[[], None] = lambda: None) -> bool:

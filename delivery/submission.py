@@ -60,6 +60,7 @@ class Line:
     def __init__(self, way: Way, settled: Callable[[OutboxMessage], None] = lambda message: None) -> None:
         """settled: told of each message whose outcome is written."""
         self.way = way
+        self._most = way.limits.messages_per_connection
         self._settled = settled
         self._unwritten: Taken | None = None
         self._exchange = 0.0  # seconds that the last one took
@@ -80,7 +81,7 @@ class Line:
         """Whether the next message may go over the connection that is there."""
         if self._session is None or not self._session.usable:
             return False
-        return self._carried < self.way.limits.messages_per_connection
+        return self._carried < self._most
 
     def close(self) -> None:
         try:

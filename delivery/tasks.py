@@ -53,7 +53,9 @@ def wake_for(mailbox: Mailbox) -> None:
 
     def wake() -> None:
         try:
-            wake_route(Route.objects.leading(mailbox).pk)
+            pk = Route.objects.to_nudge(mailbox, timezone.now())
+            if pk is not None:
+                wake_route(pk)
         except (DatabaseError, Route.DoesNotExist) as exc:  # the row is committed; whoever queued it must not see this
             log.warning("No worker was told of mail from mailbox %s, beat will find it: %s", mailbox.pk, exc)
 

@@ -48,6 +48,13 @@ class RouteQuerySet(models.QuerySet["Route"]):
     def by_key(self, pk: int) -> Route:
         return self.select_related(*RELATED).get(pk=pk)
 
+    def to_nudge(self, mailbox: Mailbox, now: datetime) -> int | None:
+        """The key of the route of `mailbox` where nobody was told lately; None where a worker was. One small query."""
+        known = self.of(mailbox).values_list("pk", "nudged_at")[:1]
+        for pk, nudged_at in known:
+            return pk if nudged_at is None or nudged_at <= now - NUDGE_LOST_AFTER else None
+        return self.leading(mailbox).pk
+
     def note_nudge(self, now: datetime) -> int:
         """Claim the nudging of these; 0 where a worker was told already and has not begun yet."""
         untold = self.filter(Q(nudged_at=None) | Q(nudged_at__lte=now - NUDGE_LOST_AFTER))
