@@ -185,8 +185,8 @@ def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbo
 
 def sender(author: User, mailbox_pk: int, now: datetime) -> Mailbox:
     """The mailbox, if `author` may send from it; one query. Raises as `check_sender` does."""
-    allowed = Mailbox.objects.allowing(Right.SEND, author, now)
-    current = allowed.select_related("mail_server__provider", "provider", "owner").filter(pk=mailbox_pk).first()
+    allowed = Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox_pk)
+    current = next(iter(allowed.select_related("mail_server__provider", "provider", "owner")), None)
     if current is None:
         raise MayNotSend(f"{author} may not send from {Mailbox.objects.filter(pk=mailbox_pk).first()}.")
     if not current.can_send:
@@ -270,9 +270,10 @@ def _recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Addr
 
 def earlier_submission(author: User | None, submission_key: str, digest: str) -> OutboxMessage | None:
     """Return the message that this submission has made already. Raises KeyReused where it was another one."""
-    mine = OutboxMessage.objects.defer("raw").filter(author=author, submission_key=submission_key)
-    earlier = (mine if author else mine.filter(origin=Origin.NOTICE)).first()
-    return None if earlier is None else replayed(earlier, digest)
+    mine = OutboxMessage.objects.filter(author=author, submission_key=submission_key)
+    known = (mine if author else mine.filter(origin=Origin.NOTICE)).values_list("pk", flat=True)
+    pk = next(iter(known), None)  # there is none nearly always, and then nothing more is read
+    return None if pk is None else replayed(OutboxMessage.objects.defer("raw").get(pk=pk), digest)
 
 
 def replayed(earlier: OutboxMessage, digest: str) -> OutboxMessage:

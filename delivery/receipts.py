@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from delivery.log import Row
-from delivery.models import OutboxMessage, OutboxRecipient
-from delivery.resources import NewMessage, OutboxSummary, columns, summary_values
+from delivery.models import OutboxMessage
+from delivery.resources import NewMessage, OutboxSummary, summary_values
 from delivery.states import State
 from organizations.calls import Asked, FieldError, field_errors, printable
 
@@ -103,10 +103,13 @@ class BatchAnswer(BaseModel):
 
 
 def receipt_document(
-    message: OutboxMessage, recipients: Iterable[OutboxRecipient], *, scheduled_for: datetime | None = None
+    message: OutboxMessage, recipients: Sequence[tuple[str, str]], *, scheduled_for: datetime | None = None
 ) -> OutboxReceipt:
-    """Made of what never changes, so that a repeated request gets the same answer. scheduled_for: as asked for."""
-    named = [columns(QueuedRecipient, one) for one in recipients]
+    """Made of what never changes, so that a repeated request gets the same answer.
+
+    recipients: (address, kind) of each, in the order of their rows. scheduled_for: as it was asked for.
+    """
+    named = [{"address": address, "kind": kind} for address, kind in recipients]
     queued = Row(message, Counter({State.QUEUED: len(named)}))
     values = summary_values(queued) | {"scheduled_for": scheduled_for, "recipient_list": named}
     return OutboxReceipt.model_validate(values)

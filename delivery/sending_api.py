@@ -8,7 +8,7 @@ row, so the key is free for the corrected request.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -75,15 +75,17 @@ def outbox_send(
     The same key with the same body gives the same answer and sends nothing again; another body is refused (409).
     """
     key = submission_key(idempotency_key)
-
-    def queue() -> OutboxMessage:
+    try:
         if earlier := earlier_submission(request.user, key, body.digest):
-            return earlier
+            return _receipt(response, earlier, scheduled_for=body.scheduled_for)
         reading = Reading(request.user)
         wanted = reading.wanted(body, key)
-        return enqueue(*freeze(wanted, wanted.mailbox, reading.now), reading.now)
-
-    return _receipt(response, _or_problem(queue), scheduled_for=body.scheduled_for)
+        message, recipients = freeze(wanted, wanted.mailbox, reading.now)
+        queued = enqueue(message, recipients, reading.now)
+    except (MayNotSend, CannotBeQueued) as exc:
+        raise _problem(exc) from exc
+    known = recipients if queued is message else None
+    return _receipt(response, queued, known, scheduled_for=body.scheduled_for)
 
 
 @router.post("/outbox/batch", auth=sends, operation_id="outbox_batch", response=BatchAnswer)
@@ -116,7 +118,10 @@ def outbox_resend(
     """Send the same mail to the same people once more, as a new message."""
     original = message_or_404(request, pk)
     key = submission_key(idempotency_key)
-    copy = _or_problem(lambda: deciding.resend(original, request.user, timezone.now(), submission_key=key))
+    try:
+        copy = deciding.resend(original, request.user, timezone.now(), submission_key=key)
+    except (MayNotSend, CannotBeQueued) as exc:
+        raise _problem(exc) from exc
     return _receipt(response, copy)
 
 
@@ -223,23 +228,24 @@ def _outcome(asked: BatchMessage | Malformed, outcome: OutboxMessage | Problem) 
             key=asked.key, status=outcome.status, replayed=False, message=None, problem=outcome.document
         )
     scheduled_for = asked.scheduled_for if isinstance(asked, BatchMessage) else None
-    message = receipt_document(outcome, outcome.recipients.all(), scheduled_for=scheduled_for)
+    recipients = [(one.address, one.kind) for one in outcome.recipients.all()]
+    message = receipt_document(outcome, recipients, scheduled_for=scheduled_for)
     return BatchOutcome(key=asked.key, status=201, replayed=outcome.was_queued_before, message=message, problem=None)
 
 
 def _receipt(
-    response: HttpResponse, message: OutboxMessage, *, scheduled_for: datetime | None = None
+    response: HttpResponse,
+    message: OutboxMessage,
+    recipients: Sequence[tuple[str, str]] | None = None,
+    *,
+    scheduled_for: datetime | None = None,
 ) -> Status[OutboxReceipt]:
+    """recipients: (address, kind) of each, where they are known; None: they are read."""
     if message.was_queued_before:
         response["Idempotent-Replayed"] = "true"
-    return Status(201, receipt_document(message, message.recipients.all(), scheduled_for=scheduled_for))
-
-
-def _or_problem(queue: Callable[[], OutboxMessage]) -> OutboxMessage:
-    try:
-        return queue()
-    except (MayNotSend, CannotBeQueued) as exc:
-        raise _problem(exc) from exc
+    if recipients is None:
+        recipients = list(message.recipients.order_by("pk").values_list("address", "kind"))
+    return Status(201, receipt_document(message, recipients, scheduled_for=scheduled_for))
 
 
 def _problem(error: MayNotSend | CannotBeQueued) -> Problem:

@@ -70,7 +70,8 @@ def open_token(text: str, now: datetime) -> ApiToken | None:
     if not LOOKS_LIKE_ONE.fullmatch(text):
         return None
     digest = hash_of(text)
-    found = ApiToken.objects.usable_at(now).filter(token_hash=digest).select_related("user__organization").first()
+    usable = ApiToken.objects.usable_at(now).filter(token_hash=digest).select_related("user__organization")
+    found = next(iter(usable), None)  # one at most; `first()` would sort, which costs every call as much as the rest
     return found if found is not None and hmac.compare_digest(found.token_hash, digest) else None
 
 
