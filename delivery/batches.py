@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 
 from accounts.models import Mailbox
 from delivery.models import OutboxMessage
-from delivery.outbox import NO_ROOM, CannotBeQueued, enqueue, freeze, write
+from delivery.outbox import CannotBeQueued, enqueue, freeze, not_kept, write
 from delivery.wanted import Wanted
-from mailstore.full_database import is_full
 
 Frozen = tuple[OutboxMessage, list[tuple[str, str]]]
 Outcome = OutboxMessage | CannotBeQueued
@@ -26,10 +25,10 @@ def queue_all(wanted: Sequence[tuple[Wanted, Mailbox]], now: datetime) -> list[O
             write(rows, now)
     except IntegrityError:  # one key at least stands for a mail already, perhaps for another one of these
         return [one if isinstance(one, CannotBeQueued) else _alone(one, now) for one in frozen]
-    except OperationalError as exc:
-        if not is_full(exc):
+    except DatabaseError as exc:
+        if (told := not_kept(exc)) is None:
             raise
-        return [one if isinstance(one, CannotBeQueued) else CannotBeQueued("", NO_ROOM) for one in frozen]
+        return [one if isinstance(one, CannotBeQueued) else told for one in frozen]
     return [one if isinstance(one, CannotBeQueued) else one[0] for one in frozen]
 
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -35,6 +35,11 @@ NO_ROOM = (
     "It was not queued: the disk of this installation is full. Keep this page open, tell an administrator, and send it "
     "once there is room."
 )
+NOT_NOW = (
+    "It was not queued: the database takes nothing just now. Keep this page open and send it again in a minute; if "
+    "that does not help, tell an administrator."
+)
+READ_ONLY = "25006"  # SQLSTATE read_only_sql_transaction
 LONGEST_COUNTDOWN = timedelta(seconds=60)  # that a worker keeps a task for; beat looks twice as often
 
 
@@ -56,6 +61,21 @@ class KeyReused(CannotBeQueued):
     def __init__(self, earlier: OutboxMessage) -> None:
         super().__init__("submission_key", "This form has sent another mail already. Open a new one for this text.")
         self.earlier = earlier
+
+
+class NotKept(CannotBeQueued):
+    """Nothing of it was written down, since the database takes nothing (fault R23). is_full: until there is room."""
+
+    def __init__(self, *, is_full: bool) -> None:
+        super().__init__("", NO_ROOM if is_full else NOT_NOW)
+        self.is_full = is_full
+
+
+def not_kept(exc: DatabaseError) -> NotKept | None:
+    """What to say of an error in writing; None for a defect of ours."""
+    if isinstance(exc, OperationalError):
+        return NotKept(is_full=is_full(exc))
+    return NotKept(is_full=False) if getattr(exc.__cause__, "sqlstate", None) == READ_ONLY else None
 
 
 def queue_message(wanted: Wanted) -> OutboxMessage:
@@ -105,7 +125,7 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
     """Write a message with its (address, kind) recipients, all or nothing; or return the one with the same key.
 
     Nothing of it leaves before its `scheduled_for` and its `undo_until`.
-    Raises KeyReused, or CannotBeQueued where the disk of the database is full: then nothing is kept of it.
+    Raises KeyReused, or NotKept where the database takes nothing: then nothing is kept of it.
     """
     try:
         with transaction.atomic():
@@ -115,9 +135,9 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
         if earlier is None:
             raise
         return earlier
-    except OperationalError as exc:
-        if is_full(exc):
-            raise CannotBeQueued("", NO_ROOM) from exc
+    except DatabaseError as exc:
+        if told := not_kept(exc):
+            raise told from exc
         raise
     return message
 

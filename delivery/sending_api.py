@@ -26,6 +26,7 @@ from delivery.outbox import (
     CannotBeQueued,
     KeyReused,
     MayNotSend,
+    NotKept,
     earlier_submission,
     enqueue,
     freeze,
@@ -258,5 +259,21 @@ def _problem(error: MayNotSend | CannotBeQueued) -> Problem:
             "This Idempotency-Key stands for another mail.",
             f"It has queued message {error.earlier.pk} already. Use a new key for a new mail.",
             more={"earlier": error.earlier.pk},
+        )
+    if isinstance(error, NotKept):
+        if error.is_full:
+            return Problem(
+                507,
+                "no-room",
+                "There is no room to keep the mail.",
+                "Nothing of it was queued. Tell an "
+                "administrator, and repeat the request with the same key once there is room.",
+            )
+        return Problem(
+            503,
+            "not-kept",
+            "The mail cannot be kept just now.",
+            "Nothing of it was queued. Repeat the request with the same key.",
+            retry_after=60,
         )
     return invalid(error.field, str(error))

@@ -35,6 +35,8 @@ KINDS = {
     "method-not-allowed": "The address exists, the method does not; the header Allow names those that do.",
     "key-reused": "The Idempotency-Key stands for another mail; the document names it in earlier.",
     "too-late": "The mail has left, or is leaving; the document says in detail what became of it.",
+    "no-room": "The disk of the database is full. Nothing was queued; repeat it with the same key once there is room.",
+    "not-kept": "The database takes nothing just now. Nothing was queued; repeat it with the same key.",
     "nothing-changed": "The message is in no state in which this decision means anything.",
     "changed-meanwhile": "Somebody else was quicker. Read the present state and try again.",
     "last-administrator": "Nobody would be left who administers the organization.",
