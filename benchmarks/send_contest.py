@@ -108,6 +108,7 @@ def compare(contenders: dict[str, Contender], rounds: int, messages: int) -> lis
 
 def enqueueing(sender: Worker, rounds: int, messages: int) -> list[Figure]:
     order = '{"do": "enqueue", "number": N}'
+    messages = min(messages, 300)
     sender(20, order)
     costs = [sender(messages, order) for _ in range(rounds)]
     return [
