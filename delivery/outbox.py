@@ -205,7 +205,7 @@ def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbo
 
 def sender(author: User, mailbox_pk: int, now: datetime) -> Mailbox:
     """The mailbox, if `author` may send from it; one query. Raises as `check_sender` does."""
-    allowed = Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox_pk)
+    allowed = Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox_pk).order_by()
     current = next(iter(allowed.select_related("mail_server__provider", "provider", "owner")), None)
     if current is None:
         raise MayNotSend(f"{author} may not send from {Mailbox.objects.filter(pk=mailbox_pk).first()}.")
