@@ -10,6 +10,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from accounts.models import Mailbox
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued, enqueue, freeze, not_kept, write
+from delivery.refusals import MustNotGo
 from delivery.wanted import Wanted
 
 Frozen = tuple[OutboxMessage, list[tuple[str, str]]]
@@ -23,7 +24,8 @@ def queue_all(wanted: Sequence[tuple[Wanted, Mailbox]], now: datetime) -> list[O
     try:
         with transaction.atomic():
             write(rows, now)
-    except IntegrityError:  # one key at least stands for a mail already, perhaps for another one of these
+    # One key at least stands for a mail already, perhaps for another one of these; or one must not go by itself.
+    except (IntegrityError, MustNotGo):
         return [one if isinstance(one, CannotBeQueued) else _alone(one, now) for one in frozen]
     except DatabaseError as exc:
         if (told := not_kept(exc)) is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from protocols.message.reports import Kind, Reason, RecipientReport
 
-_CAUSES: Final = {
+_CAUSES: Final[Mapping[str, str]] = {
     Reason.USER_UNKNOWN: "The address does not exist.",
     Reason.HOST_UNKNOWN: "The domain behind the @ does not exist, or nobody receives its mail.",
     Reason.HAS_MOVED: "The recipient has another address now.",
@@ -36,9 +37,14 @@ _CAUSES: Final = {
 _UNKNOWN: Final = "The recipient's server did not say why in words that we know."
 
 
+def cause_of(reason: str) -> str:
+    """Return one sentence for a `Reason`."""
+    return _CAUSES.get(reason, _UNKNOWN)
+
+
 def words_for(report: RecipientReport) -> str:
     """Return a sentence or two: the cause, and what it means for later mail."""
-    cause = _CAUSES.get(report.reason, _UNKNOWN)
+    cause = cause_of(report.reason)
     if not report.is_failure:
         return f"Delayed. {cause} The servers go on trying."
     if report.kind == Kind.HARD:

@@ -15,10 +15,11 @@ from django.db import transaction
 
 from accounts.models import Mailbox
 from accounts.rights import Right
+from delivery import suppression
 from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
 from delivery.news import tell_settled
 from delivery.octets import with_new_identity
-from delivery.outbox import check_sender, enqueue
+from delivery.outbox import CannotBeQueued, check_sender, enqueue
 from delivery.states import Origin, SentCopy, State
 from delivery.tasks import file_sent_copy, resolve_uncertain, submit_message
 from organizations import audit, live
@@ -147,11 +148,17 @@ def _queue_again(
     with transaction.atomic():
         _take_turns(message)
         mine = about.among(_recipients(message))
+        again = mine.filter(state__in=origins).values_list("address", flat=True)
+        suppressed = suppression.among(message.organization_id, list(again))
         moved = sum(
-            mine.move(origin, State.QUEUED, now, not_before=not_before, expires_at=not_before + RETRY_PERIOD, **fresh)
+            mine.exclude(address__in=suppressed).move(
+                origin, State.QUEUED, now, not_before=not_before, expires_at=not_before + RETRY_PERIOD, **fresh
+            )
             for origin in origins
         )
         tell_settled(message, now)
+    if suppressed and not moved:
+        raise CannotBeQueued("to", _all_suppressed(list(suppressed)))
     nudge(submit_message, message.pk)
     return noted(action, message, user, moved)
 
@@ -159,6 +166,12 @@ def _queue_again(
 def _take_turns(message: OutboxMessage) -> None:
     """Two decisions about one message follow each other: neither gets some recipients and the other the rest."""
     OutboxMessage.objects.select_for_update().only("pk").get(pk=message.pk)
+
+
+def _all_suppressed(addresses: list[str]) -> str:
+    who = addresses[0] if len(addresses) == 1 else f"{addresses[0]} and {len(addresses) - 1} more"
+    verb = "is" if len(addresses) == 1 else "are"
+    return f"Nothing was sent: {who} {verb} on the suppression list. Take the address off the list first."
 
 
 def _recipients(message: OutboxMessage) -> OutboxRecipientQuerySet:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from delivery import claiming, submission
 from delivery.hindrances import WITHOUT_MAILBOX, Hindrance, asking_once, hindrance_to
-from delivery.ledger import LONGEST_NOTE, LONGEST_REPLY, ClaimLost, Ledger, take_back
+from delivery.ledger import LONGEST_NOTE, LONGEST_REPLY, ClaimLost, Ledger, take_back, without_suppressed
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.models.routes import Route
 from delivery.slots import slot_of
@@ -104,6 +104,7 @@ class Turn:
         may_send, waiting = asking_once(timezone.now()), list(batch)
         faultpoint("attempt written")
         try:
+            waiting[:] = without_suppressed(waiting)
             while waiting:
                 if self._is_over():
                     return None

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 from accounts.models import Mailbox
+from delivery import suppression
 from delivery.deciding import may_decide
 from delivery.log import Row, rows
-from delivery.models import Attempt, OutboxMessage, OutboxRecipient
-from delivery.states import Origin, SentCopy, State
+from delivery.models import Attempt, DeliveryEvent, OutboxMessage, OutboxRecipient, Suppression
+from delivery.states import Bounce, Origin, SentCopy, Sequel, State
 from delivery.uncertainty import Uncertainty, uncertainty_of
 from mailstore.models import Message
 from mailstore.rows import conversation_url
 from organizations.models import User
+from organizations.operations import Operation
 from protocols.diagnosis import Who
 from protocols.message.content import open_message
 
@@ -77,12 +79,45 @@ BUTTONS = (
 )
 
 
+class Told(NamedTuple):
+    """Something that became known later. page: of the message that told it, "" for who may not read that.
+
+    words: of an automatic reply; empty for who may not read it, since it is mail.
+    """
+
+    event: DeliveryEvent
+    page: str
+
+    @property
+    def words(self) -> str:
+        return self.event.words if self.page else ""
+
+
+class RecipientLine(NamedTuple):
+    """A recipient on the page of its message. report: the page that shows the last delivery report, or ""."""
+
+    recipient: OutboxRecipient
+    report: str
+    events: Sequence[Told]
+    suppression: Suppression | None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """It came back for good or was complained about, and is not on the list: somebody has to decide."""
+        if self.suppression is not None:
+            return False
+        complained = any(told.event.kind == Sequel.COMPLAINT for told in self.events)
+        return complained or self.recipient.bounce == Bounce.HARD
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """Everything the page of one message shows; as many queries for one recipient as for a hundred.
 
     text:    what was written, for those who may read it; None for the others.
     reports: where the delivery reports that this person may read are shown, by their keys.
+    events:  what became known after it had left, by address; that of complaints that conceal it is "".
+    suppressed: those who get no mail any more, by address.
     """
 
     row: Row
@@ -93,11 +128,26 @@ class Story:
     now: datetime
     text: str | None
     reports: Mapping[int, str]
+    events: Mapping[str, Sequence[Told]]
+    suppressed: Mapping[str, Suppression]
+    may_suppress: bool
 
     @property
-    def lines(self) -> list[tuple[OutboxRecipient, str]]:
-        """Each recipient, and the address of the page with the report on it; "" where there is none to read."""
-        return [(one, self.reports.get(one.report_id or 0, "")) for one in self.recipients]
+    def lines(self) -> list[RecipientLine]:
+        return [
+            RecipientLine(
+                one,
+                self.reports.get(one.report_id or 0, ""),
+                self.events.get(one.address, ()),
+                self.suppressed.get(one.address),
+            )
+            for one in self.recipients
+        ]
+
+    @property
+    def concealed(self) -> Sequence[Told]:
+        """What was told of one of several recipients, without saying of which."""
+        return self.events.get("", ())
 
     @property
     def message(self) -> OutboxMessage:
@@ -185,6 +235,12 @@ class Story:
 def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
     [row] = rows([message])
     recipients = list(message.recipients.all())
+    events = list(message.events.all())
+    pks = [one.report_id for one in recipients] + [event.report_id for event in events]
+    reports = readable_reports(pks, user, now)
+    told: dict[str, list[Told]] = {}
+    for event in events:
+        told.setdefault(event.address, []).append(Told(event, reports.get(event.report_id or 0, "")))
     return Story(
         row=row,
         recipients=recipients,
@@ -193,12 +249,16 @@ def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
         may_decide=may_decide(user, message, now),
         now=now,
         text=_text(message) if _may_read(message, user, now) else None,
-        reports=_readable_reports(recipients, user, now),
+        reports=reports,
+        events=told,
+        suppressed=suppression.among(message.organization_id, [one.address for one in recipients]),
+        may_suppress=user.may(Operation.MANAGE_EMAIL_ACCOUNTS),
     )
 
 
-def _readable_reports(recipients: list[OutboxRecipient], user: User, now: datetime) -> dict[int, str]:
-    told = {one.report_id for one in recipients if one.report_id is not None}
+def readable_reports(pks: Iterable[int | None], user: User, now: datetime) -> dict[int, str]:
+    """Where those reports that `user` may read are shown, by their keys. One query."""
+    told = {pk for pk in pks if pk is not None}
     if not told:
         return {}
     readable = Message.objects.readable_by(user, now).live().filter(pk__in=told)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from delivery import suppression
 from delivery.hindrances import Hindrance
-from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient
+from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient, Suppression
 from delivery.news import tell_of_outcome
 from delivery.retrying import next_try
 from delivery.statements import Taken
 from delivery.states import Origin, SentCopy, State
+from organizations import live
 from protocols.diagnosis import Diagnosis, Retry
 from protocols.errors import MailError
 from protocols.smtp.session import RecipientReply
@@ -141,6 +143,18 @@ class Ledger:
                 counts=False,
             )
 
+    def leave_out(self, suppressed: Mapping[str, Suppression]) -> None:
+        """Fail those whose address came onto the suppression list while they waited; the others stay claimed."""
+        now = timezone.now()
+        with transaction.atomic():
+            settled = 0
+            for address, row in suppressed.items():
+                mine = OutboxRecipient.objects.held(self.attempt.claim).filter(address=address)
+                note = suppression.not_sent(row)
+                settled += mine.move(State.SENDING, State.FAILED, now, note=note, bounce_reason=suppression.SUPPRESSED)
+                del self.recipients[address]
+            self._tell(State.FAILED, settled, now)
+
     def fail(self, note: str, reply: str = "") -> None:
         with transaction.atomic():
             now = timezone.now()
@@ -193,6 +207,28 @@ class Ledger:
 
     def _tell(self, state: State, settled: int, now: datetime) -> None:
         tell_of_outcome(self.message, state, settled, claim=self.attempt.claim, now=now)
+
+
+def without_suppressed(ledgers: Iterable[Ledger]) -> list[Ledger]:
+    """Leave out whose address came onto the suppression list while it waited; return what still has somebody to go to.
+
+    One query for each organization, however many messages there are.
+    """
+    by_organization: dict[int, list[Ledger]] = {}
+    for ledger in ledgers:
+        by_organization.setdefault(ledger.message.organization_id, []).append(ledger)
+    left = []
+    for organization_pk, theirs in by_organization.items():
+        suppressed = suppression.among(organization_pk, {address for each in theirs for address in each.addresses})
+        for ledger in theirs:
+            if mine := {address: suppressed[address] for address in ledger.addresses if address in suppressed}:
+                ledger.leave_out(mine)
+                live.announce(organization_pk, "outbox", ledger.message.pk)
+            if ledger.recipients:
+                left.append(ledger)
+            else:
+                ledger.close(phase="before connecting", text="All of its recipients are on the suppression list.")
+    return left
 
 
 def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> bool:

@@ -65,6 +65,22 @@ def tell_settled(message: OutboxMessage, now: datetime) -> None:
         live.announce(message.organization_id, LIVE_KIND, message.author_id)
 
 
+def tell_of_complaint(message: OutboxMessage, addresses: Sequence[str], *, arrival: int, now: datetime) -> None:
+    """A recipient of `message` marked it as spam. addresses: who did, as far as it is known."""
+    if message.author is None:
+        return
+    who = addresses[0] if len(addresses) == 1 else "Somebody"
+    tell(
+        [message.author],
+        Kind.MESSAGE_FAILED,
+        title="A message of yours was marked as spam",
+        text=f"{_name(message)}: {who} marked it as spam in the mail program.",
+        url=reverse("delivery:message", args=[message.pk]),
+        key=f"message-{message.pk}-complaint-{arrival}",
+        now=now,
+    )
+
+
 def _name(message: OutboxMessage) -> str:
     subject = message.subject.strip()
     if not subject:

@@ -21,9 +21,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.models import Mailbox
+from delivery import suppression
 from delivery.hindrances import waiting_for_login
 from delivery.outbox import CannotBeQueued, enqueue, frozen_row
-from delivery.states import Kind, Origin, Priority
+from delivery.refusals import MustNotGo
+from delivery.states import Automatic, Kind, Origin, Priority
 from notifications.models import Notification
 from organizations import account_mail
 from organizations.account_mail import AccountMailFailed
@@ -79,10 +81,15 @@ def mail(user_pk: int, now: datetime) -> bool:
         if not told:
             return True
         mine = Notification.objects.filter(pk__in=[notification.pk for notification in told])
-        if not person.is_active:
+        if not person.is_active or suppression.among(person.organization_id, [person.email]):
             mine.update(mail_due_at=None)
             return True
-        if key := _queue(person, told, now):
+        try:
+            key = _queue(person, told, now)
+        except MustNotGo as exc:
+            mine.update(mail_due_at=exc.again_at)
+            return True
+        if key:
             mine.update(mailed_at=now, mail_key=key)
             return True
         mine.update(mailed_at=now, mail_key=Notification.ACCOUNT_MAIL)
@@ -125,6 +132,7 @@ def _absolute(name: str, *args: object) -> str:
 def _queue(person: User, told: Sequence[Notification], now: datetime) -> str:
     """Write the mail into the outbox of the default account; return its key, or "" where another way has to be taken.
 
+    Raises MustNotGo where the person got as much automatic mail as one gets within a day: the next one tells it all.
     What failed there before is not tried there again.
     """
     if any(notification.mail_key == Notification.ACCOUNT_MAIL for notification in told):
@@ -148,8 +156,11 @@ def _queue(person: User, told: Sequence[Notification], now: datetime) -> str:
     try:
         message = frozen_row(account, draft)
         message.origin, message.priority = Origin.NOTICE, Priority.PROGRAM
+        message.automatic = Automatic.GENERATED
         message.submission_key = f"notices-{max(notification.pk for notification in told)}"
         return enqueue(message, [(person.email, Kind.TO)], now).submission_key
+    except MustNotGo:
+        raise
     except CannotBeQueued as exc:
         log.warning("Notices for user %s cannot leave by the default account: %s", person.pk, exc)
         return ""

@@ -7,19 +7,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 
+from delivery.tracing import mark_field
 from protocols.message.identity import new_message_id
+from protocols.message.returned import OWN_FIELD
 
-_FIELD = re.compile(rb"^(message-id|date)[ \t]*:.*(?:\r\n[ \t].*)*\r\n", re.IGNORECASE | re.MULTILINE)
+_NAMES = f"message-id|date|{OWN_FIELD}".encode()
+_FIELD = re.compile(rb"^(" + _NAMES + rb")[ \t]*:.*(?:\r\n[ \t].*)*\r\n", re.IGNORECASE | re.MULTILINE)
 
 
 def with_new_identity(raw: bytes, address: str, now: datetime) -> tuple[str, bytes]:
     """Return a new Message-ID (without angle brackets) and `raw` under it, dated `now`; the rest stays as it is.
 
-    raw:     a message that we built: CRLF line ends, one Message-ID and one Date field.
+    raw:     a message that we built: CRLF line ends, one Message-ID and one Date field, and our mark.
     address: whose domain the Message-ID carries.
     """
     message_id = new_message_id(address.rpartition("@")[2])
-    return message_id, _with(raw, {b"message-id": f"<{message_id}>", b"date": format_datetime(now)})
+    mark, marked = mark_field(message_id)
+    values = {b"message-id": f"<{message_id}>", b"date": format_datetime(now), mark.lower().encode(): marked}
+    return message_id, _with(raw, values)
 
 
 def redated(raw: bytes, moment: datetime) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypedDict
 from zoneinfo import ZoneInfo
@@ -13,13 +14,16 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.rights import Right
+from delivery import loops, suppression
 from delivery.addressing import MAX_RECIPIENTS, checked_address, shown
 from delivery.hindrances import why_it_cannot_send
-from delivery.models import NOTICE_RETRY_PERIOD, RETRY_PERIOD, OutboxMessage, OutboxRecipient
+from delivery.models import NOTICE_RETRY_PERIOD, RETRY_PERIOD, OutboxMessage, OutboxRecipient, Suppression
+from delivery.refusals import CannotBeQueued as CannotBeQueued
 from delivery.schedule_times import why_not_at
 from delivery.sent_copy import wanted_by
-from delivery.states import Kind, Origin
+from delivery.states import Automatic, Kind, Origin
 from delivery.tasks import submit_message, wake_for
+from delivery.tracing import mark_field
 from delivery.wanted import Wanted
 from mailstore.full_database import is_full
 from mailstore.models import Message
@@ -45,14 +49,6 @@ LONGEST_COUNTDOWN = timedelta(seconds=60)  # that a worker keeps a task for; bea
 
 class MayNotSend(PermissionDenied):
     """The author has no right to send from this mailbox."""
-
-
-class CannotBeQueued(ValueError):
-    """What was asked for cannot be sent. field: which part of it; the text is a sentence for the one who asked."""
-
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field = field
 
 
 class KeyReused(CannotBeQueued):
@@ -82,7 +78,8 @@ def queue_message(wanted: Wanted) -> OutboxMessage:
     """Freeze the octets, write message and recipients in one transaction, and nudge a worker after the commit.
 
     The same key with the same content returns the message that stands for it already.
-    Raises MayNotSend, CannotBeQueued (with the field), or KeyReused for the same key with other content.
+    Raises MayNotSend, CannotBeQueued (with the field), KeyReused for the same key with other content, or MustNotGo for
+    automatic mail that could begin a loop.
     """
     now = timezone.now()
     mailbox = check_sender(wanted.author, wanted.mailbox, now)
@@ -107,6 +104,7 @@ def freeze(wanted: Wanted, mailbox: Mailbox, now: datetime) -> tuple[OutboxMessa
         text=wanted.text,
         html=wanted.html,
         attachments=tuple(wanted.attachments),
+        headers=wanted.automatic_fields,
         language=mailbox.writes_in.tag,
         **_identity(wanted.author, mailbox, wanted.scheduled_for or now),
         **_thread(wanted.answers),
@@ -116,6 +114,8 @@ def freeze(wanted: Wanted, mailbox: Mailbox, now: datetime) -> tuple[OutboxMessa
     message.origin, message.priority = wanted.origin, wanted.priority
     message.submission_key, message.content_digest = wanted.submission_key, wanted.content_digest
     message.scheduled_for = wanted.scheduled_for
+    message.automatic = wanted.automatic_kind
+    message.has_null_sender = message.automatic == Automatic.REPLIED
     if wanted.undo_period:
         message.undo_until = now + wanted.undo_period
     return message, recipients
@@ -125,7 +125,8 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
     """Write a message with its (address, kind) recipients, all or nothing; or return the one with the same key.
 
     Nothing of it leaves before its `scheduled_for` and its `undo_until`.
-    Raises KeyReused, or NotKept where the database takes nothing: then nothing is kept of it.
+    Raises KeyReused, NotKept where the database takes nothing, or MustNotGo for automatic mail that could begin a loop:
+    then nothing is kept of it.
     """
     try:
         with transaction.atomic():
@@ -143,18 +144,27 @@ def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: 
 
 
 def write(rows: Sequence[tuple[OutboxMessage, Iterable[tuple[str, str]]]], now: datetime) -> None:
-    """Insert messages with their recipients, within the present transaction, and nudge workers after the commit."""
-    for message, _ in rows:
+    """Insert messages with their recipients, within the present transaction, and nudge workers after the commit.
+
+    Whoever is on the suppression list gets a row that says so, and nothing is sent there. Raises MustNotGo.
+    """
+    named = [(message, list(recipients)) for message, recipients in rows]
+    suppressed = _suppressed(named)
+    for message, _ in named:
         assert message.mailbox is not None
         assert (message.author is None) == (message.origin == Origin.NOTICE)
         message.created_at = now
         if message.origin != Origin.NOTICE:
             message.sent_copy = wanted_by(message.mailbox)
-    OutboxMessage.objects.bulk_create([message for message, _ in rows])
+    OutboxMessage.objects.bulk_create([message for message, _ in named])
     OutboxRecipient.objects.bulk_create(
-        recipient for message, recipients in rows for recipient in _waiting(message, recipients, now)
+        recipient for message, recipients in named for recipient in _waiting(message, recipients, suppressed, now)
     )
-    _tell_workers([message for message, _ in rows], now)
+    for message, recipients in named:
+        message.suppressed = frozenset(address for address, _ in recipients if address in suppressed)
+        if message.automatic:
+            loops.admit(message, [address for address, _ in recipients if address not in suppressed], now)
+    _tell_workers([message for message, _ in named], now)
 
 
 def _tell_workers(messages: Sequence[OutboxMessage], now: datetime) -> None:
@@ -181,7 +191,18 @@ def _not_before(message: OutboxMessage, now: datetime) -> datetime:
     return max(moment for moment in (now, message.scheduled_for, message.undo_until) if moment is not None)
 
 
-def _waiting(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: datetime) -> Iterator[OutboxRecipient]:
+def _suppressed(rows: Sequence[tuple[OutboxMessage, list[tuple[str, str]]]]) -> Mapping[str, Suppression]:
+    """Who gets no mail from their organization, by address; messages that are written together share it. One query."""
+    [organization_pk] = {message.organization_id for message, _ in rows} or [0]
+    return suppression.among(organization_pk, {address for _, recipients in rows for address, _ in recipients})
+
+
+def _waiting(
+    message: OutboxMessage,
+    recipients: Iterable[tuple[str, str]],
+    suppressed: Mapping[str, Suppression],
+    now: datetime,
+) -> Iterator[OutboxRecipient]:
     """Its recipients, who wait for the moment that was chosen, and until it can no longer be taken back."""
     not_before = _not_before(message, now)
     period = NOTICE_RETRY_PERIOD if message.origin == Origin.NOTICE else RETRY_PERIOD
@@ -193,6 +214,7 @@ def _waiting(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now:
             state_at=now,
             not_before=not_before,
             expires_at=not_before + period,
+            **suppression.fields(suppressed.get(address)),
         )
 
 
@@ -216,7 +238,7 @@ def sender(author: User, mailbox_pk: int, now: datetime) -> Mailbox:
 
 def frozen_row(mailbox: Mailbox, draft: OutgoingMessage) -> OutboxMessage:
     """A row that is not written yet: the octets, and what lists show of them. Raises CannotBeQueued."""
-    raw = _frozen(draft)
+    raw = _frozen(replace(draft, headers=(*draft.headers, mark_field(draft.message_id))))
     return OutboxMessage(
         organization_id=mailbox.organization_id,
         mailbox=mailbox,

@@ -23,6 +23,7 @@ MAX_BATCH = 100  # messages in one call
 class QueuedRecipient(BaseModel):
     address: str
     kind: Literal["to", "cc", "bcc"]
+    is_suppressed: bool = Field(description="It gets nothing: the address is on the suppression list.")
 
 
 class OutboxReceipt(OutboxSummary):
@@ -103,13 +104,18 @@ class BatchAnswer(BaseModel):
 
 
 def receipt_document(
-    message: OutboxMessage, recipients: Sequence[tuple[str, str]], *, scheduled_for: datetime | None = None
+    message: OutboxMessage, recipients: Sequence[tuple[str, str, bool]], *, scheduled_for: datetime | None = None
 ) -> OutboxReceipt:
     """Made of what never changes, so that a repeated request gets the same answer.
 
-    recipients: (address, kind) of each, in the order of their rows. scheduled_for: as it was asked for.
+    recipients: (address, kind, is_suppressed) of each, in the order of their rows. scheduled_for: as it was asked for.
     """
-    named = [{"address": address, "kind": kind} for address, kind in recipients]
-    queued = Row(message, Counter({State.QUEUED: len(named)}))
+    named = [
+        {"address": address, "kind": kind, "is_suppressed": is_suppressed}
+        for address, kind, is_suppressed in recipients
+    ]
+    left_out = sum(is_suppressed for _, _, is_suppressed in recipients)
+    counts = {State.QUEUED: len(named) - left_out, State.FAILED: left_out}
+    queued = Row(message, Counter({state: number for state, number in counts.items() if number}))
     values = summary_values(queued) | {"scheduled_for": scheduled_for, "recipient_list": named}
     return OutboxReceipt.model_validate(values)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from delivery.addressing import MAX_RECIPIENTS, checked_address
 from delivery.deciding import About
-from delivery.explaining import Story
+from delivery.explaining import RecipientLine, Story, Told
 from delivery.forms import MAX_ATTACHMENTS_SIZE, MAX_TEXT
 from delivery.log import Row
 from delivery.states import Priority
@@ -72,6 +72,13 @@ class NewMessage(Asked):
     html: Annotated[Text, Field(max_length=MAX_TEXT)] | None = None
     attachments: Annotated[list[File], Field(max_length=100)] = []
     answers: Key | None = Field(None, description="The message that this one answers.")
+    automatic: bool = Field(
+        False,
+        description=(
+            "A program sends it by itself (RFC 3834). With `answers` it is an automatic answer, which goes to whoever "
+            "wrote and never to programs or lists; what could begin a loop, or passes a limit, is refused with 409."
+        ),
+    )
     scheduled_for: Moment | None = Field(
         None, description="Not before this moment, which its Date field names too. A year ahead at most; null: at once."
     )
@@ -154,6 +161,15 @@ class OutboxList(BaseModel):
     next: str | None = Field(description="The `cursor` of the next page; null on the last.")
 
 
+class EventDocument(BaseModel):
+    """What became known of a recipient after the mail had left."""
+
+    kind: Literal["bounced", "delayed", "complaint", "auto_reply"]
+    at: datetime
+    words: str = Field(description="One line of an automatic reply; empty if you may not read the mailbox.")
+    report: int | None = Field(description="The message that told it.")
+
+
 class RecipientDocument(BaseModel):
     address: str
     kind: Literal["to", "cc", "bcc"]
@@ -166,7 +182,14 @@ class RecipientDocument(BaseModel):
     bounce: Literal["", "hard", "soft"] = Field(
         description="It came back. hard: no later mail will arrive there either. soft: this time."
     )
-    bounce_reason: str = Field(description="userunknown, mailboxfull, blocked ...; empty unless it came back.")
+    bounce_reason: str = Field(
+        description=(
+            "userunknown, mailboxfull, blocked ...; empty unless it came back. suppressed: nothing was sent, since the "
+            "address is on the suppression list."
+        )
+    )
+    is_suppressed: bool = Field(description="The address is on the suppression list now.")
+    events: list[EventDocument]
 
 
 class AttemptDocument(BaseModel):
@@ -209,6 +232,7 @@ class OutboxDocument(OutboxSummary):
     """A message with its recipients and its story."""
 
     recipient_list: list[RecipientDocument]
+    concealed_events: list[EventDocument] = Field(description="Complaints that do not say which recipient it was.")
     attempts: list[AttemptDocument]
     reasons: list[str] = Field(description="Why it was sent from there, in sentences.")
     sent_copy: str
@@ -250,7 +274,8 @@ def summary_document(row: Row) -> OutboxSummary:
 
 def story_document(story: Story) -> OutboxDocument:
     more = {
-        "recipient_list": [columns(RecipientDocument, one) for one in story.recipients],
+        "recipient_list": [_recipient(line) for line in story.lines],
+        "concealed_events": [_event(told) for told in story.concealed],
         "attempts": [columns(AttemptDocument, one) for one in story.attempts],
         "reasons": story.reasons,
         "sent_copy": story.message.sent_copy,
@@ -272,6 +297,17 @@ def _uncertain(known: Uncertainty | None) -> dict[str, object] | None:
         "next_look": known.next_look,
         "looks": [columns(LookDocument, look) for look in known.looks],
     }
+
+
+def _recipient(line: RecipientLine) -> dict[str, object]:
+    more = {"is_suppressed", "events"}
+    own = {name: getattr(line.recipient, name) for name in RecipientDocument.model_fields if name not in more}
+    return own | {"is_suppressed": line.suppression is not None, "events": [_event(told) for told in line.events]}
+
+
+def _event(told: Told) -> dict[str, object]:
+    event = told.event
+    return {"kind": event.kind, "at": event.at, "words": told.words, "report": event.report_id}
 
 
 def columns(document: type[BaseModel], row: Model) -> dict[str, object]:

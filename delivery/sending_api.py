@@ -42,8 +42,10 @@ from delivery.receipts import (
     OutboxReceipt,
     receipt_document,
 )
+from delivery.refusals import MustNotGo
 from delivery.resources import NewMessage, NewTime, OutboxDocument
 from delivery.states import Origin, Priority
+from delivery.suppression import SUPPRESSED
 from delivery.wanted import Wanted
 from mailstore.models import Message
 from organizations.calls import ApiRequest, Invalid, Problem, invalid
@@ -154,6 +156,7 @@ class Reading:
             html=body.html,
             attachments=body.files(),
             answers=self._answered(body.answers),
+            automatic=body.automatic,
             origin=Origin.API,
             priority=PRIORITIES[body.priority],
             scheduled_for=body.scheduled_for,
@@ -229,7 +232,7 @@ def _outcome(asked: BatchMessage | Malformed, outcome: OutboxMessage | Problem) 
             key=asked.key, status=outcome.status, replayed=False, message=None, problem=outcome.document
         )
     scheduled_for = asked.scheduled_for if isinstance(asked, BatchMessage) else None
-    recipients = [(one.address, one.kind) for one in outcome.recipients.all()]
+    recipients = [(one.address, one.kind, one.bounce_reason == SUPPRESSED) for one in outcome.recipients.all()]
     message = receipt_document(outcome, recipients, scheduled_for=scheduled_for)
     return BatchOutcome(key=asked.key, status=201, replayed=outcome.was_queued_before, message=message, problem=None)
 
@@ -245,8 +248,11 @@ def _receipt(
     if message.was_queued_before:
         response["Idempotent-Replayed"] = "true"
     if recipients is None:
-        recipients = list(message.recipients.order_by("pk").values_list("address", "kind"))
-    return Status(201, receipt_document(message, recipients, scheduled_for=scheduled_for))
+        rows = message.recipients.order_by("pk").values_list("address", "kind", "bounce_reason")
+        named = [(address, kind, reason == SUPPRESSED) for address, kind, reason in rows]
+    else:
+        named = [(address, kind, address in message.suppressed) for address, kind in recipients]
+    return Status(201, receipt_document(message, named, scheduled_for=scheduled_for))
 
 
 def _problem(error: MayNotSend | CannotBeQueued) -> Problem:
@@ -275,5 +281,14 @@ def _problem(error: MayNotSend | CannotBeQueued) -> Problem:
             "The mail cannot be kept just now.",
             "Nothing of it was queued. Repeat the request with the same key.",
             retry_after=60,
+        )
+    if isinstance(error, MustNotGo):
+        again_at = error.again_at.isoformat() if error.again_at else None
+        return Problem(
+            409,
+            "automatic-mail-refused",
+            "No automatic mail goes there now.",
+            str(error),
+            more={"reason": error.reason, "again_at": again_at},
         )
     return invalid(error.field, str(error))

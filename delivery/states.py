@@ -40,6 +40,13 @@ class Origin(models.TextChoices):
     NOTICE = "notice", "The system, to tell somebody something"  # written by delivery/notices.py; has no author
 
 
+class Automatic(models.TextChoices):
+    """Whether a program sent it by itself (RFC 3834, 5); "" where a person did, or stands behind it."""
+
+    GENERATED = "generated", "By itself"
+    REPLIED = "replied", "As an answer"
+
+
 class Priority(models.IntegerChoices):
     """Who goes first where not everything can go at once: the smaller number (spec I5)."""
 
@@ -63,6 +70,23 @@ class Bounce(models.TextChoices):
 
     HARD = "hard", "For good"
     SOFT = "soft", "This time"
+
+
+class Sequel(models.TextChoices):
+    """What becomes known of a mail after it has left."""
+
+    BOUNCED = "bounced", "Came back"
+    DELAYED = "delayed", "Delayed"
+    COMPLAINT = "complaint", "Marked as spam"
+    AUTO_REPLY = "auto_reply", "Answered automatically"
+
+
+class Cause(models.TextChoices):
+    """Why an address gets no mail any more."""
+
+    BOUNCE = "bounce", "Mail came back"
+    COMPLAINT = "complaint", "Marked as spam"
+    BY_HAND = "by_hand", "Put here by hand"
 
 
 class Kind(models.TextChoices):

@@ -160,7 +160,10 @@ class Line:
         began, hindrance = monotonic(), None
         try:
             replies = session.submit(
-                message.sender, ledger.addresses, bytes(message.raw), before_final_dot=lambda: self._mark(ledger)
+                message.envelope_sender,
+                ledger.addresses,
+                bytes(message.raw),
+                before_final_dot=lambda: self._mark(ledger),
             )
         except OutcomeUnknown as exc:
             self.write_outcome()

@@ -9,7 +9,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from delivery import bounces, dispatching, resolving, restoring, sent_copy, sweeping
+from delivery import bounces, dispatching, loops, resolving, restoring, sent_copy, sweeping
 from delivery.models import OutboxMessage
 from delivery.models.routes import Route
 from delivery.states import SentCopy
@@ -89,6 +89,7 @@ def sweep_outbox() -> None:
     now = timezone.now()
     restoring.notice(now)
     found = sweeping.sweep(now)
+    loops.forget(now)
     for pk in found.orphans:
         nudge(submit_message, pk)
     for pk in found.routes:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.views import compose, log, scheduled, uncertain, undo
+from delivery.views import compose, log, scheduled, suppressions, uncertain, undo
 
 app_name = "delivery"
 urlpatterns = [
@@ -20,6 +20,10 @@ urlpatterns = [
     path("mail/scheduled/<int:pk>", scheduled.reschedule, name="reschedule"),
     path("mail/scheduled/<int:pk>/row", scheduled.row, name="scheduled-row"),
     path("mail/scheduled/<int:pk>/take-back", scheduled.take_back, name="take-back"),
+    path("communications/settings/email/suppressions", suppressions.list_, name="suppressions"),
+    path("communications/settings/email/suppressions/export", suppressions.export, name="suppressions-export"),
+    path("communications/settings/email/suppressions/add", suppressions.add, name="suppression-add"),
+    path("communications/settings/email/suppressions/<int:pk>/remove", suppressions.remove, name="suppression-remove"),
     path("mail/compose", compose.compose, name="compose"),
     path("mail/<int:pk>/reply", compose.reply, name="reply"),
     path("mail/<int:pk>/forward", compose.forward, name="forward"),

@@ -7,13 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, Literal
 
 from accounts.models import Mailbox
-from delivery.states import Origin, Priority
+from delivery.states import Automatic, Origin, Priority
 from mailstore.models import Message
 from organizations.models import User
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
+
+AUTO_SUBMITTED: Final = "Auto-Submitted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,7 @@ class Wanted:
     submission_key: one mail per author and key, however often it is asked for (spec I4).
     digest:         tells one request from another under the same key; made of the content where the caller gives none.
     scheduled_for:  not before this moment; None: as soon as it can.
+    automatic:      a program wrote it by itself, and nobody pressed a button for it.
     undo_period:    how long it waits at least, so that its author can take it back.
     """
 
@@ -41,7 +45,20 @@ class Wanted:
     priority: Priority = Priority.PERSON
     scheduled_for: datetime | None = None
     undo_period: timedelta = timedelta(0)
+    automatic: bool = False
     digest: str = ""
+
+    @property
+    def automatic_kind(self) -> Automatic | Literal[""]:
+        """What the mail is marked as; an automatic one that answers a message must pass more than others."""
+        if not self.automatic:
+            return ""
+        return Automatic.GENERATED if self.answers is None else Automatic.REPLIED
+
+    @property
+    def automatic_fields(self) -> tuple[tuple[str, str], ...]:
+        """Auto-Submitted (RFC 3834, 5), so that no autoresponder answers what a program wrote."""
+        return ((AUTO_SUBMITTED, f"auto-{self.automatic_kind}"),) if self.automatic else ()
 
     @property
     def content_digest(self) -> str:
@@ -58,5 +75,6 @@ class Wanted:
             self.answers.pk if self.answers else None,
             self.scheduled_for.isoformat() if self.scheduled_for else None,
             self.priority,
+            self.automatic,
         ]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

@@ -131,6 +131,7 @@ PAGES: list[tuple[str, str, str, Operation | None]] = [
     ("providers:list", "Providers", "library", Operation.MANAGE_EMAIL_PROVIDERS),
     ("delivery:email-log", "Email log", "scroll-text", None),
     ("delivery:scheduled", "Scheduled mail", "calendar-clock", None),
+    ("delivery:suppressions", "Suppression list", "ban", Operation.MANAGE_EMAIL_ACCOUNTS),
 ]
 ADMINISTRATION: list[tuple[str, str, str, Operation | None]] = [
     ("organizations:people", "People", "users", Operation.MANAGE_PEOPLE),

@@ -1,4 +1,5 @@
-"""Email options of the organization: how often mailboxes sync, and who may type servers by hand (spec B3, E10)."""
+"""Email options of the organization: how often mailboxes sync, who may type servers by hand, and how much mail programs
+may send by themselves (spec B3, E10, I8)."""
 
 from __future__ import annotations
 
@@ -25,8 +26,12 @@ from providers.models import HiddenProvider
 #: Which operation decides about which option.
 OPTIONS = {
     "sync_interval": Operation.MANAGE_EMAIL_ACCOUNTS,
+    "automatic_per_recipient": Operation.MANAGE_EMAIL_ACCOUNTS,
+    "automatic_per_thread": Operation.MANAGE_EMAIL_ACCOUNTS,
     "allows_typed_servers": Operation.MANAGE_EMAIL_PROVIDERS,
 }
+MOST_AUTOMATIC = 1000
+_A_NUMBER = {"inputmode": "numeric", "autocomplete": "off"}
 
 
 class OptionsForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
@@ -37,7 +42,21 @@ class OptionsForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
         min_value=1,
         max_value=1440,
         help_text="How often mailboxes are asked for new mail. One may have its own interval in its settings.",
-        widget=forms.NumberInput(attrs={"inputmode": "numeric", "autocomplete": "off"}),
+        widget=forms.NumberInput(attrs=_A_NUMBER),
+    )
+    automatic_per_recipient = forms.IntegerField(
+        label="Automatic mails to one address a day",
+        min_value=1,
+        max_value=MOST_AUTOMATIC,
+        help_text="What programs send by themselves, notifications too. More is refused, so that no loop goes on.",
+        widget=forms.NumberInput(attrs=_A_NUMBER),
+    )
+    automatic_per_thread = forms.IntegerField(
+        label="Automatic answers in one conversation a day",
+        min_value=1,
+        max_value=MOST_AUTOMATIC,
+        help_text="To one sender it is one a day in any case.",
+        widget=forms.NumberInput(attrs=_A_NUMBER),
     )
 
     class Meta:
@@ -56,6 +75,11 @@ class OptionsForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
             words = "Type 1 to 1440 minutes (a day)."
             codes = ("required", "invalid", "min_value", "max_value")
             self.fields["sync_interval"].error_messages |= dict.fromkeys(codes, words)
+        for name in ("automatic_per_recipient", "automatic_per_thread"):
+            if name in self.fields:
+                words = f"Type 1 to {MOST_AUTOMATIC} mails a day."
+                codes = ("required", "invalid", "min_value", "max_value")
+                self.fields[name].error_messages |= dict.fromkeys(codes, words)
 
 
 def allowed_options(user: User) -> set[str]:

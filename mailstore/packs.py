@@ -89,6 +89,22 @@ def read_raw(message: Message, *, verify: bool = False) -> bytes:
     return raw
 
 
+def read_beginning(message: Message, most: int) -> bytes:
+    """Return up to `most` octets from the beginning of `message`. Raises RawUnavailable."""
+    path, wanted = _path(message.mailbox_id, message.pack), min(most, message.stored_size)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            raw = _read_exactly(descriptor, wanted, message.offset)
+        finally:
+            os.close(descriptor)
+    except OSError as exc:
+        raise RawUnavailable(f"The stored copy of this message cannot be read: {exc.strerror}.") from exc
+    if len(raw) != wanted:
+        raise RawUnavailable("The stored copy of this message is cut short.")
+    return raw
+
+
 def open_raw(message: Message) -> Octets:
     """Return the octets of `message`; a large one is mapped, not read into memory. Raises RawUnavailable."""
     if message.stored_size <= LARGE_MESSAGE or message.offset:

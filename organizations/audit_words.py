@@ -89,6 +89,9 @@ ACTIONS: dict[str, dict[str, str]] = {
         "outbox.set_aside": "Queued mail set aside after a restored backup",
         "outbox.copy_retried": "Copy in the sent folder tried again",
         "outbox.resent": "Mail sent once more",
+        "suppression.added": "Addresses put on the suppression list",
+        "suppression.removed": "Address taken off the suppression list",
+        "suppression.exported": "Suppression list exported",
     },
 }
 _WORDS = {action: words for group in ACTIONS.values() for action, words in group.items()}
@@ -104,6 +107,7 @@ OBJECTS = {
     "provider": "Provider",
     "providerdomain": "Domain of a provider",
     "outboxmessage": "Mail",
+    "suppression": "Suppressed address",
 }
 
 

@@ -23,6 +23,8 @@ class Scope(models.TextChoices):
     MESSAGES_WRITE = "messages:write", "Mark, move and delete mail"
     OUTBOX_READ = "outbox:read", "See what was sent and what became of it"
     OUTBOX_SEND = "outbox:send", "Send mail, and decide about mail that waits"
+    SUPPRESSIONS_READ = "suppressions:read", "See which addresses get no mail, and why"
+    SUPPRESSIONS_WRITE = "suppressions:write", "Put addresses on the suppression list, and take them off"
     PEOPLE_READ = "people:read", "See people and roles"
     PEOPLE_WRITE = "people:write", "Invite and deactivate people, change roles, and give operations"
     OPTIONS_READ = "options:read", "See the email options of the organization"
@@ -41,6 +43,8 @@ NEEDS: Final[dict[Scope, tuple[Operation, ...]]] = {
     Scope.MAIL_SERVERS_READ: (Operation.MANAGE_MAIL_SERVERS,),
     Scope.MAIL_SERVERS_WRITE: (Operation.MANAGE_MAIL_SERVERS,),
     Scope.PROVIDERS_WRITE: (Operation.MANAGE_EMAIL_PROVIDERS,),
+    Scope.SUPPRESSIONS_READ: (Operation.MANAGE_EMAIL_ACCOUNTS,),
+    Scope.SUPPRESSIONS_WRITE: (Operation.MANAGE_EMAIL_ACCOUNTS,),
     Scope.PEOPLE_READ: (Operation.MANAGE_PEOPLE,),
     Scope.PEOPLE_WRITE: (Operation.MANAGE_PEOPLE,),
     Scope.OPTIONS_READ: (Operation.MANAGE_EMAIL_ACCOUNTS, Operation.MANAGE_EMAIL_PROVIDERS),

@@ -1,5 +1,6 @@
 """Outgoing mail: messages, their recipients and attempts."""
 
+from delivery.models.automatic import AutomaticMail
 from delivery.models.looks import Look
 from delivery.models.outbox import (
     FIRST_LOOK,
@@ -16,10 +17,11 @@ from delivery.models.outbox import (
 )
 from delivery.models.restores import Pulse, Restore
 from delivery.models.routes import Route, Slot
+from delivery.models.sequels import DeliveryEvent, Suppression, SuppressionQuerySet
 from delivery.models.typed import Typed
 
 __all__ = [
-    "FIRST_LOOK", "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "LoginRefusal", "Look",
-    "OutboxMessage", "OutboxMessageQuerySet", "OutboxRecipient", "OutboxRecipientQuerySet", "Pulse", "Restore", "Route",
-    "Slot", "Typed",
+    "FIRST_LOOK", "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "AutomaticMail",
+    "DeliveryEvent", "LoginRefusal", "Look", "OutboxMessage", "OutboxMessageQuerySet", "OutboxRecipient",
+    "OutboxRecipientQuerySet", "Pulse", "Restore", "Route", "Slot", "Suppression", "SuppressionQuerySet", "Typed",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from accounts.models import Mailbox
 from delivery.models.routes import Route
-from delivery.states import MOVES, Bounce, IllegalMove, Kind, Origin, Priority, SentCopy, State
+from delivery.states import MOVES, Automatic, Bounce, IllegalMove, Kind, Origin, Priority, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.operations import Operation
@@ -59,14 +59,17 @@ class OutboxMessage(models.Model):
     """A message on its way out. Its octets are frozen when it is queued; every attempt sends the same Message-ID.
 
     content_digest: what was asked for under `submission_key`, so that a second request with other content is told.
+    has_null_sender: it leaves with the null reverse-path (RFC 5321, 4.5.5), so that nothing comes back.
     scheduled_for:  the moment its author chose; None: as soon as it can.
     undo_until:     until then nothing leaves, so that its author may take it back; None: nobody was offered that.
 
     Both are for people to read: what holds a recipient back is its `not_before` alone.
     was_queued_before: no column; set where a repeated submission was answered with this row.
+    suppressed: no column; set where it has just been written: the recipients who get nothing.
     """
 
     was_queued_before = False
+    suppressed: frozenset[str] = frozenset()
 
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="outbox_messages")
     mailbox = models.ForeignKey(Mailbox, models.SET_NULL, null=True, related_name="outbox_messages")
@@ -75,6 +78,8 @@ class OutboxMessage(models.Model):
     resend_of = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="resends")
     origin = models.CharField(max_length=10, choices=Origin, default=Origin.PERSON)
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.PERSON)
+    automatic = models.CharField(max_length=10, choices=Automatic, blank=True)
+    has_null_sender = models.BooleanField(default=False)
     submission_key = models.CharField(max_length=64, help_text="One submission per form (spec I4).")
     content_digest = models.CharField(max_length=64)
     sender = models.EmailField(max_length=320, help_text="Envelope sender.")
@@ -118,6 +123,11 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return self.subject or "(no subject)"
+
+    @property
+    def envelope_sender(self) -> str:
+        """The reverse-path of MAIL FROM."""
+        return "" if self.has_null_sender else self.sender
 
 
 class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):

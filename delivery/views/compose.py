@@ -28,6 +28,7 @@ from delivery.outbox import CannotBeQueued, KeyReused, queue_message
 from delivery.schedule_times import WallTime
 from delivery.signing import bodies
 from delivery.states import State
+from delivery.suppression_forms import refuse_suppressed
 from delivery.taking_back import Reopened
 from delivery.wanted import Wanted
 from mailstore.models import Message
@@ -74,7 +75,8 @@ def _composer(
     draft = _draft(request, kind, original, chosen) if again is None else again.draft
     if request.method == "POST":
         form = ComposeForm(request.POST, request.FILES, mailboxes=mailboxes, files=draft.files)
-        if form.is_valid() and (queued := _queue(request, form, original, kind, again)):
+        ready = form.is_valid() and not refuse_suppressed(form, request.user)
+        if ready and (queued := _queue(request, form, original, kind, again)):
             return _leave(request, form, queued)
     else:
         beginning = draft.initial() | _beginning(request, chosen, original, draft)

@@ -133,7 +133,7 @@ def _complete(operation: Document, path: str, scope: Scope) -> None:
 LAST_ADMINISTRATOR = "It would leave nobody who administers the organization."
 CONFLICTS = {
     "providers_update": "Somebody else was quicker.",
-    "outbox_send": "The Idempotency-Key stands for another mail.",
+    "outbox_send": "The Idempotency-Key stands for another mail; or it is automatic and could begin a loop.",
     "outbox_resend": "The Idempotency-Key stands for another mail.",
     "outbox_cancel": "Nothing waits any more.",
     "outbox_decide": "It is in no state in which this means anything.",

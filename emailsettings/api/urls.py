@@ -18,6 +18,7 @@ import accounts.signature_api
 import accounts.token_api
 import delivery.api
 import delivery.sending_api  # its operations are in the router of delivery.api: they share addresses
+import delivery.suppression_api
 import mailservers.api
 import mailservers.provider_check_api
 import mailstore.api
@@ -52,6 +53,7 @@ ROUTERS = (
     mailstore.download_api.router,
     mailstore.reconciliation_api.router,
     delivery.api.router,
+    delivery.suppression_api.router,
     organizations.api.router,
     organizations.role_api.router,
     options_api.router,

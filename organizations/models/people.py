@@ -21,6 +21,10 @@ class Organization(models.Model):
     name = models.CharField(max_length=200)
     sync_interval = models.PositiveSmallIntegerField(default=5, help_text="Minutes between two syncs of a mailbox.")
     allows_typed_servers = models.BooleanField(default=True, help_text="People may type mail servers by hand (B3).")
+    automatic_per_recipient = models.PositiveSmallIntegerField(
+        default=20, help_text="Mails a day that programs may send to one address by themselves (T24)."
+    )
+    automatic_per_thread = models.PositiveSmallIntegerField(default=5, help_text="The same in one conversation.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

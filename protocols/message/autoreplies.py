@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
+
+_LONGEST_WORDS: Final = 250  # characters
+_MOST_LINES: Final = 60
 
 
 class _Rules(NamedTuple):
     present: tuple[str, ...]
     values: dict[str, tuple[str, ...]]
     subjects: tuple[str, ...]
+    telling: re.Pattern[str]
 
 
 def _read() -> _Rules:
@@ -20,6 +25,7 @@ def _read() -> _Rules:
         present=tuple(table["present"]),
         values={name: tuple(values) for name, values in table["values"].items()},
         subjects=tuple(each.lower() for each in table["subjects"]),
+        telling=re.compile("|".join(rf"\b{each}\b" for each in table["telling"]), re.IGNORECASE),
     )
 
 
@@ -41,6 +47,15 @@ def is_auto_reply(fields: Mapping[str, str]) -> bool:
         if fields.get(name, "").strip().lower().startswith(values):
             return True
     return _has_subject(fields) and _is_response(fields)
+
+
+def telling_words(lines: Sequence[str]) -> str:
+    """Return the line of an automatic reply that tells most: until when somebody is away; else its first sentence."""
+    said = [" ".join(line.split()) for line in lines[:_MOST_LINES] if line.strip()]
+    until = next((line for line in said if _RULES.telling.search(line)), "")
+    first = next((line for line in said if len(line.split()) > 3), "")
+    words = until or first or "".join(said[:1])
+    return words if len(words) <= _LONGEST_WORDS else f"{words[:_LONGEST_WORDS].rstrip()} ..."
 
 
 def _has_subject(fields: Mapping[str, str]) -> bool:

@@ -10,14 +10,14 @@ size of the message, looks at a bounded amount of text, and never raises.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from protocols.message.addresses import parse_addresses
 from protocols.message.arf import read_feedback
 from protocols.message.autoreplies import FIELDS as AUTO_REPLY_FIELDS
-from protocols.message.autoreplies import is_auto_reply
+from protocols.message.autoreplies import is_auto_reply, telling_words
 from protocols.message.bodies import part_text
 from protocols.message.bounce_reasons import command_of, has_evidence, judge, one_line
 from protocols.message.bounce_texts import (
@@ -32,20 +32,22 @@ from protocols.message.bounce_texts import (
     tells_of_delay,
 )
 from protocols.message.dsn import DeliveryStatus, read_statuses
-from protocols.message.headers import read_head, with_line_feeds
+from protocols.message.headers import Head, read_head, with_line_feeds
 from protocols.message.identifiers import message_ids
 from protocols.message.limits import LIMITS
 from protocols.message.octets import Octets
+from protocols.message.parameters import parse_content_type
 from protocols.message.plaintext import html_to_text
 from protocols.message.reports import Action, Kind, Original, Reason, RecipientReport, Report, ReportType
 from protocols.message.returned import decoded_fields, is_returned, original_of_part, original_of_text
 from protocols.message.structure import CONTENT_FIELDS, Part, scan_structure
 
-__all__ = ["Report", "classify"]
+__all__ = ["Report", "classify", "may_report"]
 
 _LARGEST_TEXT: Final = 128 * 1024  # octets of one part that are looked at
 _STATUS_PARTS: Final = ("message/delivery-status", "message/global-delivery-status")
 _FEEDBACK_PART: Final = "message/feedback-report"
+_FEEDBACK = re.compile(_FEEDBACK_PART.encode(), re.IGNORECASE)
 _RECEIPT_PART: Final = "message/disposition-notification"
 _WANTED: Final = (
     CONTENT_FIELDS
@@ -64,6 +66,31 @@ def classify(raw: Octets) -> Report:
         return _NOTHING
 
 
+def may_report(beginning: bytes) -> bool:
+    """Tell whether a message that begins so is worth reading; False says that `classify` finds nothing in it.
+
+    beginning: its first octets, some thousands. Where they do not hold the whole header section, it is worth reading.
+    Never raises.
+    """
+    try:
+        return _is_worth_reading(beginning)
+    except Exception:
+        return True
+
+
+def _is_worth_reading(beginning: bytes) -> bool:
+    octets = with_line_feeds(beginning, LIMITS)
+    assert isinstance(octets, bytes)
+    head = read_head(octets, 0, len(octets), wanted=_WANTED, top=True)
+    if head.body_start >= len(octets):
+        return True
+    content_type = parse_content_type(head.first(b"content-type"))[0]
+    if content_type == "multipart/report" or (content_type.startswith("multipart/") and _FEEDBACK.search(octets)):
+        return True
+    fields = decoded_fields(head)
+    return _is_of_a_system(fields, _sender(head)) or is_auto_reply(fields)
+
+
 def read_report(raw: Octets) -> Report:
     """Read any message; may raise where our own code is wrong."""
     return _Reading(with_line_feeds(raw, LIMITS)).report()
@@ -79,8 +106,7 @@ class _Reading:
         root, _ = scan_structure(raw, head, LIMITS)
         self.root = root
         self.parts = list(root.leaves())
-        senders = parse_addresses(head.fields.get(b"from", [])[:1], "", limit=1).addresses
-        self.sender = senders[0].address if senders else ""
+        self.sender = _sender(head)
 
     def report(self) -> Report:
         feedback = self._part((_FEEDBACK_PART,))
@@ -96,7 +122,10 @@ class _Reading:
             if found is not None:
                 return found
         if is_auto_reply(self.fields) and self.sender and not is_system_sender(self.sender):
-            recipient = RecipientReport(self.sender, Action.NONE, Kind.NONE, Reason.VACATION, self.sender)
+            words = telling_words(self._notice().lines)
+            recipient = RecipientReport(
+                self.sender, Action.NONE, Kind.NONE, Reason.VACATION, self.sender, diagnostic=words
+            )
             return Report(ReportType.AUTO_REPLY, (recipient,), self._original(None))
         return _NOTHING
 
@@ -106,10 +135,7 @@ class _Reading:
 
     @property
     def _is_from_a_system(self) -> bool:
-        if "x-failed-recipients" in self.fields or is_system_sender(self.sender):
-            return True
-        is_null = self.fields.get("return-path", "").strip() == "<>"
-        return is_null and is_failure_subject(self.fields.get("subject", ""))
+        return _is_of_a_system(self.fields, self.sender)
 
     def _part(self, content_types: Iterable[str]) -> Part | None:
         return next((part for part in self.parts if part.content_type in content_types), None)
@@ -196,6 +222,19 @@ class _Reading:
             parse_addresses([value.encode("utf-8", "replace")], "", limit=MOST_RECIPIENTS).addresses if value else ()
         )
         return [each.address for each in found if "@" in each.address]
+
+
+def _sender(head: Head) -> str:
+    senders = parse_addresses(head.fields.get(b"from", [])[:1], "", limit=1).addresses
+    return senders[0].address if senders else ""
+
+
+def _is_of_a_system(fields: Mapping[str, str], sender: str) -> bool:
+    """Tell whether a mail system seems to have written it, so that its text is worth reading."""
+    if "x-failed-recipients" in fields or is_system_sender(sender):
+        return True
+    is_null = fields.get("return-path", "").strip() == "<>"
+    return is_null and is_failure_subject(fields.get("subject", ""))
 
 
 def _telling(notice: Notice) -> list[str]:

@@ -38,9 +38,15 @@ def keeper(charlie) -> User:
 def test_the_options_are_read_and_changed(api, organization, mailbox):
     schedule.ensure(mailbox)
     SyncSchedule.objects.update(due_at=timezone.now() + timedelta(hours=3))
-    assert api.get("/options").data == {"sync_interval": 5, "allows_typed_servers": True, "hidden_providers": []}
+    assert api.get("/options").data == {
+        "sync_interval": 5,
+        "automatic_per_recipient": 20,
+        "automatic_per_thread": 5,
+        "allows_typed_servers": True,
+        "hidden_providers": [],
+    }
     changed = api.patch("/options", {"sync_interval": 60, "allows_typed_servers": False})
-    assert changed.data == {"sync_interval": 60, "allows_typed_servers": False, "hidden_providers": []}
+    assert (changed.data["sync_interval"], changed.data["allows_typed_servers"]) == (60, False)
     assert SyncSchedule.objects.get().due_at <= timezone.now() + timedelta(minutes=60)
     entry = AuditEntry.objects.get(action="organization.options_changed")
     assert entry.detail == {

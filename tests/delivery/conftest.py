@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from delivery.models import OutboxMessage, OutboxRecipient
-from delivery.states import SentCopy
-from mailstore.models import Folder, Message
+from delivery.states import SentCopy, State
+from mailstore.models import Arrival, Folder, Message
 from mailstore.packs import PackWriter
 from organizations import dialing
 from organizations.models import User
@@ -208,3 +208,26 @@ def stored():
         )
 
     return store
+
+
+@pytest.fixture
+def arrived(stored) -> Callable[..., Message]:
+    """`arrived(mailbox, raw)`: new mail as a sync leaves it, announced to nobody."""
+
+    def arrive(mailbox: Mailbox, raw: bytes) -> Message:
+        message = stored(mailbox, raw)
+        Arrival.objects.create(message=message)
+        return message
+
+    return arrive
+
+
+@pytest.fixture
+def sent(make_message, mailbox, alice) -> Callable[..., OutboxMessage]:
+    """`sent("bob@partner.example", ..., state=State.SENT)`: a message that has left."""
+
+    def make(*addresses: str, state: State = State.SENT, **fields: object) -> OutboxMessage:
+        known = {"message_id": "offer@example.org", "subject": "Offer", "recipient": {"state": state}}
+        return make_message(fields.pop("mailbox", mailbox), alice, *addresses, **(known | fields))
+
+    return make

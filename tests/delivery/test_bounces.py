@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,11 +10,11 @@ from django.db import OperationalError
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Mailbox
-from delivery import bounces, deciding
+from delivery import bounces, deciding, suppression
 from delivery.bounce_words import words_for
 from delivery.bounces import read_arrivals
-from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.models import OutboxRecipient, Suppression
+from delivery.outbox import CannotBeQueued
 from delivery.states import MOVES, State
 from delivery.tasks import read_arrivals as read_arrivals_task
 from delivery.tasks import submit_message
@@ -26,53 +25,9 @@ from organizations.operations import Operation
 from protocols.message.octets import Octets
 from protocols.message.reports import Action, Kind, Reason, RecipientReport, Report
 from tests.delivery.conftest import states
+from tests.delivery.reporting import GONE, report
 
 pytestmark = pytest.mark.django_db
-
-GONE = "550 5.1.1 <bob@partner.example>: User unknown"
-
-
-def report(
-    address: str = "bob@partner.example",
-    *,
-    action: str = "failed",
-    status: str = "5.1.1",
-    diagnostic: str = GONE,
-    returned: str = "Message-ID: <offer@example.org>\r\nSubject: Offer",
-) -> bytes:
-    return (
-        "Return-Path: <>\r\nFrom: MAILER-DAEMON@mail.example.org\r\nTo: alice@example.org\r\n"
-        "Subject: Undelivered Mail Returned to Sender\r\nMIME-Version: 1.0\r\n"
-        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
-        "--b\r\nContent-Type: text/plain\r\n\r\nI could not deliver it.\r\n"
-        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mail.example.org\r\n\r\n"
-        f"Final-Recipient: rfc822; {address}\r\nAction: {action}\r\nStatus: {status}\r\n"
-        f"Diagnostic-Code: smtp; {diagnostic}\r\n\r\n"
-        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\n{returned}\r\n\r\n--b--\r\n"
-    ).encode()
-
-
-@pytest.fixture
-def arrived(stored) -> Callable[..., Message]:
-    """`arrived(mailbox, raw)`: new mail as a sync leaves it, announced to nobody."""
-
-    def arrive(mailbox: Mailbox, raw: bytes) -> Message:
-        message = stored(mailbox, raw)
-        Arrival.objects.create(message=message)
-        return message
-
-    return arrive
-
-
-@pytest.fixture
-def sent(make_message, mailbox, alice) -> Callable[..., OutboxMessage]:
-    """`sent("bob@partner.example", ..., state=State.SENT)`: a message that has left."""
-
-    def make(*addresses: str, state: State = State.SENT, **fields: object) -> OutboxMessage:
-        known = {"message_id": "offer@example.org", "subject": "Offer", "recipient": {"state": state}}
-        return make_message(fields.pop("mailbox", mailbox), alice, *addresses, **(known | fields))
-
-    return make
 
 
 def read() -> int:
@@ -192,10 +147,7 @@ def test_a_subject_that_fits_two_messages_or_an_old_one_ties_to_none(sent, arriv
 
 def test_other_mail_changes_nothing_and_is_read_once(sent, arrived, mailbox):
     message = sent("bob@partner.example")
-    vacation = (
-        b"From: bob@partner.example\r\nAuto-Submitted: auto-replied\r\nIn-Reply-To: <offer@example.org>\r\n\r\nAway"
-    )
-    for raw in (b"Subject: Hello\r\n\r\nHello", vacation, report(action="relayed", status="2.0.0")):
+    for raw in (b"Subject: Hello\r\n\r\nHello", report(action="relayed", status="2.0.0")):
         arrived(mailbox, raw)
     assert read() == 0
     assert states(message) == {"bob@partner.example": State.SENT}
@@ -228,6 +180,9 @@ def test_whoever_tries_again_reaches_those_it_came_back_from(make_message, sendi
     submit_message(message.pk)
     arrived(sending_mailbox, report())
     read()
+    with pytest.raises(CannotBeQueued, match="Take the address off the list first"):
+        deciding.try_again(message, alice, timezone.now())
+    suppression.remove(Suppression.objects.get(), alice)
     assert deciding.try_again(message, alice, timezone.now()) == 1
     queued = message.recipients.get()
     assert (queued.bounce, queued.bounce_reason, queued.report, queued.note) == ("", "", None, "")
@@ -319,7 +274,7 @@ def test_an_arrival_that_breaks_our_reader_is_logged_once_and_holds_back_nobody(
 ):
     expected_errors("was not read for reports")
     message = sent("bob@partner.example")
-    arrived(mailbox, b"Subject: Odd\r\n\r\nOdd\r\n")
+    arrived(mailbox, b"Subject: Odd\r\nFrom: MAILER-DAEMON@mail.example.org\r\n\r\nOdd\r\n")
     arrived(mailbox, report())
     real, broken = bounces.classify, []
 
@@ -339,7 +294,7 @@ def test_a_database_that_is_away_blames_no_arrival(sent, arrived, mailbox, monke
     sent("bob@partner.example")
     arrived(mailbox, report())
     with monkeypatch.context() as patched:
-        patched.setattr(bounces, "_write_down", lambda *_: (_ for _ in ()).throw(OperationalError("gone")))
+        patched.setattr(bounces.Chronicle, "write", lambda *_: (_ for _ in ()).throw(OperationalError("gone")))
         with pytest.raises(OperationalError):
             read()
     assert read() == 1

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts import signature
 from accounts.models import Mailbox, MailboxGrant
-from delivery.models import OutboxMessage, Typed
-from delivery.states import State
+from delivery.models import OutboxMessage, Suppression, Typed
+from delivery.states import Cause, State
 from mailservers.models import MailServer
 from mailstore import marking
 from mailstore.inline_images import address_of
@@ -166,6 +166,9 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "attachment": message.attachments.exclude(filename="").latest("pk").pk,
         "image": image.rstrip("/").rpartition("/")[2],
         "sent": sent.pk,
+        "suppression": Suppression.objects.create(
+            organization=world.organization, address="gone@example.org", cause=Cause.BY_HAND, since=timezone.now()
+        ).pk,
         "person": world.people["colleague"].pk,
         "role": Role.objects.get(organization=world.organization, name="Front desk").pk,
         "signature_image": _signature(mailbox),

@@ -16,6 +16,7 @@ from providers import entries
 from tests.providers.conftest import HTMX, url, words
 
 OPTIONS = "/communications/settings/email/options"
+AUTOMATIC = {"automatic_per_recipient": "20", "automatic_per_thread": "5"}  # as the page sends them
 SERVERS = {
     "manual": "1", "address": "alice@northwind.example", "display_name": "Alice", "username": "alice",
     "imap_host": "imap.northwind.example", "imap_port": "993", "imap_security": "tls", "smtp_host": "",
@@ -34,7 +35,7 @@ def wizard(browser, address: str, step: str = "wizard", **values: str):
 
 
 def test_the_options_are_saved_and_recorded(ada, organization):
-    answer = ada.post(OPTIONS, {"sync_interval": "15"}, follow=True)
+    answer = ada.post(OPTIONS, {**AUTOMATIC, "sync_interval": "15"}, follow=True)
     assert "The options are saved." in words(answer)
     organization.refresh_from_db()
     assert (organization.sync_interval, organization.allows_typed_servers) == (15, False)
@@ -42,13 +43,24 @@ def test_the_options_are_saved_and_recorded(ada, organization):
         "before": {"sync_interval": 5, "allows_typed_servers": True},
         "after": {"sync_interval": 15, "allows_typed_servers": False},
     }
-    ada.post(OPTIONS, {"sync_interval": "15"})
+    ada.post(OPTIONS, {**AUTOMATIC, "sync_interval": "15"})
     assert AuditEntry.objects.count() == 1  # nothing was changed
+
+
+@pytest.mark.proves("T24")
+def test_limits_of_automatic_mail_are_options(ada, organization):
+    sent = {"automatic_per_recipient": "7", "automatic_per_thread": "2", "sync_interval": "5"}
+    assert "The options are saved." in words(ada.post(OPTIONS, sent, follow=True))
+    organization.refresh_from_db()
+    assert (organization.automatic_per_recipient, organization.automatic_per_thread) == (7, 2)
+    answer = ada.post(OPTIONS, sent | {"automatic_per_recipient": "0"})
+    assert answer.status_code == 422
+    assert answer.context["form"].errors["automatic_per_recipient"] == ["Type 1 to 1000 mails a day."]
 
 
 @pytest.mark.parametrize("minutes", ["", "0", "-5", "1441", "5.5", "soon", "9" * 30, "\x00"])
 def test_a_wrong_interval_is_named_and_nothing_is_stored(ada, organization, minutes: str):
-    answer = ada.post(OPTIONS, {"sync_interval": minutes})
+    answer = ada.post(OPTIONS, {**AUTOMATIC, "sync_interval": minutes})
     assert answer.status_code == 422
     assert answer.context["form"].errors["sync_interval"] == ["Type 1 to 1440 minutes (a day)."]
     organization.refresh_from_db()
@@ -73,7 +85,7 @@ def test_each_option_needs_its_operation(client_of, alice, organization, operati
     assert f'name="{kept}"' not in text
     assert OPTIONS in browser.get(reverse("email-settings")).content.decode()
     before = getattr(organization, kept)
-    browser.post(OPTIONS, {"sync_interval": "60"})
+    browser.post(OPTIONS, {**AUTOMATIC, "sync_interval": "60"})
     organization.refresh_from_db()
     assert getattr(organization, kept) == before
 
@@ -88,7 +100,7 @@ def test_a_shorter_interval_counts_at_once(ada, make_mailbox, administrator, org
     for mailbox in (plain, own, waiting):
         SyncSchedule.objects.filter(mailbox=mailbox).update(due_at=now + timedelta(minutes=55), waiting_for="")
     SyncSchedule.objects.filter(mailbox=waiting).update(waiting_for="the server does not answer")
-    ada.post(OPTIONS, {"sync_interval": "10", "allows_typed_servers": "on"})
+    ada.post(OPTIONS, {**AUTOMATIC, "sync_interval": "10", "allows_typed_servers": "on"})
     due = {mailbox: SyncSchedule.objects.get(mailbox=mailbox).due_at for mailbox in (plain, own, waiting)}
     assert due[plain] <= timezone.now() + timedelta(minutes=10)
     assert due[own] == due[waiting] == now + timedelta(minutes=55)
