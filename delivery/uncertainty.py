@@ -38,6 +38,11 @@ class Uncertainty:
         return next((one.note for one in self.people if one.note), "")
 
     @property
+    def last_words(self) -> str:
+        """What the server said before the line broke, if anything."""
+        return next((one.last_reply for one in self.people if one.last_reply), "")
+
+    @property
     def is_being_looked_for(self) -> bool:
         """A look is due; its result comes by itself."""
         return self.next_look is not None and self.next_look <= self.now

@@ -33,8 +33,8 @@ async function refetch(element) {
     return successor?.dataset.live ? soon(successor) : undefined;
   }
   if (element.id) fetched.set(element.id, performance.now());
-  const choosing = element.querySelector("details:is([data-menu], [data-asks])[open]");
-  if (choosing) return soon(element, 1000); // somebody is about to press what would be replaced
+  const choosing = element.querySelector("details:is([data-menu], [data-asks])[open], [data-ticks] input:not(:checked)");
+  if (choosing) return soon(element, 1000); // somebody is about to press what would be replaced, or has chosen
   element.dispatchEvent(new CustomEvent("live:ask", { bubbles: true })); // the last word on what to ask for
   let answer;
   try {
