@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from time import monotonic
 
 from django.db import transaction
 from django.db.models import Q
@@ -26,6 +27,7 @@ from protocols.diagnosis import Diagnosis, Retry
 from protocols.errors import MailError
 from protocols.smtp.session import RecipientReply
 
+KEPT_EVERY = 60.0  # seconds
 LONGEST_NOTE = 500
 LONGEST_REPLY = 4000
 ENDS = ("ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies")  # columns of an attempt
@@ -50,6 +52,7 @@ class Ledger:
         self.attempt = attempt
         self.message = message
         self.recipients = {recipient.address: recipient for recipient in held}
+        self._kept_at = monotonic()
 
     @property
     def addresses(self) -> list[str]:
@@ -65,6 +68,14 @@ class Ledger:
         """Called just before the last octets leave. Raises ClaimLost, and then they must not."""
         if not self.attempt.mark_final_dot(timezone.now()):
             raise ClaimLost(f"Attempt {self.attempt.pk} lost its claim before the final dot.")
+
+    def keep_claim(self, octets: int) -> None:
+        """Called as octets leave, so that a large message on a slow line outlives its lease. Raises ClaimLost."""
+        if monotonic() - self._kept_at < KEPT_EVERY:
+            return
+        self._kept_at = monotonic()
+        if not OutboxRecipient.objects.held(self.attempt.claim).update(claimed_at=timezone.now()):
+            raise ClaimLost(f"Attempt {self.attempt.pk} lost its claim after {octets} octets.")
 
     def marked(self, now: datetime) -> None:
         """The mark was committed with something else."""

@@ -162,8 +162,9 @@ class Line:
             replies = session.submit(
                 message.envelope_sender,
                 ledger.addresses,
-                bytes(message.raw),
+                message.raw,
                 before_final_dot=lambda: self._mark(ledger),
+                on_progress=ledger.keep_claim,
             )
         except OutcomeUnknown as exc:
             self.write_outcome()

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(tempfile.mkdtemp(prefix="es-kill-", dir="/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(environment.clean_up)
-        stack.enter_context(_database())
+        stack.enter_context(own_database())
         from tests.mailstore.kill_points.driver import Driver, named_stops
         from tests.mailstore.kill_points.scenarios import SCENARIOS
         from tests.mailstore.kill_points.snapshots import snapshots
@@ -92,7 +92,7 @@ def _shares(runs: int, options: argparse.Namespace, randomness: random.Random) -
 
 
 @contextmanager
-def _database() -> Iterator[None]:
+def own_database() -> Iterator[None]:
     """A database of our own with empty tables, that nobody else uses."""
     import django
 

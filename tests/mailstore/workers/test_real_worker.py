@@ -6,71 +6,25 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-from celery import Celery
-from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from emailsettings import embedded
-from emailsettings.parts import celery
 from mailstore.models import LEASE, Message, SyncRun, SyncSchedule
-from tests.environment import ROOT
 from tests.mailstore.receiving.conftest import account  # noqa: F401  a fixture
 from tests.mailstore.receiving.letters import letter
 from tests.mailstore.receiving.server import Account
+from tests.servers.celery_workers import Workers, children, database_files, running_workers
 from tests.servers.dovecot import dovecot  # noqa: F401  a fixture
 from tests.servers.fault_proxy import Fault, FaultProxy, fault_proxy
-from tests.servers.processes import private_folder, start, stop, wait_until
-from tests.servers.warm import database_url
+from tests.servers.processes import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 MESSAGES = 40
-ALONE = ("--without-gossip", "--without-mingle")
 GRACE = 10.0  # seconds; what `./run` gives a worker
 BODY = ("x" * 78 + "\r\n") * 100
-
-
-@dataclass
-class Workers:
-    """A broker of our own, and the workers that were started on it."""
-
-    folder: Path
-    port: int
-    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
-
-    @property
-    def broker_url(self) -> str:
-        return f"redis+socket://{self.folder / 'valkey.sock'}"
-
-    def start(self, *options: str, **variables: str) -> subprocess.Popen[bytes]:
-        command = celery("worker", "-n", "sync@%h", "-Q", "people,sync,due", "--concurrency", "1", "--pool", "prefork")
-        environment = {
-            **os.environ,
-            "DATABASE_URL": database_url(),
-            "BROKER_URL": self.broker_url,
-            "CELERY_TASK_ALWAYS_EAGER": "0",
-            "EMAILSETTINGS_MAIL_DIR": str(settings.MAIL_DIR),
-            "EMAILSETTINGS_DIAL_NETWORKS": "127.0.0.0/8,::1/128",
-            "EMAILSETTINGS_DIAL_PORTS": str(self.port),
-            **variables,
-        }
-        process = start([*command, *ALONE, *options], log=self.log, folder=ROOT, environment=environment)
-        self.started.append(process)
-        return process
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "worker.log"
-
-    def nudge(self, pk: int) -> None:
-        # Not "current": the tasks of every later test would belong to it.
-        with Celery(broker=self.broker_url, set_as_current=False) as app:
-            app.send_task("mailstore.sync_mailbox", [pk], queue="sync", ignore_result=True)
 
 
 @pytest.fixture
@@ -87,23 +41,14 @@ def slow(account: Account) -> Iterator[FaultProxy]:  # noqa: F811
 
 @pytest.fixture
 def workers(slow: FaultProxy) -> Iterator[Workers]:
-    with private_folder("es-worker-") as folder:
-        broker = start(embedded.command(folder / "valkey.sock"), log=folder / "broker.log", folder=folder)
-        running = Workers(folder, slow.port)
-        try:
-            wait_until(lambda: embedded.is_answering(folder / "valkey.sock"), "broker")
-            yield running
-        finally:
-            for process in running.started:
-                stop(process)
-            stop(broker)
-            print(running.log.read_text(errors="replace")[-6000:] if running.log.exists() else "no worker was started")
+    with running_workers(slow.port) as running:
+        yield running
 
 
 def begin(workers: Workers, account: Account, *options: str, **variables: str) -> subprocess.Popen[bytes]:  # noqa: F811
     """Start a worker and wait until it is amid a download."""
     worker = workers.start(*options, **variables)
-    workers.nudge(account.mailbox.pk)
+    workers.nudge("mailstore.sync_mailbox", account.mailbox.pk, queue="sync")
     held = SyncSchedule.objects.filter(leased_until__isnull=False, total__gt=0)
     wait_until(held.exists, "sync under way", seconds=60)
     return worker
@@ -156,7 +101,7 @@ def test_a_pool_process_is_exchanged_after_its_tasks_and_shares_nothing_with_the
     for number in range(3):
         account.deliver(letter(MESSAGES + 1 + number))
         SyncSchedule.objects.update(due_at=timezone.now())
-        workers.nudge(account.mailbox.pk)
+        workers.nudge("mailstore.sync_mailbox", account.mailbox.pk, queue="sync")
         wait_until(lambda: Message.objects.count() == MESSAGES + 1 + number, "sync", seconds=60)  # noqa: B023
         wait_until(lambda: not SyncSchedule.objects.exclude(leased_until=None).exists(), "end of the sync")
         seen.append(int(SyncSchedule.objects.get().holder.rpartition(" ")[2]))
@@ -165,21 +110,11 @@ def test_a_pool_process_is_exchanged_after_its_tasks_and_shares_nothing_with_the
     assert not database_files(worker.pid), "the worker itself must hold nothing that its pool processes inherit"
 
 
-def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def database_files(pid: int) -> list[str]:
-    """Open files of a process that are the database, and its connections to one."""
-    opened = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
-    return [name for name in opened if "sqlite" in name or "PGSQL" in name]
-
-
 @pytest.mark.proves("R29")
 def test_a_worker_older_than_the_database_leaves_the_work_to_others(workers, account, slow, newer_version):  # noqa: F811
     newer = newer_version()
     worker = workers.start()
-    workers.nudge(account.mailbox.pk)
+    workers.nudge("mailstore.sync_mailbox", account.mailbox.pk, queue="sync")
     wait_until(lambda: workers.log.exists() and "9999_from_the_future" in workers.log.read_text(), "word", seconds=60)
     wait_until(lambda: "is left to others" in workers.log.read_text(), "word")
     assert worker.poll() is None

@@ -1,0 +1,62 @@
+"""A message that takes longer to leave than its lease lasts: it keeps its claim, and a lost one stops it at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from delivery import ledger, sweeping
+from delivery.models import LEASE, OutboxRecipient
+from delivery.states import State
+from delivery.tasks import submit_message
+from protocols.smtp.octets import BLOCK
+from tests.delivery.conftest import states
+
+pytestmark = pytest.mark.django_db
+
+LARGE = b"Subject: Large\r\nMessage-ID: <large@tests.example>\r\n\r\n" + (b"x" * 76 + b"\r\n") * (3 * BLOCK // 78)
+
+
+@pytest.fixture
+def large(make_message, sending_mailbox, alice):
+    return make_message(sending_mailbox, alice, "bob@example.org", raw=LARGE)
+
+
+@pytest.mark.proves("R25", "V5")
+def test_a_claim_is_renewed_while_octets_leave(large, sink, monkeypatch):
+    monkeypatch.setattr(ledger, "KEPT_EVERY", 0.0)
+    kept = ledger.Ledger.keep_claim
+    overdue: list[int] = []
+
+    def slowly(self: ledger.Ledger, octets: int) -> None:
+        mine = OutboxRecipient.objects.filter(state=State.SENDING)
+        mine.update(claimed_at=timezone.now() - LEASE + timedelta(minutes=1))
+        kept(self, octets)
+        overdue.append(mine.past_lease(timezone.now() + timedelta(minutes=2)).count())
+
+    monkeypatch.setattr(ledger.Ledger, "keep_claim", slowly)
+    submit_message(large.pk)
+    assert states(large) == {"bob@example.org": State.SENT}
+    assert len(overdue) >= 3
+    assert set(overdue) == {0}
+
+
+@pytest.mark.proves("V4", "R34")
+def test_who_lost_the_claim_amid_a_message_stops_and_never_ends_it(large, sink, monkeypatch):
+    monkeypatch.setattr(ledger, "KEPT_EVERY", 0.0)
+    kept = ledger.Ledger.keep_claim
+
+    def overtaken(self: ledger.Ledger, octets: int) -> None:
+        sweeping.sweep(timezone.now() + LEASE + timedelta(minutes=1))
+        kept(self, octets)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.Ledger, "keep_claim", overtaken)
+        submit_message(large.pk)
+    assert sink.taken == []
+    large.recipients.update(not_before=timezone.now())
+    submit_message(large.pk)
+    assert states(large) == {"bob@example.org": State.SENT}
+    assert [taken.raw for taken in sink.taken] == [LARGE]
