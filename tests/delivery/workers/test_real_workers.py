@@ -100,6 +100,7 @@ def test_every_task_delivered_twice_to_two_workers_sends_once(workers, sink_proc
     assert Attempt.objects.filter(message__in=messages[:5]).count() == 5
 
 
+@pytest.mark.once
 @pytest.mark.proves("R3", "V4")
 def test_a_broker_that_forgets_everything_and_one_that_is_restarted_lose_nothing(workers, sink_process, queued):
     messages = queued(12)
@@ -152,6 +153,7 @@ def amid_a_message(workers: Workers, line: FaultProxy, message: OutboxMessage) -
     return children(worker.pid)[0]
 
 
+@pytest.mark.once
 @pytest.mark.proves("R2", "R27", "V4")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "paused past its lease"])
 def test_what_a_stopped_worker_held_is_sent_by_another_one_once(workers, line, sink_process, queued, number):
