@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -83,12 +84,16 @@ def decide(request: SignedInRequest, pk: int, decision: str) -> HttpResponse:
     if not deciding.may_decide(request.user, chosen, now):
         raise deciding.MayNotDecide(f"{request.user} may not decide about message {pk}.")
     act, done = DECISIONS[decision]
+    addresses = None
+    if decision == "cancel" and (address := request.POST.get("address", "")):
+        addresses, done = [address], f"Cancelled for {address}."
+        act = partial(cancelling.cancel, addresses=addresses)
     try:
         changed = act(chosen, request.user, now)
     except CannotBeQueued as exc:
         messages.error(request, str(exc))
     else:
-        too_late = cancelling.why_not_cancelled(chosen) if decision == "cancel" else TOO_LATE
+        too_late = cancelling.why_not_cancelled(chosen, addresses) if decision == "cancel" else TOO_LATE
         messages.success(request, done) if changed else messages.warning(request, too_late)
     return redirect("delivery:message", pk)
 

@@ -228,10 +228,22 @@ def test_sending_again_asks_first_and_says_to_whom(client_of, make_message, mail
     assert reverse("delivery:resend", args=[many.pk]) in once_more
 
 
+@pytest.mark.proves("I5")
+def test_one_of_several_recipients_can_be_cancelled(client_of, make_message, mailbox, alice):
+    message = make_message(mailbox, alice, "bob@example.org", "carol@example.org")
+    client, url = client_of(alice), reverse("delivery:decide", args=[message.pk, "cancel"])
+    page = client.get(reverse("delivery:message", args=[message.pk])).content.decode()
+    assert 'aria-label="Cancel for carol@example.org"' in page
+    for told in ("Cancelled for carol@example.org.", "It had been cancelled before."):
+        client.post(url, {"address": "carol@example.org"})
+        assert told in client.get(reverse("delivery:message", args=[message.pk])).content.decode()
+    assert states(message) == {"bob@example.org": "queued", "carol@example.org": "cancelled"}
+
+
 def test_a_button_pressed_too_late_changes_nothing_and_says_so(client_of, message, alice):
     message.recipients.update(state=State.SENT)
     response = client_of(alice).post(reverse("delivery:decide", args=[message.pk, "cancel"]), follow=True)
-    assert "it had moved on meanwhile" in response.content.decode()
+    assert "it had already been handed over" in response.content.decode()
     assert states(message) == {"bob@example.org": State.SENT}
 
 
