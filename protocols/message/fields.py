@@ -22,6 +22,7 @@ _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 _LOCAL_PART = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+|\"(?:[ !#-\[\]-~]|\\[ -~])*+\"")
 _MESSAGE_ID = re.compile(r"[!-;=?-~]{1,900}")
+_URI = re.compile(r"(?:https://|mailto:)[!#-;=?-\[\]_a-z~%]{1,800}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&+.^_`{|}~-]+")
 _LONGEST_LOCAL_PART = 64
 
@@ -77,6 +78,17 @@ def identifier_field(name: str, identifiers: Iterable[str]) -> str:
     """
     words = [f"<{identifier}>" for identifier in identifiers if _MESSAGE_ID.fullmatch(identifier)]
     return f"{name}: {_folded(words, len(name) + 2)}\r\n" if words else ""
+
+
+def uri_field(name: str, uris: Iterable[str]) -> str:
+    """Return a field of URIs in angle brackets (RFC 2369, 2). Raises UnwritableField for a bad one."""
+    words: list[str] = []
+    for uri in uris:
+        if not _URI.fullmatch(checked(name, uri)):
+            raise UnwritableField(name, f"“{uri[:100]}” is not an address that starts with https:// or mailto:")
+        words.append(f"<{uri}>,")
+    words[-1] = words[-1][:-1]
+    return f"{name}: {_folded(words, len(name) + 2)}\r\n"
 
 
 def parameter(name: str, value: str) -> str:

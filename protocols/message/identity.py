@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 _MOST_REFERENCES = 20
+_LONGEST_REFERENCES = 4_000  # octets of all identifiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,16 @@ def reply_headers(parent: MessageSummary) -> tuple[str, tuple[str, ...]]:
 
 
 def shortened_references(chain: Iterable[str], most: int = _MOST_REFERENCES) -> tuple[str, ...]:
-    """Drop identifiers from the middle: readers thread by the first and by the newest ones."""
+    """Drop identifiers from the middle: readers thread by the first and by the newest ones.
+
+    Some servers refuse mail with long fields: there are few identifiers, and few octets.
+    """
     identifiers = tuple(dict.fromkeys(chain))
-    return identifiers if len(identifiers) <= most else (identifiers[0], *identifiers[1 - most :])
+    if len(identifiers) > most:
+        identifiers = (identifiers[0], *identifiers[1 - most :])
+    while len(identifiers) > 2 and sum(map(len, identifiers)) > _LONGEST_REFERENCES:
+        identifiers = (identifiers[0], *identifiers[2:])
+    return identifiers
 
 
 def reply_recipients(parent: MessageSummary, own: Collection[str], *, everyone: bool) -> ReplyRecipients:

@@ -27,7 +27,7 @@ _INVISIBLE = re.compile("[\u00ad\u034f\u200b-\u200f\u2060-\u2064\ufeff\u202a-\u2
 
 def html_to_text(markup: str) -> str:
     """Return the visible text of `markup` with line breaks where blocks begin and end. Never raises."""
-    pieces = _TAG.split(_without_hidden(markup).replace("\n", " "))
+    pieces = _TAG.split(without_hidden(markup).replace("\n", " "))
     pieces[1::2] = [_MARKS.get(tag, "") for tag in pieces[1::2]]
     text = "".join(pieces)
     if "&" in text:
@@ -43,7 +43,7 @@ def tidy(text: str) -> str:
     return _BLANK_LINES.sub("\n\n", text).strip()
 
 
-def _without_hidden(markup: str) -> str:
+def without_hidden(markup: str) -> str:
     """Remove comments and the elements whose content is never shown."""
     markup = _removed(_COMMENT, markup, markup.rfind("-->") + 3)
     last: dict[str, int] = {}

@@ -204,7 +204,7 @@ def test_an_image_in_the_html_is_related_to_it_and_a_file_is_beside_it():
     types = [part.get_content_type() for part in email.message_from_bytes(raw).walk()]
     assert types == [
         *("multipart/mixed", "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"),
-        *("application/pdf", "application/octet-stream"),
+        *("application/pdf", "message/rfc822", "text/plain"),
     ]
     content = open_message(raw)
     assert list(content.inline) == ["logo@x"]
