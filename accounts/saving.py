@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from accounts import signature
 from accounts.mailbox_form import MailboxForm
 from accounts.models import Mailbox
+from accounts.rich_text import RichTextRefused
 from accounts.signature_form import SignatureForm
 from organizations import audit
 from organizations.models import User
@@ -51,7 +52,7 @@ def save_signature(form: SignatureForm, mailbox: Mailbox, user: User, request: H
     """Clean and store what the valid form holds, and record it; False with an error on the form where it is refused."""
     try:
         signature.save(mailbox, form.cleaned_data["html"], is_on=form.cleaned_data["is_on"])
-    except signature.SignatureRefused as exc:
+    except RichTextRefused as exc:
         form.add_error("html", str(exc))
         return False
     audit.record(

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from accounts.models import Mailbox, MailboxGrant, Signature
-from accounts.signature import LARGEST_IMAGE, LONGEST_HTML, MOST_IMAGES
+from accounts.signature import LARGEST_IMAGE, LIMITS, MOST_IMAGES
 from organizations.models import AuditEntry
 from tests.accounts.settings.pictures import data_address, png
 from tests.api.conftest import Api, assert_problem, fields
@@ -69,7 +69,7 @@ def test_what_runs_or_fetches_is_taken_out(api, path):
         '<img src="https://tracker.example/p.gif">',
         f'<img src="cid:{"0" * 64}">',
         "".join(f'<img src="{data_address(png(colour=bytes((n, 0, 0))))}">' for n in range(MOST_IMAGES + 1)),
-        "<p>" + "x" * LONGEST_HTML + "</p>",
+        "<p>" + "x" * LIMITS.html + "</p>",
         "<b>" * 7000,
         "a\x00b",
         7,

@@ -13,7 +13,8 @@ from django.urls import reverse
 from accounts import signature
 from accounts.image_types import NotAnImage, kind_of
 from accounts.models import MailboxGrant, Signature, SignatureImage
-from accounts.signature import LARGEST_IMAGE, MOST_IMAGES, SignatureRefused, clean
+from accounts.rich_text import RichTextRefused
+from accounts.signature import LARGEST_IMAGE, MOST_IMAGES, clean
 from delivery.models import OutboxMessage
 from tests.accounts.settings.pictures import GIF, JPEG, WEBP, data_address, png
 from tests.effort import done_within
@@ -122,7 +123,7 @@ def test_what_runs_or_fetches_is_taken_out(html):
     ids=lambda text: text[:40],
 )
 def test_what_cannot_be_kept_is_said_and_never_dropped_in_silence(html, words):
-    with pytest.raises(SignatureRefused) as refused:
+    with pytest.raises(RichTextRefused) as refused:
         clean(html)
     assert words in str(refused.value)
 
@@ -130,7 +131,7 @@ def test_what_cannot_be_kept_is_said_and_never_dropped_in_silence(html, words):
 @pytest.mark.parametrize("piece", ["<div>", "<b>", "<table><tr><td>", "<!--", "<img src='data:"])
 def test_hostile_nesting_takes_no_time(piece):
     def refuse() -> None:
-        with contextlib.suppress(SignatureRefused):
+        with contextlib.suppress(RichTextRefused):
             clean(piece * 100_000)
 
     done_within(5, refuse)
