@@ -27,7 +27,12 @@ NOT_YOURS = "You may not change this here: it needs another right, or the accoun
 #: Which form knows which fields. The first one has more, which those after it overrule.
 _GROUPS: tuple[tuple[FormKind, frozenset[str]], ...] = (
     (MailboxForm, frozenset({"is_default"})),
-    (SendForm, frozenset({"display_name", "sends", "mail_server", "language", "appends_sent", "retries_uncertain"})),
+    (
+        SendForm,
+        frozenset(
+            {"display_name", "sender_address", "sends", "mail_server", "language", "appends_sent", "retries_uncertain"}
+        ),
+    ),
     (MailboxServersForm, frozenset({*_SERVERS, "password", "accepts_clear_text"})),
     (ReceiveForm, frozenset({"downloads", "download_period", "all_folders"})),
     (IntervalForm, frozenset({"sync_interval"})),

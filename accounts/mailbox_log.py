@@ -43,6 +43,7 @@ _FIELDS: Final = {
     "is_shared": "shared access",
     "mail_server": "the mail server that sends",
     "password": "the password",
+    "sender_address": "the default sender address",
     "sends": "whether it sends",
     "smtp_host": "the SMTP server",
     "smtp_port": "the SMTP server",

@@ -54,6 +54,7 @@ class MailboxSettings(BaseModel):
     retries_uncertain: bool = Field(
         description="Whether what nobody knows to be sent is sent again by itself, once. It may arrive twice."
     )
+    sender_address: str = Field(description="Stands in From of its mail; empty: its own address.")
     language: str = Field(
         description="Of what is written into its mail; empty: that of its owner's profile, English without owner."
     )
@@ -126,6 +127,7 @@ class MailboxChanges(Asked):
     sends: bool = True
     appends_sent: bool = True
     retries_uncertain: bool = False
+    sender_address: Annotated[Text, Field(max_length=254)] = ""
     language: LanguageTag = ""
     mail_server: Key | None = None
     imap_host: OptionalHost = ""
@@ -193,5 +195,6 @@ def _settings(mailbox: Mailbox) -> MailboxSettings:
         sync_interval=mailbox.sync_interval,
         appends_sent=mailbox.appends_sent,
         retries_uncertain=mailbox.retries_uncertain,
+        sender_address=mailbox.sender_address,
         language=mailbox.language,
     )

@@ -45,12 +45,22 @@ class SendForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Mailbox
-        fields = ["sends", "display_name", "mail_server", "language", "appends_sent", "retries_uncertain"]
+        fields = [
+            "sends",
+            "display_name",
+            "sender_address",
+            "mail_server",
+            "language",
+            "appends_sent",
+            "retries_uncertain",
+        ]
         help_texts = {
             "sends": "Off: nobody can choose it as sender, here or through the API. Queued messages fail.",
             "retries_uncertain": "Now and then a connection breaks just before the server’s answer. Off: such a "
             "message is looked for, and a person decides. On: when two looks find nothing, in five minutes or so, it "
             "is sent again once, under the same Message-ID. People may get it twice.",
+            "sender_address": "Stands in From unless the writer chooses the account’s own address. Empty: always that "
+            "one. The server must let this login send from it.",
         }
 
     def __init__(self, *args: Any, user: User, may_send: bool = False, **kwargs: Any) -> None:
@@ -66,6 +76,12 @@ class SendForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
             self._offer_servers()
         else:
             del self.fields["mail_server"]
+            if self.instance.mail_server_id is not None:  # many share its login: one could write as another
+                del self.fields["sender_address"]
+
+    def clean_sender_address(self) -> str:
+        address = str(self.cleaned_data["sender_address"])
+        return "" if address.casefold() == self.instance.address.casefold() else address
 
     def _offer_languages(self) -> None:
         field, owner = self.fields["language"], self.instance.owner

@@ -30,7 +30,7 @@ class DefaultSenderChoice(Asked):
 @router.get("/default-sender", auth=reads, operation_id="default_sender_get", response=DefaultSenderDocument)
 def default_sender_get(request: ApiRequest) -> DefaultSenderDocument:
     """The mailbox that stands in From when you begin a new message on the pages."""
-    sending = Mailbox.objects.allowing(Right.SEND, request.user, timezone.now())
+    sending = Mailbox.objects.allowing(Right.SEND, request.user, timezone.now()).filter(sends=True)
     chosen = sending.filter(default_senders__user=request.user).first()
     return DefaultSenderDocument(mailbox=chosen.pk if chosen else None)
 
@@ -41,7 +41,7 @@ def default_sender_set(request: ApiRequest, body: DefaultSenderChoice) -> Defaul
     refuse_bound_token(request)
     chosen = None
     if body.mailbox is not None:
-        sending = Mailbox.objects.allowing(Right.SEND, request.user, timezone.now())
+        sending = Mailbox.objects.allowing(Right.SEND, request.user, timezone.now()).filter(sends=True)
         chosen = sending.filter(pk=body.mailbox).first()
         if chosen is None:
             raise invalid("mailbox", "There is no such mailbox that you may send from.")

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar
 
+from django.utils import timezone
+
 from accounts.kept_sessions import KeptSessions
 from accounts.models import Mailbox
 from mailservers.models import MailServer
 from mailservers.passwords import opened
+from mailservers.sizes import note_size_limit
 from organizations.dialing import dialer, trust
 from protocols.errors import Refused
 from protocols.imap import session as imap
@@ -83,4 +86,5 @@ def smtp_session(
         raise Refused("This mailbox has no outgoing server. Choose one in its settings.")
     credentials = opened(server.credentials if server is not None else mailbox.outgoing_credentials)
     with smtp.open_session(endpoint, credentials, dialer=dialer(), trust=trust(), observe=observe) as session:
+        note_size_limit(endpoint, session.size_limit, timezone.now())
         yield session

@@ -114,6 +114,7 @@ def resend(message: OutboxMessage, user: User, now: datetime, submission_key: st
         content_digest=f"resend {message.pk}",
         sender=message.sender,
         from_header=message.from_header,
+        sender_step=message.sender_step,
         to_header=message.to_header,
         subject=message.subject,
         message_id=message_id,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
 
 from django.utils import timezone
 
 from delivery.addressing import shown
+from delivery.quoted_html import QuotedHtml, quoted_html
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable, open_raw
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
-from protocols.message.content import ContentPart, open_message, part_bytes
+from protocols.message.content import ContentPart, MessageContent, open_message, part_bytes
 from protocols.message.filenames import safe_filename
 from protocols.message.identity import forward_subject, reply_recipients, reply_subject
 from protocols.message.languages import Language
@@ -25,7 +28,12 @@ LONGEST_QUOTE = 200_000  # characters of the original that are quoted
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The beginning of a mail. quote: below the signature; files: parts of the original that may go along."""
+    """The beginning of a mail.
+
+    quote:      below the signature, as plain text. files: parts of the original that may go along.
+    head:       what stands above the original: who wrote it and when.
+    shows_html: the original has HTML, which stands below mail with formatting as it is.
+    """
 
     to: tuple[Address, ...] = ()
     cc: tuple[Address, ...] = ()
@@ -33,6 +41,8 @@ class Draft:
     quote: str = ""
     files: tuple[ContentPart, ...] = ()
     notice: str = ""
+    head: str = ""
+    shows_html: bool = False
 
     def initial(self) -> dict[str, str]:
         """The form's initial values."""
@@ -44,7 +54,7 @@ class Draft:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Original:
     """A stored message that is answered or passed on, opened once."""
 
@@ -60,30 +70,63 @@ class Original:
 
     def reply(self, words: Language, *, everyone: bool) -> Draft:
         recipients = reply_recipients(self.summary, [self.message.mailbox.address], everyone=everyone)
-        date = self.summary.date
-        sent_at = timezone.localtime(date) if date else None
-        quotation = reply_quotation(self._text(), self.summary.from_, sent_at, words)
-        return Draft(recipients.to, recipients.cc, reply_subject(self.summary.subject), quotation)
+        quotation = reply_quotation(self._text(), self.summary.from_, self._sent_at, words)
+        return Draft(
+            recipients.to,
+            recipients.cc,
+            reply_subject(self.summary.subject),
+            quotation,
+            head=self.head(words, forward=False),
+            shows_html=self._content.html is not None,
+        )
 
     def forward(self, words: Language) -> Draft:
+        above = self.head(words, forward=True)
+        return Draft(
+            subject=forward_subject(self.summary.subject),
+            quote=f"{above}\n\n{self._text()}",
+            files=self._content.attachments,
+            head=above,
+            shows_html=self._content.html is not None,
+        )
+
+    def head(self, words: Language, *, forward: bool) -> str:
+        """What stands above the original in an answer, or where it is passed on; lines of text."""
         summary, names = self.summary, words.fields
-        head = {
+        if not forward:
+            return words.attribution(summary.from_, self._sent_at)
+        values = {
             names.from_: shown(summary.from_) if summary.from_ else "",
-            names.date: words.moment(timezone.localtime(summary.date)) if summary.date else "",
+            names.date: words.moment(self._sent_at) if self._sent_at else "",
             names.subject: summary.subject,
             names.to: ", ".join(map(shown, summary.to)),
             names.cc: ", ".join(map(shown, summary.cc)),
         }
-        lines = [f"{name}: {value}" for name, value in head.items() if value]
-        quote = "\n".join([words.forwarded, *lines, "", self._text()])
-        files = open_message(self.raw).attachments
-        return Draft(subject=forward_subject(summary.subject), quote=quote, files=files)
+        return "\n".join([words.forwarded, *(f"{name}: {value}" for name, value in values.items() if value)])
+
+    def quoted(self, words: Language, *, forward: bool, domain: str) -> QuotedHtml | None:
+        """Its HTML below `head`; None where it has none. domain: of the Content-IDs of its images."""
+        return quoted_html(self._content, self.raw, self.head(words, forward=forward), forward=forward, domain=domain)
+
+    def whole(self) -> Attachment:
+        """The original as it came, as one file (RFC 2046, 5.2.1)."""
+        name = safe_filename(f"{self.summary.subject[:100] or 'message'}.eml", "message/rfc822")
+        return Attachment(filename=name, content_type="message/rfc822", content=bytes(self.raw[:]))
 
     def files(self, paths: Sequence[str]) -> list[Attachment]:
         return chosen_files(self.raw, paths)
 
+    @property
+    def _sent_at(self) -> datetime | None:
+        """In the reader's time zone."""
+        return timezone.localtime(self.summary.date) if self.summary.date else None
+
+    @cached_property
+    def _content(self) -> MessageContent:
+        return open_message(self.raw)
+
     def _text(self) -> str:
-        text = open_message(self.raw).text or ""
+        text = self._content.text or ""
         return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}\n[...]"
 
 

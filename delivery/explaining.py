@@ -13,6 +13,7 @@ from delivery import suppression
 from delivery.deciding import may_decide
 from delivery.log import Row, rows
 from delivery.models import Attempt, DeliveryEvent, OutboxMessage, OutboxRecipient, Suppression
+from delivery.senders import SenderStep, why_this_sender
 from delivery.states import Bounce, Origin, SentCopy, Sequel, State
 from delivery.uncertainty import Uncertainty, uncertainty_of
 from mailstore.models import Message
@@ -293,8 +294,12 @@ def reasons(message: OutboxMessage) -> list[str]:
         told = [f"{author} sent an earlier mail once more; it keeps the From address of that one."]
     elif message.answers_id:
         told = [f"{author} answered a message and chose {message.sender} in From."]
+    elif message.sender_step != SenderStep.CHOSEN:
+        told = [f"A program of {author} sent it, and From shows {message.from_header}."]
     else:
         told = [f"{author} chose {message.sender} in From."]
+    if why := why_this_sender(message.sender_step):
+        told.append(why)
     mailbox = message.mailbox
     if mailbox is None:
         told.append("The email account has been deleted since.")

@@ -17,11 +17,16 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 
 from accounts.models import DefaultSender, Mailbox, Signature
+from accounts.rich_text import CleanHtml, Limits, RichTextRefused, clean
 from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, read_addresses
+from delivery.from_field import FromField, mailbox_key
 from delivery.log import Filters
 from delivery.schedule_form import ScheduleFields
+from delivery.senders import SenderChoice
+from delivery.sizes import limits_of
 from delivery.states import State
+from mailstore.nesting import is_too_deep
 from organizations.long_select import LongSelect
 from organizations.models import User
 from organizations.plain_words import PlainWords
@@ -32,6 +37,9 @@ from protocols.message.filenames import safe_filename
 
 MAX_ATTACHMENTS_SIZE = 20 * 1024 * 1024  # base64 makes 27 MB of it; most servers take 25 to 35 MB
 MAX_TEXT = 1_000_000  # characters
+RICH, PLAIN = "rich", "plain"
+LONGEST_HTML = 16 * 1024 * 1024  # characters: pasted images, in base64, are inside
+MAIL = Limits("a mail", image=10 * 1024 * 1024, total=10 * 1024 * 1024, images=200, html=500_000, tags=30_000)
 
 
 class AddressListField(forms.CharField):
@@ -91,7 +99,7 @@ class ComposeForm(ScheduleFields):
 
     submission_key = forms.CharField(widget=forms.HiddenInput, max_length=64)
     next = forms.CharField(widget=forms.HiddenInput, required=False, max_length=2000)
-    mailbox = MailboxChoiceField(
+    mailbox = FromField(
         Mailbox.objects.none(),
         label="From",
         empty_label=None,
@@ -111,7 +119,21 @@ class ComposeForm(ScheduleFields):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "true"}),
     )
+    format = forms.CharField(widget=forms.HiddenInput, required=False, max_length=10, initial=PLAIN)
+    html = forms.CharField(
+        label="Message",
+        required=False,
+        max_length=LONGEST_HTML,
+        strip=False,
+        widget=forms.Textarea(attrs={"hidden": "", "data-rich": ""}),
+    )
     signed = forms.BooleanField(label="Signature", required=False)
+    include_original = forms.BooleanField(label="Include the original message", required=False)
+    as_attachment = forms.BooleanField(
+        label="Attach the original as one file",
+        required=False,
+        help_text="The whole message, unchanged, with its headers and files (.eml).",
+    )
     quote = forms.CharField(
         label="Quoted text",
         required=False,
@@ -123,10 +145,20 @@ class ComposeForm(ScheduleFields):
     keep = forms.MultipleChoiceField(label="Files of the original", required=False, widget=forms.CheckboxSelectMultiple)
 
     def __init__(
-        self, *args: Any, mailboxes: Sequence[Mailbox], files: Sequence[ContentPart] = (), **kwargs: Any
+        self,
+        *args: Any,
+        mailboxes: Sequence[Mailbox],
+        files: Sequence[ContentPart] = (),
+        shows_html: bool = False,
+        **kwargs: Any,
     ) -> None:
-        """mailboxes: what may stand in From; files: parts of the original that may travel along."""
+        """mailboxes: what may stand in From; files: parts of the original that may travel along.
+
+        shows_html: the original has HTML, which goes along as it is where the mail has formatting.
+        """
         super().__init__(*args, **kwargs)
+        self.shows_html = shows_html
+        self.rich: CleanHtml | None = None  # after cleaning, where it was written with formatting
         kept = self.fields["keep"]
         assert isinstance(kept, forms.MultipleChoiceField)
         kept.choices = [(part.path, part.filename or part.content_type) for part in files]
@@ -140,6 +172,7 @@ class ComposeForm(ScheduleFields):
             self.fields[name].widget.attrs["lang"] = self._language()
         on = Signature.objects.filter(mailbox__in=mailboxes, is_on=True).exclude(html="")
         self.signed_mailboxes = set(on.values_list("pk", flat=True))
+        self.limits = limits_of(mailboxes)
 
     def clean_subject(self) -> str:
         subject = str(self.cleaned_data["subject"])
@@ -150,6 +183,8 @@ class ComposeForm(ScheduleFields):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         self._limit_files(cleaned)
+        if cleaned.get("format") == RICH and "html" in cleaned:
+            self._clean_html(str(cleaned["html"]))
         fields = ("to", "cc", "bcc")
         if not any(name in self.errors for name in fields):
             number = sum(len(cleaned.get(name) or ()) for name in fields)
@@ -158,6 +193,22 @@ class ComposeForm(ScheduleFields):
             elif number > MAX_RECIPIENTS:
                 self.add_error("to", f"{number} addresses are too many for one mail; {MAX_RECIPIENTS} is the limit.")
         return cleaned
+
+    def _clean_html(self, html: str) -> None:
+        if is_too_deep(html):
+            self.add_error("html", "Its formatting is nested too deeply. Paste it without formatting.")
+            return
+        try:
+            self.rich = clean(html, MAIL)
+        except RichTextRefused as exc:
+            self.add_error("html", str(exc))
+
+    @property
+    def quotes_original(self) -> bool:
+        """Whether the original stands below: always where it is text that can be deleted by hand."""
+        if self.cleaned_data["as_attachment"]:
+            return False
+        return self.rich is None or not self.shows_html or bool(self.cleaned_data["include_original"])
 
     def _limit_files(self, cleaned: dict[str, Any]) -> None:
         """Chosen files and those of the original count together."""
@@ -172,7 +223,7 @@ class ComposeForm(ScheduleFields):
 
     def _language(self) -> str:
         """In which the chosen mailbox writes, for the spell checking of the browser."""
-        chosen = str(self["mailbox"].value() or "")
+        chosen = mailbox_key(self["mailbox"].value())
         return next((mailbox.writes_in.tag for mailbox in self.mailboxes if str(mailbox.pk) == chosen), "")
 
     @property
@@ -195,8 +246,17 @@ class ComposeForm(ScheduleFields):
     @property
     def signature_preview(self) -> str:
         """The signature of the chosen mailbox; empty where it has none."""
-        chosen = str(self["mailbox"].value() or "")
+        chosen = mailbox_key(self["mailbox"].value())
         return str(json.loads(self.signatures).get(chosen, ""))
+
+    @property
+    def mail_limits(self) -> str:
+        """How large a mail from each mailbox may be, by its key, as JSON for the page; unknown ones lack."""
+        return json.dumps({str(pk): {"octets": one.octets, "host": one.host} for pk, one in self.limits.items()})
+
+    @property
+    def sender(self) -> SenderChoice:
+        return SenderChoice(FromField.address_of(self.cleaned_data["mailbox"], self["mailbox"].value()))
 
     @property
     def recipients(self) -> dict[str, list[Address]]:
@@ -206,7 +266,11 @@ class ComposeForm(ScheduleFields):
 def sendable_by(user: User, now: datetime) -> list[Mailbox]:
     """The mailboxes that may stand in From: one's default sender, then one's own, the default account, the others."""
     preferred = DefaultSender.objects.filter(user=user, mailbox=OuterRef("pk"))
-    allowed = Mailbox.objects.allowing(Right.SEND, user, now).filter(sends=True).select_related("mail_server", "owner")
+    allowed = (
+        Mailbox.objects.allowing(Right.SEND, user, now)
+        .filter(sends=True)
+        .select_related("mail_server__provider", "provider", "owner")
+    )
     able = [mailbox for mailbox in allowed.annotate(is_preferred=Exists(preferred)) if mailbox.can_send]
 
     def rank(mailbox: Mailbox) -> tuple[bool, bool, bool, str]:

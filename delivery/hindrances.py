@@ -11,8 +11,10 @@ from accounts.rights import Right
 from delivery.logins import SECOND_TRY_AFTER, TRIES, Login, may_try
 from delivery.models import OutboxMessage
 from delivery.retrying import LOOK_AGAIN
+from delivery.senders import ReplyPolicy, is_still_allowed
 from delivery.states import Origin
 from organizations.models import User
+from protocols.message.addresses import Address, parse_addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,18 @@ def hindrance_to(message: OutboxMessage, may_send: MaySend) -> Hindrance | None:
             return Hindrance("The person who wrote it no longer exists here.")
         if not may_send(author, mailbox):
             return Hindrance(f"{author} is not permitted to send from {mailbox} any more.")
+    if not may_stand_in_from(message, mailbox):
+        return Hindrance(f"{mailbox} is not permitted to send as {message.from_header} any more.")
     if not mailbox.can_send:
         return Hindrance(f"{mailbox} cannot send any more: {why_it_cannot_send(mailbox)}")
     return None
+
+
+def may_stand_in_from(message: OutboxMessage, mailbox: Mailbox) -> bool:
+    """Whether its From is an identity of the mailbox, or what the mail server's reply-to policy still allows."""
+    [written] = parse_addresses([message.from_header.encode()], "utf-8").addresses or (Address("", message.sender),)
+    policy = ReplyPolicy.of(mailbox.mail_server)
+    return is_still_allowed(written.address, message.sender_step, identities=mailbox.identities, policy=policy)
 
 
 def why_it_cannot_send(mailbox: Mailbox) -> str:

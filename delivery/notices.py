@@ -25,6 +25,7 @@ from delivery import suppression
 from delivery.hindrances import waiting_for_login
 from delivery.outbox import CannotBeQueued, enqueue, frozen_row
 from delivery.refusals import MustNotGo
+from delivery.senders import AS_USUAL, decide_for
 from delivery.states import Automatic, Kind, Origin, Priority
 from notifications.models import Notification
 from organizations import account_mail
@@ -142,8 +143,9 @@ def _queue(person: User, told: Sequence[Notification], now: datetime) -> str:
         return ""
     letter = letter_about(told)
     values = {"letter": letter, "person": person}
+    sender = decide_for(account, AS_USUAL, by_policy=False)
     draft = OutgoingMessage(
-        from_=Address(account.display_name, account.address),
+        from_=sender.from_,
         to=(Address(person.name, person.email),),
         subject=letter.subject,
         text=render_to_string("delivery/mail/notices.txt", values).strip() + "\n",
@@ -154,7 +156,7 @@ def _queue(person: User, told: Sequence[Notification], now: datetime) -> str:
         language="en",
     )
     try:
-        message = frozen_row(account, draft)
+        message = frozen_row(account, draft, sender)
         message.origin, message.priority = Origin.NOTICE, Priority.PROGRAM
         message.automatic = Automatic.GENERATED
         message.submission_key = f"notices-{max(notification.pk for notification in told)}"

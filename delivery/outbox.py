@@ -20,7 +20,9 @@ from delivery.hindrances import why_it_cannot_send
 from delivery.models import NOTICE_RETRY_PERIOD, RETRY_PERIOD, OutboxMessage, OutboxRecipient, Suppression
 from delivery.refusals import CannotBeQueued as CannotBeQueued
 from delivery.schedule_times import why_not_at
+from delivery.senders import NotAnIdentity, Sender, decide_for
 from delivery.sent_copy import wanted_by
+from delivery.sizes import why_too_large
 from delivery.states import Automatic, Kind, Origin
 from delivery.tasks import submit_message, wake_for
 from delivery.tracing import mark_field
@@ -96,8 +98,10 @@ def freeze(wanted: Wanted, mailbox: Mailbox, now: datetime) -> tuple[OutboxMessa
     recipients = _recipients(wanted.to, wanted.cc, wanted.bcc)
     if wanted.scheduled_for is not None and (sentence := why_not_at(wanted.scheduled_for, now)):
         raise CannotBeQueued("scheduled_for", sentence)
+    sender = _decided(mailbox, wanted)
     draft = OutgoingMessage(
-        from_=Address(mailbox.display_name, mailbox.address),
+        from_=sender.from_,
+        reply_to=sender.reply_to,
         to=tuple(wanted.to),
         cc=tuple(wanted.cc),
         subject=wanted.subject,
@@ -105,11 +109,14 @@ def freeze(wanted: Wanted, mailbox: Mailbox, now: datetime) -> tuple[OutboxMessa
         html=wanted.html,
         attachments=tuple(wanted.attachments),
         headers=wanted.automatic_fields,
+        unsubscribe=tuple(wanted.unsubscribe),
         language=mailbox.writes_in.tag,
         **_identity(wanted.author, mailbox, wanted.scheduled_for or now),
         **_thread(wanted.answers),
     )
-    message = frozen_row(mailbox, draft)
+    message = frozen_row(mailbox, draft, sender)
+    if too_large := why_too_large(mailbox, message.size):
+        raise CannotBeQueued("attachments", too_large)
     message.author, message.answers = wanted.author, wanted.answers
     message.origin, message.priority = wanted.origin, wanted.priority
     message.submission_key, message.content_digest = wanted.submission_key, wanted.content_digest
@@ -236,13 +243,21 @@ def sender(author: User, mailbox_pk: int, now: datetime) -> Mailbox:
     return current
 
 
-def frozen_row(mailbox: Mailbox, draft: OutgoingMessage) -> OutboxMessage:
+def _decided(mailbox: Mailbox, wanted: Wanted) -> Sender:
+    try:
+        return decide_for(mailbox, wanted.sender, by_policy=wanted.origin != Origin.PERSON)
+    except NotAnIdentity as exc:
+        raise CannotBeQueued("mailbox", str(exc)) from exc
+
+
+def frozen_row(mailbox: Mailbox, draft: OutgoingMessage, sender: Sender) -> OutboxMessage:
     """A row that is not written yet: the octets, and what lists show of them. Raises CannotBeQueued."""
     raw = _frozen(replace(draft, headers=(*draft.headers, mark_field(draft.message_id))))
     return OutboxMessage(
         organization_id=mailbox.organization_id,
         mailbox=mailbox,
-        sender=mailbox.address,
+        sender=sender.envelope,
+        sender_step=sender.step,
         from_header=shown(draft.from_)[:500],
         to_header=", ".join(shown(address) for address in (*draft.to, *draft.cc)),
         subject=draft.subject,
@@ -258,7 +273,7 @@ def _frozen(draft: OutgoingMessage) -> bytes:
     try:
         return build_message(draft)
     except UnwritableField as exc:
-        field = exc.field.lower()
+        field = exc.field.lower().replace("-", "_")
         raise CannotBeQueued("mailbox" if field == "from" else field, str(exc)) from exc
 
 

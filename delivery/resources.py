@@ -16,6 +16,7 @@ from delivery.deciding import About
 from delivery.explaining import RecipientLine, Story, Told
 from delivery.forms import MAX_ATTACHMENTS_SIZE, MAX_TEXT
 from delivery.log import Row
+from delivery.senders import SenderChoice
 from delivery.states import Priority
 from delivery.uncertainty import Uncertainty
 from organizations.calls import LARGEST_KEY, Asked, FieldError, Invalid, Key, Moment, Text
@@ -26,6 +27,7 @@ from protocols.message.filenames import safe_filename
 #: person is what somebody wrote on the pages: it goes first.
 PriorityName = Literal["person", "normal", "bulk"]
 PRIORITIES: dict[int, PriorityName] = {Priority.PERSON: "person", Priority.PROGRAM: "normal", Priority.BULK: "bulk"}
+StepName = Literal["chosen", "mailbox", "reply_to", "default_reply", "login"]
 StateName = Literal["queued", "sending", "sent", "failed", "uncertain", "cancelled", "bounced"]
 
 
@@ -46,6 +48,9 @@ class File(Asked):
     filename: Annotated[Text, Field(min_length=1, max_length=255)]
     content_type: Annotated[Text, Field(max_length=127)] = "application/octet-stream"
     content: Annotated[str, Field(description="Base64 (RFC 4648, 4).")]
+
+
+UnsubscribeAddress = Annotated[Text, Field(max_length=800, pattern=r"^(https://|mailto:)[!-~]+$")]
 
 
 class NewMessage(Asked):
@@ -72,6 +77,15 @@ class NewMessage(Asked):
     html: Annotated[Text, Field(max_length=MAX_TEXT)] | None = None
     attachments: Annotated[list[File], Field(max_length=100)] = []
     answers: Key | None = Field(None, description="The message that this one answers.")
+    from_address: Annotated[Text, Field(max_length=254)] = Field(
+        "", description="One of the mailbox's addresses; empty: its server's reply-to policy decides."
+    )
+    reply_to: Recipient | None = Field(
+        None, description="Where answers go. Where the mail server sends from the reply address, it stands in From."
+    )
+    unsubscribe: Annotated[list[UnsubscribeAddress], Field(max_length=2)] = Field(
+        [], description="An https address that takes a POST, or mailto: List-Unsubscribe, with one click (RFC 8058)."
+    )
     automatic: bool = Field(
         False,
         description=(
@@ -103,6 +117,17 @@ class NewMessage(Asked):
             raise Invalid(*errors)
         return good
 
+    def sender(self) -> SenderChoice:
+        """Raises Invalid where the reply address is none."""
+        reply_to = None
+        if self.reply_to is not None:
+            try:
+                reply_to = Address(self.reply_to.name, checked_address(self.reply_to.address))
+            except ValueError as exc:
+                sentence = f"“{self.reply_to.address}” is not an email address: {exc}"
+                raise Invalid(FieldError("reply_to", sentence)) from exc
+        return SenderChoice(self.from_address, reply_to)
+
     def files(self) -> list[Attachment]:
         """The decoded attachments. Raises Invalid where one is no base64, or all are too much together."""
         files, errors = [], []
@@ -129,6 +154,8 @@ class OutboxSummary(BaseModel):
     mailbox: int | None = Field(description="Null: it was deleted since.")
     author: int | None
     sender: str = Field(description="Envelope sender.")
+    from_header: str
+    sender_step: StepName = Field(description="What From was taken from.")
     to: str = Field(description="To and Cc as the header has them.")
     subject: str
     message_id: str
@@ -322,6 +349,8 @@ def summary_values(row: Row) -> dict[str, object]:
         "mailbox": message.mailbox_id,
         "author": message.author_id,
         "sender": message.sender,
+        "from_header": message.from_header,
+        "sender_step": message.sender_step,
         "to": message.to_header,
         "subject": message.subject,
         "message_id": message.message_id,

@@ -157,6 +157,8 @@ class Reading:
             attachments=body.files(),
             answers=self._answered(body.answers),
             automatic=body.automatic,
+            sender=body.sender(),
+            unsubscribe=body.unsubscribe,
             origin=Origin.API,
             priority=PRIORITIES[body.priority],
             scheduled_for=body.scheduled_for,

@@ -11,12 +11,13 @@ from typing import Final
 from django.utils.html import urlize
 
 from accounts.signature import SignatureParts
+from delivery.quoted_html import QUOTATION, QuotedHtml
+from protocols.message.alternative import readable_text
 from protocols.message.build import Attachment
 
 _MARKS: Final = re.compile(r"(?:> ?)*")
 _DEEPEST: Final = 10  # quotations in each other
 _LONGEST_WITH_LINKS: Final = 20_000  # characters; finding addresses in more takes too long
-_QUOTATION: Final = '<blockquote style="margin: 0 0 0 8px; padding-left: 12px; border-left: 2px solid #c9c9c2">'
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,32 @@ class Bodies:
     text: str
     html: str | None = None
     images: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RichBody:
+    """What was written with formatting. images: each with the Content-ID that `html` names."""
+
+    html: str
+    images: tuple[Attachment, ...] = ()
+
+
+def rich_bodies(
+    written: RichBody, quote: str, quoted: QuotedHtml | None, signature: SignatureParts | None, *, language: str
+) -> Bodies:
+    """As `bodies`, for text with formatting. quote: the original as plain text; quoted: its HTML, where it has any."""
+    html = f'<div lang="{escape(language)}">{written.html}</div>'
+    plain, images = "", written.images
+    if signature is not None:
+        plain = f"-- \n{signature.text}" if signature.text and not quote.strip() else signature.text
+        html += f"<br><div>{signature.html}</div>"
+        images += signature.images
+    if quoted is not None:
+        html += f"<br><div>{quoted.html}</div>"
+        images += quoted.images
+    elif quote.strip():
+        html += f"<br><div>{''.join(_quoted(quote))}</div>"
+    return Bodies(_joined(readable_text(written.html) + "\n", plain, quote), html, images)
 
 
 def bodies(text: str, quote: str, signature: SignatureParts | None, *, language: str) -> Bodies:
@@ -69,7 +96,7 @@ def _quoted(text: str) -> Iterator[str]:
         marks = _MARKS.match(line)
         assert marks is not None  # it matches nothing, too
         wanted = min(marks[0].count(">"), _DEEPEST)
-        yield _QUOTATION * (wanted - depth)
+        yield QUOTATION * (wanted - depth)
         yield "</blockquote>" * (depth - wanted)
         depth = wanted
         yield f"{_spaced(escape(line[marks.end() :]))}<br>\n"

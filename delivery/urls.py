@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from delivery.views import compose, log, scheduled, suppressions, uncertain, undo
+from delivery.views import compose, drafts, log, scheduled, suppressions, uncertain, undo
 
 app_name = "delivery"
 urlpatterns = [
@@ -25,6 +25,10 @@ urlpatterns = [
     path("communications/settings/email/suppressions/add", suppressions.add, name="suppression-add"),
     path("communications/settings/email/suppressions/<int:pk>/remove", suppressions.remove, name="suppression-remove"),
     path("mail/compose", compose.compose, name="compose"),
+    path("mail/compose/image", drafts.fetch_image, name="compose-image"),
+    path("mail/drafts", drafts.drafts, name="drafts"),
+    path("mail/drafts/<slug:key>", drafts.save, name="save-draft"),
+    path("mail/drafts/<slug:key>/discard", drafts.discard, name="discard-draft"),
     path("mail/<int:pk>/reply", compose.reply, name="reply"),
     path("mail/<int:pk>/forward", compose.forward, name="forward"),
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from accounts.models import Mailbox
+from delivery.senders import AS_USUAL, SenderChoice
 from delivery.states import Automatic, Origin, Priority
 from mailstore.models import Message
 from organizations.models import User
@@ -27,6 +28,8 @@ class Wanted:
     digest:         tells one request from another under the same key; made of the content where the caller gives none.
     scheduled_for:  not before this moment; None: as soon as it can.
     automatic:      a program wrote it by itself, and nobody pressed a button for it.
+    sender:         under which address, and where answers go; by default the mailbox's usual one.
+    unsubscribe:    https and mailto addresses for List-Unsubscribe (RFC 2369, RFC 8058).
     undo_period:    how long it waits at least, so that its author can take it back.
     """
 
@@ -41,6 +44,8 @@ class Wanted:
     html: str | None = None
     attachments: Sequence[Attachment] = ()
     answers: Message | None = None
+    sender: SenderChoice = AS_USUAL
+    unsubscribe: Sequence[str] = ()
     origin: Origin = Origin.PERSON
     priority: Priority = Priority.PERSON
     scheduled_for: datetime | None = None
@@ -76,5 +81,7 @@ class Wanted:
             self.scheduled_for.isoformat() if self.scheduled_for else None,
             self.priority,
             self.automatic,
+            asdict(self.sender),
+            list(self.unsubscribe),
         ]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

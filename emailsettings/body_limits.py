@@ -32,13 +32,14 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MARK: Final = "emailsettings.too_large"  # in the scope of a refused request: the limit, in octets
-MAIL: Final = MAX_ATTACHMENTS_SIZE + 12 * 1024 * 1024  # with its text; files a little too large are told by the form
+MAIL: Final = MAX_ATTACHMENTS_SIZE + 28 * 1024 * 1024  # text with images; files a little too large are told by the form
 #: Octets by URL name. Everywhere else: what is kept in memory anyway.
 LIMITS: Final = {
     "delivery:compose": MAIL,
     "delivery:reply": MAIL,
     "delivery:forward": MAIL,
     "delivery:reopen": MAIL,
+    "delivery:save-draft": 28 * 1024 * 1024,  # text with images in base64
     "accounts:settings-signature": 2 * signature.LARGEST_TOTAL,  # its images come in base64
 }
 THROWN_AWAY: Final = 100 * 1024 * 1024  # octets of a refused body that are read all the same

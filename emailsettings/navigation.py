@@ -129,6 +129,7 @@ def _current_mailbox_pk(request: HttpRequest) -> int | None:
 PAGES: list[tuple[str, str, str, Operation | None]] = [
     ("email-settings", "Email settings", "settings-2", None),
     ("providers:list", "Providers", "library", Operation.MANAGE_EMAIL_PROVIDERS),
+    ("delivery:drafts", "Drafts", "file-pen", None),
     ("delivery:email-log", "Email log", "scroll-text", None),
     ("delivery:scheduled", "Scheduled mail", "calendar-clock", None),
     ("delivery:suppressions", "Suppression list", "ban", Operation.MANAGE_EMAIL_ACCOUNTS),

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from django.utils import timezone
+
 from mailservers.diagnosis import diagnose
 from mailservers.passwords import with_hint_at_spaces
 from mailservers.probing import answering_fixes
+from mailservers.sizes import note_size_limit
 from organizations.dialing import dialer, trust
 from organizations.models import Organization
 from protocols.checking import CheckResult, check_imap, check_smtp
@@ -54,6 +57,8 @@ def check_outgoing(
 ) -> CheckReport:
     """Try a submission server: reach, protection, login, and whether `sender` may send where one is given."""
     result = check_smtp(endpoint, credentials, dialer=dialer(), trust=trust(), sender=sender, observe=observe)
+    if result.size_limit:
+        note_size_limit(endpoint, result.size_limit, timezone.now())
     return _report(result, Protocol.SMTP, endpoint, credentials, provider, organization)
 
 

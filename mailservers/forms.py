@@ -68,7 +68,8 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = MailServer
         fields = [
-            "provider", "name", "host", "port", "security", "username", "timeout", "is_default", *LIMITS, "fallback",
+            "provider", "name", "host", "port", "security", "username", "timeout", "is_default",
+            "sends_from_reply_to", "default_reply_address", *LIMITS, "fallback",
         ]  # fmt: skip
         labels = LIMIT_LABELS | {"fallback": "While it cannot be reached, send through"}
         widgets = {
@@ -80,6 +81,9 @@ class MailServerForm(PlainWords, forms.ModelForm):  # type: ignore[type-arg]
             "is_default": "Used where nobody names a server. At most one server is the default.",
             "fallback": "That server must be allowed to send as the same addresses. Nothing goes there that may have "
             "been taken already, and the log says why a message went another way.",
+            "sends_from_reply_to": "Mail that automation or the API sends: From is the reply address it names. Off: "
+            "From is the email account, and answers go to the reply address.",
+            "default_reply_address": "Stands in From where no reply address is named. Empty: the user name does.",
         }
         error_messages = {
             "name": {"required": "Give the server a name that people recognise."},

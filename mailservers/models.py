@@ -85,6 +85,10 @@ class MailServer(SealedModel):
         related_name="stands_in_for",
         help_text="Sends while this cannot.",
     )
+    sends_from_reply_to = models.BooleanField(
+        "Send from Reply-to", default=False, help_text="Mail of automation and the API: From is the reply address."
+    )
+    default_reply_address = models.EmailField("Default reply address", max_length=254, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(null=True, blank=True, help_text="Last edit of what a check depends on.")
     checked_at = models.DateTimeField(null=True, blank=True)
@@ -155,6 +159,21 @@ class MailServer(SealedModel):
     def note_check(self, result: dict[str, Any], now: datetime) -> None:
         self.checked_at, self.check_result = now, result
         self.save(update_fields=["checked_at", "check_result"])
+
+
+class SizeLimit(models.Model):
+    """The largest message that a submission server takes, as it said at the last login there (RFC 1870, 4)."""
+
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField()
+    octets = models.PositiveBigIntegerField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "port"], name="one_size_limit_per_server")]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}: {self.octets} octets"
 
 
 class DiagnosisRuleQuerySet(models.QuerySet["DiagnosisRule"]):

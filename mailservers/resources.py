@@ -19,6 +19,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Limit = Annotated[int, Field(ge=1, le=1_000_000)]
 Host = Annotated[Text, Field(max_length=253)]
 OneLine = Annotated[Text, Field(max_length=320)]
+ReplyAddress = Annotated[Text, Field(max_length=254, description="Counts where `sends_from_reply_to` is on.")]
 Password = Annotated[Text, Field(max_length=1000, description="Never given back by any call.")]
 
 
@@ -82,6 +83,11 @@ class MailServerDocument(BaseModel):
     per_day: int | None = Field(description="Messages within any 24 hours; null: as above.")
     fallback: int | None = Field(description="The server that sends while this one cannot be reached.")
     unreachable_since: datetime | None = Field(description="Null while it answers. Meanwhile its mail waits.")
+    sends_from_reply_to: bool = Field(
+        description="Mail of automation and the API: From is the reply address, else `default_reply_address`, else the "
+        "user name. Off: From is the mailbox."
+    )
+    default_reply_address: str
     mailbox_count: int = Field(description="How many mailboxes send through it.")
     created_at: datetime
     checked_at: datetime | None
@@ -133,6 +139,8 @@ class NewMailServer(MailServerValues):
     per_minute: Limit | None = None
     per_day: Limit | None = None
     fallback: Key | None = None
+    sends_from_reply_to: bool = False
+    default_reply_address: ReplyAddress = ""
 
 
 class MailServerChanges(Asked):
@@ -149,6 +157,8 @@ class MailServerChanges(Asked):
     password: Password = ""
     timeout: Annotated[int, Field(ge=1, le=300)] = 40
     is_default: bool = False
+    sends_from_reply_to: bool = False
+    default_reply_address: ReplyAddress = ""
     accepts_clear_text: bool = False
     connections: Limit | None = None
     messages_per_connection: Limit | None = None
@@ -205,6 +215,8 @@ def server_document(server: MailServer) -> MailServerDocument:
         per_day=server.per_day,
         fallback=server.fallback_id,
         unreachable_since=server.unreachable_since,
+        sends_from_reply_to=server.sends_from_reply_to,
+        default_reply_address=server.default_reply_address,
         mailbox_count=server.mailbox_count,
         created_at=server.created_at,
         checked_at=server.checked_at,

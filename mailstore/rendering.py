@@ -123,8 +123,10 @@ class CleanBody:
         return _FRAME.format(body=self.html)
 
 
-def clean(html: str, inline_image: Callable[[str], str | None]) -> CleanBody:
+def clean(html: str, inline_image: Callable[[str], str | None], *, keeps_remote: bool = False) -> CleanBody:
     """Clean a message's HTML. `inline_image` gives the address of the image with a Content-ID, None for no such image.
+
+    keeps_remote: images on the web stay, counted all the same: for mail that is passed on, which no page of ours shows.
 
     HTML whose elements lie absurdly deep in each other is shown as its text.
     Scripts, forms, frames, styles that fetch and every handler are gone; links lead to http, https, mailto or tel only.
@@ -137,7 +139,7 @@ def clean(html: str, inline_image: Callable[[str], str | None]) -> CleanBody:
         if name == "href":
             return link(value)
         if name == "src":
-            return _image(value, inline_image, remote)
+            return _image(value, inline_image, remote) or (_remote_image(value) if keeps_remote else None)
         if name == "background":
             _image(value, inline_image, remote)  # counted, never shown
             return None
@@ -180,6 +182,11 @@ def _image(address: str, inline_image: Callable[[str], str | None], remote: Remo
     if visible.startswith(("//", "\\\\")) or scheme.startswith("http"):
         remote.count(visible)
     return None
+
+
+def _remote_image(address: str) -> str | None:
+    visible = _visible(address)
+    return _SPACES.sub("%20", visible) if visible.lower().startswith("https://") else None
 
 
 def _style(value: str, remote: RemoteImages) -> str | None:

@@ -29,12 +29,14 @@ class CheckResult:
                      refused the destination.
     error:           what went wrong; None when nothing did.
     server_response: what was said, both sides, with secrets masked.
+    size_limit:      octets of the largest message a submission server takes (RFC 1870); 0 where it did not say.
     """
 
     ok: bool
     steps: tuple[Step, ...]
     error: MailError | None
     server_response: str
+    size_limit: int = 0
 
 
 def check_imap(
@@ -90,6 +92,7 @@ def check_smtp(
             ehlo_name=ehlo_name,
             transcript=notes.transcript,
         ) as session:
+            notes.size_limit = session.size_limit
             if sender:
                 session.check_sender(sender)
 
@@ -109,6 +112,7 @@ class _Notes:
         self._observe = observe
         self.endpoint = endpoint
         self.steps: list[Step] = []
+        self.size_limit = 0
         self.transcript = Transcript(credentials)
 
     def __call__(self, step: Step) -> None:
@@ -135,7 +139,7 @@ def _run(attempt: Callable[[], None], notes: _Notes, second_line: Callable[[], s
         if isinstance(exc, CertificateRefused) and not exc.fingerprint:
             _read_the_refused_certificate(exc, notes.endpoint, second_line)
         notes.skip_the_rest()
-    return CheckResult(error is None, tuple(notes.steps), error, str(notes.transcript))
+    return CheckResult(error is None, tuple(notes.steps), error, str(notes.transcript), notes.size_limit)
 
 
 def _read_the_refused_certificate(refusal: CertificateRefused, endpoint: Endpoint, line: Callable[[], socket]) -> None:

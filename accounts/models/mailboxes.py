@@ -120,6 +120,9 @@ class Mailbox(SealedModel):
     all_folders = models.BooleanField(default=True)
     sync_interval = models.PositiveSmallIntegerField(null=True, blank=True, help_text="Minutes; empty: as set for all.")
     sends = models.BooleanField("Send emails using this mailbox", default=True)
+    sender_address = models.EmailField(
+        "Default sender address", max_length=254, blank=True, help_text="Stands in From; empty: the mailbox's own."
+    )
     appends_sent = models.BooleanField("Append sent copy", default=True)
     retries_uncertain = models.BooleanField("Send again when it is not known whether it was sent", default=False)
     language = models.CharField("Message language", max_length=10, blank=True, help_text="Empty: as its owner's.")
@@ -211,6 +214,11 @@ class Mailbox(SealedModel):
     def writes_in(self) -> Language:
         """The language of its mail: the chosen one, else that of its owner's profile; English for the organization."""
         return languages.language(self.language or (self.owner.language if self.owner is not None else ""))
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """The addresses that may stand in From of its mail (spec E8), the usual one first."""
+        return tuple(dict.fromkeys((self.sender_address or self.address, self.address)))
 
     @property
     def can_send(self) -> bool:

@@ -1,6 +1,7 @@
 """Outgoing mail: messages, their recipients and attempts."""
 
 from delivery.models.automatic import AutomaticMail
+from delivery.models.drafts import SavedDraft
 from delivery.models.looks import Look
 from delivery.models.outbox import (
     FIRST_LOOK,
@@ -23,5 +24,6 @@ from delivery.models.typed import Typed
 __all__ = [
     "FIRST_LOOK", "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "AutomaticMail",
     "DeliveryEvent", "LoginRefusal", "Look", "OutboxMessage", "OutboxMessageQuerySet", "OutboxRecipient",
-    "OutboxRecipientQuerySet", "Pulse", "Restore", "Route", "Slot", "Suppression", "SuppressionQuerySet", "Typed",
+    "OutboxRecipientQuerySet", "Pulse", "Restore", "Route", "SavedDraft", "Slot",
+    "Suppression", "SuppressionQuerySet", "Typed",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from accounts.models import Mailbox
 from delivery.models.routes import Route
+from delivery.senders import SenderStep
 from delivery.states import MOVES, Automatic, Bounce, IllegalMove, Kind, Origin, Priority, SentCopy, State
 from mailstore.models import Message
 from organizations.models import Organization, User
@@ -84,6 +85,9 @@ class OutboxMessage(models.Model):
     content_digest = models.CharField(max_length=64)
     sender = models.EmailField(max_length=320, help_text="Envelope sender.")
     from_header = models.CharField(max_length=500)
+    sender_step = models.CharField(
+        max_length=15, choices=SenderStep, default=SenderStep.CHOSEN, help_text="What From was taken from (spec B7)."
+    )
     to_header = models.TextField(blank=True)
     subject = models.CharField(max_length=998, blank=True)
     message_id = models.CharField(max_length=250, db_index=True)

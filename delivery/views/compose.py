@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -19,18 +20,17 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import Mailbox
-from accounts.signature import parts_of
-from delivery import taking_back, undo_bar
+from delivery import saved_drafts, taking_back, undo_bar
 from delivery.drafting import Draft, Original, draft_for
 from delivery.forms import ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued, KeyReused, queue_message
 from delivery.schedule_times import WallTime
-from delivery.signing import bodies
 from delivery.states import State
 from delivery.suppression_forms import refuse_suppressed
 from delivery.taking_back import Reopened
 from delivery.wanted import Wanted
+from delivery.written import written
 from mailstore.models import Message
 from mailstore.packs import RawUnavailable
 from organizations.models import User
@@ -64,7 +64,8 @@ def reopen(request: SignedInRequest, pk: int) -> HttpResponse:
     if again is None:
         messages.warning(request, "It cannot be opened again: it has left, or nothing is kept of what was typed.")
         return redirect("delivery:message", pk)
-    return _composer(request, again.typed.kind, again.typed.original, again)
+    readable = Message.objects.readable_by(request.user, timezone.now()).select_related("mailbox")
+    return _composer(request, again.typed.kind, readable.filter(pk=again.typed.original_id or 0).first(), again)
 
 
 def _composer(
@@ -72,20 +73,26 @@ def _composer(
 ) -> HttpResponse:
     mailboxes = sendable_by(request.user, timezone.now())
     chosen = _chosen(request, mailboxes, original)
-    draft = _draft(request, kind, original, chosen) if again is None else again.draft
+    draft = _draft(request, kind, original, chosen)
+    if again is not None:
+        draft = replace(again.draft, head=draft.head, shows_html=draft.shows_html)
     if request.method == "POST":
-        form = ComposeForm(request.POST, request.FILES, mailboxes=mailboxes, files=draft.files)
+        form = ComposeForm(
+            request.POST, request.FILES, mailboxes=mailboxes, files=draft.files, shows_html=draft.shows_html
+        )
         ready = form.is_valid() and not refuse_suppressed(form, request.user)
         if ready and (queued := _queue(request, form, original, kind, again)):
+            saved_drafts.let_go(request.user, queued.submission_key)
             return _leave(request, form, queued)
     else:
         beginning = draft.initial() | _beginning(request, chosen, original, draft)
         if again is not None:
             kept = {"keep": beginning["keep"], "submission_key": again.submission_key}
             beginning |= again.typed.fields | kept
-        form = ComposeForm(initial=beginning, mailboxes=mailboxes, files=draft.files)
+        beginning |= _saved(request)
+        form = ComposeForm(initial=beginning, mailboxes=mailboxes, files=draft.files, shows_html=draft.shows_html)
     context = {"form": form, "kind": kind, "title": TITLES[kind], "mailboxes": mailboxes, "draft": draft}
-    context["files_title"] = "Files of the original" if again is None else "Files"
+    context |= {"original": original, "files_title": "Files of the original" if again is None else "Files"}
     fragment = request.htmx and request.method == "POST"
     template = "delivery/_composer.html" if fragment else "delivery/compose.html"
     return render(request, template, context, status=422 if form.is_bound else 200)
@@ -115,10 +122,17 @@ def _beginning(
         "mailbox": chosen.pk if chosen else None,
         "keep": [part.path for part in draft.files],
         "signed": True,
+        "include_original": True,
     }
     if original is None and request.GET.get("to"):
         beginning["to"] = request.GET["to"][:2000]
     return beginning
+
+
+def _saved(request: SignedInRequest) -> dict[str, object]:
+    """The draft that the address names, as it was typed; empty where there is none (any more)."""
+    saved = saved_drafts.found(request.user, request.GET.get("draft", "")[:64])
+    return {**saved.fields, "submission_key": saved.key} if saved is not None else {}
 
 
 def _queue(
@@ -129,22 +143,22 @@ def _queue(
         files = attachments(form.cleaned_data["attachments"])
         if again is not None:
             files += again.files(form.cleaned_data["keep"])
+        elif original is not None and form.cleaned_data["as_attachment"]:
+            files.append(Original.read(original).whole())
         elif original is not None and form.cleaned_data["keep"]:
             files += Original.read(original).files(form.cleaned_data["keep"])
-        mailbox: Mailbox = form.cleaned_data["mailbox"]
-        signature = parts_of(mailbox) if form.cleaned_data["signed"] else None
-        language = mailbox.writes_in.tag
-        written = bodies(form.cleaned_data["text"], form.cleaned_data["quote"], signature, language=language)
+        body = written(form, original, kind)
         wanted = Wanted(
             author=request.user,
-            mailbox=mailbox,
+            mailbox=form.cleaned_data["mailbox"],
+            sender=form.sender,
             to=form.recipients["to"],
             cc=form.recipients["cc"],
             bcc=form.recipients["bcc"],
             subject=form.cleaned_data["subject"],
-            text=written.text,
-            html=written.html,
-            attachments=[*files, *written.images],
+            text=body.text,
+            html=body.html,
+            attachments=[*files, *body.images],
             answers=original if kind == "reply" else None,
             submission_key=form.cleaned_data["submission_key"],
             scheduled_for=form.schedule.moment if form.schedule else None,

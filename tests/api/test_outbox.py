@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from email import message_from_bytes
 
 import pytest
 from django.utils import timezone
@@ -13,6 +14,7 @@ from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State
 from emailsettings.api.gate import LARGER_BODIES, LARGEST_BODY
 from emailsettings.body_limits import limit_at
+from mailservers.models import MailServer
 from organizations.scopes import Scope
 from protocols.message.content import open_message
 from tests.api.conftest import Api, assert_problem, fields
@@ -49,6 +51,49 @@ def test_a_mail_is_queued_and_told_about(api, mailbox):
     assert {name: told[name] for name in answer.data if name != "recipient_list"} == {
         name: value for name, value in answer.data.items() if name != "recipient_list"
     }
+
+
+@pytest.mark.proves("B7", "E8")
+def test_a_program_names_where_answers_go_and_the_server_of_the_mailbox_decides_about_from(api, mailbox, organization):
+    reply_to = {"name": "Orders", "address": "orders@example.org"}
+    unsubscribe = ["https://example.org/leave", "mailto:leave@example.org"]
+    body = mail(mailbox, reply_to=reply_to, automatic=True, unsubscribe=unsubscribe)
+    queued = api.post("/outbox", body, Idempotency_Key="off")
+    assert queued.data["sender_step"] == "mailbox"
+    server = MailServer.objects.create(
+        organization=organization, name="Office", host="a.example", sends_from_reply_to=1
+    )
+    Mailbox.objects.filter(pk=mailbox.pk).update(mail_server=server)
+    decided = api.post("/outbox", body, Idempotency_Key="on")
+    assert decided.data["sender_step"] == "reply_to"
+    assert "gave this one" in " ".join(decided.data["reasons"])
+    off, on = (message_from_bytes(bytes(message.raw)) for message in OutboxMessage.objects.order_by("pk"))
+    assert (off["From"], off["Reply-To"]) == ("Alice <alice@example.org>", "Orders <orders@example.org>")
+    assert (on["From"], on["Reply-To"]) == ("Orders <orders@example.org>", None)
+    assert (on["Auto-Submitted"], on["List-Unsubscribe-Post"]) == ("auto-generated", "List-Unsubscribe=One-Click")
+
+
+@pytest.mark.proves("T19")
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"from_address": "boss@example.org"}, "mailbox"),
+        ({"reply_to": {"address": "nobody@"}}, "reply_to"),
+        ({"unsubscribe": ["http://example.org/leave"]}, "unsubscribe"),
+    ],
+)
+def test_a_strange_sender_is_refused_with_its_field(api, mailbox, change, field):
+    answer = api.post("/outbox", mail(mailbox, **change), **KEY)
+    assert answer.status_code == 422
+    assert any(name.startswith(field) for name in fields(answer))
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.proves("E8")
+def test_a_mailbox_that_is_switched_off_sends_nothing_and_is_nobodys_default(api, mailbox):
+    Mailbox.objects.filter(pk=mailbox.pk).update(sends=False)
+    assert "switched off" in api.post("/outbox", mail(mailbox), **KEY).content.decode()
+    assert fields(api.call("PUT", "/default-sender", {"mailbox": mailbox.pk})) == ["mailbox"]
 
 
 @pytest.mark.proves("I4")

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import signature
 from accounts.models import Mailbox, MailboxGrant
-from delivery.models import OutboxMessage, Suppression, Typed
+from delivery.models import OutboxMessage, SavedDraft, Suppression, Typed
 from delivery.states import Cause, State
 from mailservers.models import MailServer
 from mailstore import marking
@@ -134,6 +134,11 @@ def _share(mailbox: Mailbox, people: dict[str, User]) -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(is_shared=True)
 
 
+def _draft(user: User) -> str:
+    SavedDraft.objects.create(user=user, key="half-a-mail", kind="compose", fields={}, changed_at=timezone.now())
+    return "half-a-mail"
+
+
 def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessage) -> dict[str, object]:
     server = MailServer.objects.create(
         organization=world.organization, name=mailbox.display_name, host="smtp.example.org"
@@ -157,6 +162,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "invitation_token": mailed[0],
         "address_token": _wish(world),
         "notification": _told(world.people["owner"], sent),
+        "draft": _draft(world.people["owner"]),
         "mailbox": mailbox.pk,
         "server": server.pk,
         "folder": message.folder_id,

@@ -66,7 +66,7 @@ def write(page: Page, url: str, to: str, subject: str, text: str) -> None:
     page.goto(f"{url}/mail/compose")
     page.get_by_label("To", exact=True).fill(to)
     page.get_by_label("Subject").fill(subject)
-    page.get_by_label("Message").fill(text)
+    page.get_by_role("textbox", name="Message").fill(text)
 
 
 def send(page: Page) -> None:

@@ -97,7 +97,7 @@ def test_the_letter_is_read_and_the_server_has_noticed_nothing(tab: Page, doveco
 def test_the_answer_goes_through_postfix_and_the_log_has_its_words(tab: Page):
     tab.locator(".reply-bar").get_by_role("link", name="Reply").click()
     expect(tab.get_by_label("Subject")).to_have_value(f"Re: {SUBJECT}")
-    tab.get_by_label("Message").fill(ANSWER)
+    tab.get_by_role("textbox", name="Message").fill(ANSWER)
     doing.send(tab)
     expect(doing.verdict(tab)).to_contain_text("Sent", timeout=doing.SLOW)
     expect(doing.attempts(tab)).to_contain_text("TLS 1.3")

@@ -145,7 +145,7 @@ def test_the_composer_shows_the_signature_and_sends_it(page, live_server, signed
     _look(page, "composer")
     assert_accessible(page)
     page.get_by_label("To", exact=True).fill("bob@example.org")
-    page.get_by_label("Message").fill("Good morning")
+    page.get_by_role("textbox", name="Message").fill("Good morning")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Queued.")).to_be_visible()
     mail = message_from_bytes(bytes(OutboxMessage.objects.get().raw), policy=policy.default)
@@ -169,7 +169,7 @@ def test_two_pasted_images_arrive_with_the_mail(page, live_server, signed_in, sa
     page.goto(f"{live_server.url}/mail/compose")
     page.get_by_label("To", exact=True).fill(BOB)
     page.get_by_label("Subject").fill("With two pictures")
-    page.get_by_label("Message").fill("Good morning")
+    page.get_by_role("textbox", name="Message").fill("Good morning")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Queued.")).to_be_visible()
     with sandbox.imap(BOB, "INBOX") as client:

@@ -1,0 +1,66 @@
+"""Drafts: saved while they are written, listed, opened again, discarded (spec H3)."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import messages
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import remote_images
+from delivery import saved_drafts
+from delivery.forms import MAIL
+from delivery.models import SavedDraft
+from delivery.saved_drafts import NotADraft
+from mailstore.models import Message
+from organizations.requests import SignedInRequest
+
+IMAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Content-Type-Options": "nosniff"}
+
+
+@require_GET
+def drafts(request: SignedInRequest) -> HttpResponse:
+    """All of one's own, newest first; there are at most `saved_drafts.MOST`."""
+    mine = request.user.drafts.defer("fields").select_related("original")
+    return render(request, "delivery/drafts.html", {"drafts": mine})
+
+
+@require_POST
+def save(request: SignedInRequest, key: str) -> HttpResponse:
+    """Keep what stands in a composer now. 204; 409 where its mail is queued already; 422 for what is no draft."""
+    try:
+        sent = json.loads(request.body)
+        original = _original(request, sent.get("original"))
+        kept = saved_drafts.save(request.user, key, str(sent.get("kind")), original, sent.get("fields"), timezone.now())
+    except (ValueError, AttributeError) as exc:
+        words = str(exc) if isinstance(exc, NotADraft) else "This is not what a composer holds."
+        return JsonResponse({"problem": words}, status=422)
+    return HttpResponse(status=204 if kept is not None else 409)
+
+
+@require_POST
+def discard(request: SignedInRequest, key: str) -> HttpResponse:
+    draft = get_object_or_404(SavedDraft, user=request.user, key=key)
+    draft.delete()
+    messages.success(request, "The draft was discarded.")
+    return redirect("delivery:drafts")
+
+
+@require_POST
+def fetch_image(request: SignedInRequest) -> HttpResponse:
+    """An image on the web that somebody pastes, for the editor to put into the mail; 422 where there is none."""
+    try:
+        content_type, octets = remote_images.fetch_image(request.POST.get("address", ""), MAIL.image)
+    except remote_images.CannotFetch as exc:
+        return HttpResponse(str(exc), content_type="text/plain; charset=utf-8", status=422)
+    return HttpResponse(octets, content_type=content_type, headers=IMAGE_HEADERS)
+
+
+def _original(request: SignedInRequest, pk: object) -> Message | None:
+    """The message that is answered, where one may read it."""
+    if not isinstance(pk, int) or not 0 < pk < 2**63:
+        return None
+    return Message.objects.readable_by(request.user, timezone.now()).filter(pk=pk).first()

@@ -1,0 +1,112 @@
+/* What is typed into the composer is saved as it grows: on the server, and in this tab for when the server cannot be
+   reached or the session has ended. A reload, or the way back after signing in again, finds it. */
+
+import { csrfToken } from "./csrf.js";
+
+const SOON = 2500; // milliseconds after the last change
+const LARGE = 500_000; // characters: with pictures inside, less often
+const LATER = 20_000;
+const LEFT_OUT = new Set(["csrfmiddlewaretoken", "attachments", "submission_key", "next", "send_at"]);
+
+const place = () => `composer:${location.pathname}`;
+const key = (form) => form.elements.submission_key.value;
+
+/** The values of `form` by name; files are none of them. */
+function values(form) {
+  const fields = {};
+  for (const [name, value] of new FormData(form)) {
+    if (LEFT_OUT.has(name) || value instanceof File) continue;
+    if (name === "keep") (fields.keep ??= []).push(value);
+    else fields[name] = value;
+  }
+  for (const box of form.querySelectorAll("input[type=checkbox]:not([name=keep])")) fields[box.name] = box.checked;
+  fields.keep ??= [];
+  return fields;
+}
+
+function tell(form, words) {
+  const line = form.querySelector("[data-saved]");
+  if (line && line.textContent !== words) line.textContent = words;
+}
+
+export function forget() {
+  sessionStorage.removeItem(place());
+}
+
+/** What this tab kept for the page, where it is another text than what the server gave: {key, fields}, or null. */
+export function kept(form) {
+  const stored = sessionStorage.getItem(place());
+  if (!stored) return null;
+  const copy = JSON.parse(stored);
+  const isNew = !new URLSearchParams(location.search).has("draft");
+  return isNew || copy.key === key(form) ? copy : null;
+}
+
+/** Save `form` whenever it was changed, until `done()` is called. Returns {changed, done}. */
+export function autosave(form) {
+  let timer = 0;
+  let isDone = false;
+  let running = null;
+
+  function changed() {
+    if (isDone) return;
+    const fields = values(form);
+    try {
+      sessionStorage.setItem(place(), JSON.stringify({ key: key(form), fields }));
+    } catch {
+      // too large for this browser's store: the server has it
+    }
+    clearTimeout(timer);
+    timer = setTimeout(save, (fields.html?.length ?? 0) > LARGE ? LATER : SOON);
+  }
+
+  async function save() {
+    clearTimeout(timer);
+    if (isDone || running) return;
+    tell(form, "Saving");
+    running = send(values(form));
+    const words = await running;
+    running = null;
+    if (!isDone) tell(form, words);
+  }
+
+  async function send(fields) {
+    try {
+      const answer = await fetch(`${form.dataset.draftsUrl}/${key(form)}`, {
+        method: "POST",
+        redirect: "manual",
+        headers: { "X-CSRFToken": csrfToken(), "Content-Type": "application/json" },
+        body: JSON.stringify({ kind: form.dataset.kind, original: Number(form.dataset.original) || null, fields }),
+      });
+      if (answer.ok) {
+        const address = new URL(location.href);
+        address.searchParams.set("draft", key(form));
+        if (!isDone) history.replaceState(history.state, "", address);
+        return "Draft saved";
+      }
+      if (answer.type === "opaqueredirect" || answer.status === 403) return "Not saved: you are signed out. Sign in in another tab, then go on here; nothing is lost.";
+      if (answer.status === 422 || answer.status === 413) return "Too large to be saved as a draft. Send it, or take pictures out.";
+    } catch {
+      // the line is down
+    }
+    timer = setTimeout(save, LATER);
+    return "Not saved: the server cannot be reached. It is tried again; keep this page open.";
+  }
+
+  const hidden = () => document.visibilityState === "hidden" && timer && save();
+  document.addEventListener("visibilitychange", hidden);
+  return {
+    changed,
+    async discard() {
+      this.done();
+      await running;
+      const body = new URLSearchParams();
+      await fetch(`${form.dataset.draftsUrl}/${key(form)}/discard`, { method: "POST", redirect: "manual", keepalive: true, headers: { "X-CSRFToken": csrfToken() }, body });
+    },
+    done() {
+      isDone = true;
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", hidden);
+    },
+  };
+}
