@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Request, expect
 
-from delivery.models import Attempt, OutboxMessage
+from delivery.models import Attempt, OutboxMessage, SavedDraft
 from delivery.states import SentCopy, State
 from delivery.tasks import submit_message
 from organizations.models import User
 from protocols.diagnosis import Cause, Diagnosis, Retry, Who
+from tests.accounts.settings.pictures import png
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -127,7 +131,7 @@ def test_errors_keep_the_words_and_the_files_and_ctrl_enter_sends(
     page.get_by_role("textbox", name="Message").press("Control+Enter")
     expect(page.get_by_text("“bob@” is not an email address")).to_be_visible()
     expect(page.get_by_label("To", exact=True)).to_be_focused()
-    expect(page.get_by_role("textbox", name="Message")).to_have_value("Here they are.")
+    expect(page.get_by_role("textbox", name="Message")).to_have_text("Here they are.")
     expect(page.get_by_text("price list.txt, 1 KB")).to_be_visible()
     look(page, "compose-error")
     assert_accessible(page)
@@ -149,7 +153,12 @@ def test_files_that_are_too_large_are_refused_before_they_are_uploaded(
     large.write_bytes(b"x" * 2 * 1024 * 1024)
     small.write_text("42")
     uploads: list[str] = []
-    page.on("request", lambda request: uploads.append(request.url) if request.method == "POST" else None)
+
+    def note(asked: Request) -> None:
+        if asked.method == "POST" and "/mail/drafts/" not in asked.url:
+            uploads.append(asked.url)
+
+    page.on("request", note)
     page.goto(f"{live_server.url}/mail/compose")
     page.get_by_label("To", exact=True).fill("bob@")
     page.get_by_label("Attachments").set_input_files(large)
@@ -165,6 +174,68 @@ def test_files_that_are_too_large_are_refused_before_they_are_uploaded(
     page.get_by_role("button", name="Send", exact=True).click()
     expect(page.get_by_text("“bob@” is not an email address")).to_have_count(1)
     assert len(uploads) == 1
+
+
+@pytest.mark.proves("H3", "H4")
+def test_a_mail_is_written_with_formatting_by_keyboard_and_saves_itself(
+    page: Page, live_server, signed_in, mailbox, assert_accessible, monkeypatch
+):
+    monkeypatch.setattr(submit_message, "apply_async", lambda *_, **__: None)
+    strangers: list[str] = []
+    page.on("request", lambda asked: None if asked.url.startswith(live_server.url) else strangers.append(asked.url))
+    page.goto(f"{live_server.url}/mail/compose")
+    box = page.get_by_role("textbox", name="Message")
+    page.get_by_label("To", exact=True).fill("bob@example.org")
+    box.click()
+    page.keyboard.press("Control+b")
+    page.keyboard.type("The offer is attached.")
+    page.evaluate(
+        """(image) => {
+            const transfer = new DataTransfer();
+            const octets = Uint8Array.from(atob(image), (letter) => letter.charCodeAt(0));
+            transfer.items.add(new File([octets], "chart.png", { type: "image/png" }));
+            document.querySelector(".ProseMirror").dispatchEvent(
+                new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
+        }""",
+        b64encode(png(60, 20, b"\xc0\x30\x20")).decode(),
+    )
+    expect(page.locator(".ProseMirror img:not(.ProseMirror-separator)")).to_have_count(1)
+    expect(page.get_by_text("Draft saved")).to_be_visible()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    expect(box).to_contain_text("The offer is attached.")
+    expect(page.locator(".ProseMirror img:not(.ProseMirror-separator)")).to_have_count(1)
+    box.press("Control+Enter")
+    expect(page.get_by_text("No file is attached.")).to_be_visible()
+    assert_accessible(page)
+    assert not OutboxMessage.objects.exists()
+    page.get_by_role("button", name="Send without").click()
+    expect(page).to_have_url(re.compile("/logs/email"))
+    sent = message_from_bytes(bytes(OutboxMessage.objects.get().raw), policy=policy.default)
+    assert "<strong>The offer is attached.</strong>" in sent.get_body(("html",)).get_content()
+    assert [part.get_content_type() for part in sent.walk() if part["Content-ID"]] == ["image/png"]
+    assert not SavedDraft.objects.exists()
+    assert strangers == []
+
+
+@pytest.mark.proves("H3")
+def test_nothing_typed_is_lost_when_the_session_ends(page: Page, live_server, signed_in, mailbox, client_of, alice):
+    page.goto(f"{live_server.url}/mail/compose")
+    box = page.get_by_role("textbox", name="Message")
+    page.get_by_label("To", exact=True).fill("bob@example.org")
+    box.click()
+    page.keyboard.type("Half an hour of work")
+    page.context.clear_cookies(name="sessionid")
+    expect(page.get_by_text("you are signed out")).to_be_visible(timeout=10_000)
+    assert not SavedDraft.objects.exists()
+    page.get_by_role("button", name="Send").click()
+    expect(page).to_have_url(re.compile("next="))
+    cookie = client_of(alice).cookies["sessionid"]
+    page.context.add_cookies([{"name": "sessionid", "value": cookie.value, "url": live_server.url}])
+    page.goto(f"{live_server.url}/mail/compose")
+    expect(box).to_have_text("Half an hour of work")
+    expect(page.get_by_label("To", exact=True)).to_have_value("bob@example.org")
+    expect(page.get_by_text("was restored")).to_be_visible()
 
 
 def test_a_message_can_be_cancelled_from_its_page(page: Page, live_server, signed_in, make_message, mailbox, alice):
