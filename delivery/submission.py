@@ -26,6 +26,7 @@ from delivery.logins import SECOND_TRY_AFTER, TRIES
 from delivery.models import OutboxMessage
 from delivery.retrying import LOOK_AGAIN
 from delivery.statements import Taken, write
+from delivery.tracing import wanted_reports
 from delivery.ways import Way
 from mailservers.diagnosis import diagnose
 from mailservers.passwords import PasswordUnreadable
@@ -165,6 +166,7 @@ class Line:
                 message.raw,
                 before_final_dot=lambda: self._mark(ledger),
                 on_progress=ledger.keep_claim,
+                reports=wanted_reports(message),
             )
         except OutcomeUnknown as exc:
             self.write_outcome()

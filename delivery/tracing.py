@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import base64
 import hmac
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from protocols.message.returned import OWN_FIELD
+from protocols.smtp.session import ReportRequest
+
+if TYPE_CHECKING:
+    from delivery.models import OutboxMessage
 
 LONGEST_ENVELOPE_ID: Final = 100  # characters (RFC 3461, 5.4)
 
@@ -36,9 +40,18 @@ def marked_identifier(value: str) -> str:
 
 
 def envelope_id(message_id: str) -> str:
-    """What a submission names its envelope by; "" where it would be longer than servers take."""
+    """What a submission names its envelope by; "" where servers would not take it."""
     named = f"{_signature(_ENVELOPE, message_id, settings.SECRET_KEY)}.{message_id}"
-    return named if len(named) <= LONGEST_ENVELOPE_ID else ""
+    fits = len(named) <= LONGEST_ENVELOPE_ID and named.isascii() and named.isprintable()
+    return named if fits else ""
+
+
+def wanted_reports(message: OutboxMessage) -> ReportRequest | None:
+    """Which delivery reports a submission asks for: of failures and delays, with our envelope id and the header alone.
+
+    None for what leaves with the null reverse-path, since nothing is to come back.
+    """
+    return None if message.has_null_sender else ReportRequest(envelope_id=envelope_id(message.message_id))
 
 
 def enveloped_identifier(value: str) -> str:

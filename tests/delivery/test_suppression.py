@@ -15,6 +15,7 @@ from delivery.models import OutboxRecipient, Suppression
 from delivery.outbox import CannotBeQueued, queue_message
 from delivery.states import Cause, State
 from delivery.tasks import submit_message
+from delivery.tracing import envelope_id, enveloped_identifier, wanted_reports
 from delivery.wanted import Wanted
 from mailstore.models import Arrival, Message
 from protocols.message.addresses import Address
@@ -137,6 +138,16 @@ def test_marks_and_envelope_ids_of_others_are_worth_nothing(sent, arrived, mailb
         arrived(mailbox, raw.replace(b"Subject: Offer", b"Subject: whatever"))
     assert read() == 0
     assert (states(message), listed()) == ({BOB: State.SENT}, {})
+
+
+def test_a_submission_names_its_envelope_unless_nothing_is_to_come_back(sent):
+    message = sent(BOB)
+    wanted_of_servers = wanted_reports(message)
+    assert wanted_of_servers is not None
+    assert enveloped_identifier(wanted_of_servers.envelope_id) == "offer@example.org"
+    assert wanted_of_servers.envelope_id not in bytes(message.raw).decode()
+    assert wanted_reports(sent(BOB, has_null_sender=True)) is None
+    assert envelope_id(f"{'x' * 90}@example.org") == ""
 
 
 def test_a_key_from_before_is_still_known(sent, arrived, mailbox, settings):
