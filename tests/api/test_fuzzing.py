@@ -9,7 +9,7 @@ import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
@@ -68,7 +68,7 @@ def token(
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_schemathesis_finds_nothing(label: str, mode: str, token: str):
-    _explore(label, mode, token, examples=6)
+    _explore(label, mode, token, examples=6 if connection.vendor == "sqlite" else 3)
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def _explore(label: str, mode: str, token: str, *, examples: int) -> None:
     if mode == "mistaken" and not (operation.body or operation.query or operation.path_parameters):
         return  # there is nothing that could be mistaken
 
-    @seed(2026)
+    @seed(connection.vendor)  # each engine is asked something else
     @settings(
         max_examples=examples, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=HealthCheck
     )

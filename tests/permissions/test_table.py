@@ -64,6 +64,7 @@ def test_every_row_has_a_route_and_stands_once():
 
 
 @pytest.mark.proves("F6")
+@pytest.mark.once
 @pytest.mark.django_db
 @pytest.mark.parametrize("batch", in_batches(one_per_route), ids=named)
 def test_a_method_without_a_row_is_refused_to_everybody(batch: tuple[Row, ...], world: World):
