@@ -1,4 +1,6 @@
-"""Which worker runs which test: any of them any test, but all steps of a walk belong to one (tests/walks/conftest.py).
+"""Which worker runs which test: any of them any test, but what shares something costly belongs to one.
+
+That are all steps of a walk (tests/walks/conftest.py), and what is asked of a whole production.
 
 What `--dist loadgroup` is for; xdist 3.8 does not group under pytest 9.
 """
@@ -10,10 +12,11 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 WALKS = "tests/walks/"
+TOGETHER = {"tests/production/test_compose.py"}
 
 
 class WalksTogether(LoadScopeScheduling):
-    """Hands out single tests, and walks as a whole."""
+    """Hands out single tests; walks and files of `TOGETHER` as a whole."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         config.option.loadscopereorder = False  # the order is chosen in tests/selection.py: a browser comes last
@@ -22,7 +25,7 @@ class WalksTogether(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file, _, name = nodeid.partition("::")
         is_step = file.startswith(WALKS) and name.endswith("]")  # its last parameter is the browser
-        return file if is_step else nodeid
+        return file if is_step or file in TOGETHER else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

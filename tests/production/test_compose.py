@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers.compose import FILE, PARTS, Composed, running_production
-from tests.servers.processes import private_folder, wait_until
-
-
-@pytest.fixture(scope="module")
-def production() -> Iterator[Composed]:
-    with private_folder("es-compose-") as folder, running_production(folder) as running:
-        yield running
+from tests.servers.compose import FILE, PARTS, Composed
+from tests.servers.processes import wait_until
 
 
 def ask(production: Composed, path: str, **headers: str) -> tuple[int, str]:

@@ -94,10 +94,12 @@ def is_step(item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the steps of each walk in order again, after pytest-randomly, and walks before whatever else takes a browser.
 
-    They are the longest pieces of work, so the other worker finds enough to do meanwhile.
+    They are the longest pieces of work, so the other worker finds enough to do meanwhile. Whatever else production is
+    asked comes after its walk: there its parts are stopped.
     """
     steps = sorted(filter(is_step, items), key=lambda step: (step.path, step.reportinfo()[1] or 0))
     others = [item for item in items if not is_step(item)]
+    others.sort(key=lambda item: "production" in getattr(item, "fixturenames", ()))
     place = next((number for number, item in enumerate(others) if uses_browser(item)), len(others))
     items[:] = [*others[:place], *steps, *others[place:]]
 

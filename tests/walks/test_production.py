@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from email.message import EmailMessage
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from tests.servers.compose import Composed, running_production
-from tests.servers.dovecot import Dovecot
-from tests.servers.postfix import Postfix
-from tests.servers.processes import private_folder
+from tests.servers.compose import Composed
 from tests.walks.test_dovecot_and_postfix import (  # noqa: F401  its people and its steps, in its order
     alice,
     bob,
@@ -24,17 +20,8 @@ from tests.walks.test_dovecot_and_postfix import (  # noqa: F401  its people and
 
 
 @pytest.fixture(scope="module")
-def product(dovecot: Dovecot, postfix: Postfix, letter: EmailMessage) -> Iterator[Composed]:  # noqa: F811
-    with private_folder("es-compose-") as folder:
-        authorities = folder / "authorities.pem"
-        authorities.write_text(dovecot.ca_pem + postfix.ca_pem)
-        with running_production(
-            folder,
-            EMAILSETTINGS_EXTRA_CA_FILE=str(authorities),
-            EMAILSETTINGS_DIAL_NETWORKS="127.0.0.0/8",
-            EMAILSETTINGS_DIAL_PORTS=f"{dovecot.tls_port},{postfix.submission_port}",
-        ) as running:
-            yield running
+def product(production: Composed, letter: EmailMessage) -> Composed:  # noqa: F811
+    return production
 
 
 @pytest.fixture(scope="module")

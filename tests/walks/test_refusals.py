@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.servers.processes import wait_until
-from tests.servers.product import Product, running_product
+from tests.servers.product import Product
 from tests.walks import doing
 from tests.walks.sandbox import SandboxMail
 
@@ -24,9 +22,8 @@ SWEPT = 2 * doing.SLOW  # milliseconds: until a new worker has started and what 
 
 
 @pytest.fixture(scope="module")
-def product(state_folder: Path) -> Iterator[Product]:
-    with running_product(state_folder) as running:
-        yield running
+def product(live_product: Product) -> Product:
+    return live_product
 
 
 @pytest.fixture(scope="module")
