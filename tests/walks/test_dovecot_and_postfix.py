@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
@@ -22,6 +23,7 @@ from tests.walks import doing
 
 SUBJECT, QUESTION = "Delivery window for Thursday", "We can offer 8 to 10 or 14 to 16. Please choose."
 ANSWER = "Eight to ten suits us."
+ACCEPTED = re.compile(r"250 2\.0\.0 Ok: (\d+ bytes )?queued as")  # Postfix counts the octets of a BDAT (RFC 3030)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,7 @@ def test_the_answer_goes_through_postfix_and_the_log_has_its_words(tab: Page):
     doing.send(tab)
     expect(doing.verdict(tab)).to_contain_text("Sent", timeout=doing.SLOW)
     expect(doing.attempts(tab)).to_contain_text("TLS 1.3")
-    expect(doing.servers_words(doing.attempts(tab))).to_contain_text("250 2.0.0 Ok: queued as")
+    expect(doing.servers_words(doing.attempts(tab))).to_contain_text(ACCEPTED)
 
 
 @pytest.mark.proves("I6")
