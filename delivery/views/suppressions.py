@@ -14,8 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
 from delivery import suppression
+from delivery.bounce_words import cause_of
 from delivery.explaining import readable_reports
 from delivery.models import OutboxMessage, Suppression
+from delivery.states import Cause
 from delivery.suppression_forms import SuppressionFilterForm, SuppressionForm
 from organizations import audit
 from organizations.caching import private
@@ -39,6 +41,13 @@ class Line:
     @property
     def why(self) -> str:
         return suppression.why(self.suppression)
+
+    @property
+    def more(self) -> str:
+        """What the tag beside it does not say."""
+        if self.suppression.cause == Cause.BOUNCE:
+            return cause_of(self.suppression.reason)
+        return self.suppression.note
 
 
 @require_GET
