@@ -113,7 +113,7 @@ class World:
             "Content-Type: text/plain; charset=utf-8\r\n\r\n"
         )
         raw = (head + self.text.replace("\n", "\r\n") + "\r\n").encode()
-        return OutboxMessage(
+        message = OutboxMessage(
             organization=self.organization,
             mailbox=self.mailbox,
             author=self.author,
@@ -123,10 +123,11 @@ class World:
             to_header=f"person{place}@example.org",
             subject=f"Benchmark {place}",
             message_id=f"{place}@example.org",
-            raw=raw,
             size=len(raw),
             created_at=timezone.now(),
         )
+        message.raw = raw
+        return message
 
 
 def main(port: str, octets: str, seed: str) -> None:

@@ -168,7 +168,6 @@ class World:
                 to_header="bob@example.com",
                 subject=self._text(4),
                 message_id=f"<{number}.{mailbox.pk}@example.org>",
-                raw=b"Subject: Hello\r\n\r\nHello\r\n",
                 size=25,
                 created_at=now - timedelta(minutes=self.chance.randrange(100_000)),
             )

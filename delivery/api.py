@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 
-from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from ninja import Body, Query, Router
@@ -20,12 +19,13 @@ from delivery.resources import (
     Decision,
     OutboxDocument,
     OutboxList,
-    StateName,
+    listed,
     story_document,
     summary_document,
 )
-from organizations.calls import LARGEST_KEY, ApiRequest, Day, Listing, Problem, Text, invalid, needs
+from organizations.calls import ApiRequest, Listing, Problem, invalid, needs
 from organizations.models import User
+from organizations.paging import newest_first
 from organizations.scopes import Scope
 
 router = Router(tags=["Outbox"])
@@ -47,30 +47,15 @@ class OutboxListing(Listing):
     scheduled: bool = Field(False, description="Only what waits for the moment it is scheduled for.")
 
 
-class LogListing(Listing):
-    state: StateName | None = Field(None, description="Any recipient in it.")
-    mailbox: int | None = Field(None, ge=1, le=LARGEST_KEY)
-    q: Text = Field("", max_length=200, description="In the subject or an address.")
-    since: Day | None = Field(None, description="First day, in your time zone.")
-    until: Day | None = Field(None, description="Last day.")
-
-    def filters(self) -> log.Filters:
-        return log.Filters(
-            state=self.state or "",
-            mailbox_pk=self.mailbox,
-            text=self.q,
-            since=_midnight("since", self.since),
-            until=_midnight("until", self.until, days=1),
-        )
-
-
 @router.get("/outbox", auth=reads, operation_id="outbox_list", response=OutboxList)
 def outbox_list(request: ApiRequest, listing: Query[OutboxListing]) -> OutboxList:
     """What you have sent, newest first; what is scheduled, also by others whose mailbox you may send from."""
     now = timezone.now()
     if listing.scheduled:
-        return _listed(scheduling.waiting(request.user, now), listing)
-    return _listed(OutboxMessage.objects.visible_to(request.user, now).filter(author=request.user), listing)
+        waiting = scheduling.waiting(request.user, now)
+        page = newest_first(waiting, "created_at", listing.checked_cursor, size=listing.limit)
+        return OutboxList(items=[summary_document(row) for row in log.rows(page.rows)], next=page.next or None)
+    return listed(log.search(request.user, log.Filters(author_pk=request.user.pk), now), listing)
 
 
 @router.get("/outbox/{int:pk}", auth=reads, operation_id="outbox_get", response=OutboxDocument)
@@ -103,17 +88,6 @@ def outbox_decide(request: ApiRequest, pk: int, body: Decision) -> OutboxDocumen
     return decided(request, pk, DECISIONS[body.decision])
 
 
-@router.get("/email-log", auth=reads, operation_id="email_log_list", response=OutboxList, tags=["Email log"])
-def email_log_list(request: ApiRequest, listing: Query[LogListing]) -> OutboxList:
-    """Outgoing mail that you may know of, newest first: of your mailboxes, or of all with the operation."""
-    return _listed(log.search(request.user, listing.filters(), timezone.now()), listing)
-
-
-def _listed(found: QuerySet[OutboxMessage], listing: Listing) -> OutboxList:
-    page = log.page(found, after=listing.checked_cursor, size=listing.limit)
-    return OutboxList(items=[summary_document(row) for row in page.rows], next=page.next or None)
-
-
 def decided(
     request: ApiRequest,
     pk: int,
@@ -144,18 +118,9 @@ def decided(
 
 def message_or_404(request: ApiRequest, pk: int) -> OutboxMessage:
     related = ("mailbox__mail_server", "author", "organization")
-    visible = OutboxMessage.objects.visible_to(request.user, timezone.now()).defer("raw")
+    visible = OutboxMessage.objects.visible_to(request.user, timezone.now())
     return get_object_or_404(visible.select_related(*related), pk=pk)
 
 
 def _document(request: ApiRequest, pk: int) -> OutboxDocument:
     return story_document(story_of(message_or_404(request, pk), request.user, timezone.now()))
-
-
-def _midnight(field: str, day: date | None, *, days: int = 0) -> datetime | None:
-    """Where the day begins, or ends, for the person. Raises Invalid for days that no calendar here reaches."""
-    if day is None:
-        return None
-    if not 1970 <= day.year <= 2200:
-        raise invalid(field, "Name a day between 1970 and 2200.")
-    return timezone.make_aware(datetime.combine(day + timedelta(days=days), time.min))

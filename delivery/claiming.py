@@ -105,6 +105,6 @@ def _recipients_of(attempts: Sequence[Attempt]) -> dict[int, list[OutboxRecipien
 def _messages_of(attempts: Sequence[Attempt]) -> dict[int, OutboxMessage]:
     """With octets, mailbox, author and organization, each of these read once for all messages that share it."""
     mailboxes = Mailbox.objects.select_related("mail_server__provider", "provider")
-    related = ("author", "organization", Prefetch("mailbox", mailboxes))
+    related = ("author", "organization", "octets", Prefetch("mailbox", mailboxes))
     messages = OutboxMessage.objects.filter(pk__in=[attempt.message_id for attempt in attempts])
     return {message.pk: message for message in messages.prefetch_related(*related)}

@@ -35,7 +35,7 @@ def put_right(now: datetime) -> None:
 def _shorten_waits(now: datetime, ahead: datetime) -> None:
     """Each wait began when the row was queued: `state_at`. It begins anew now, and the time to retry with it."""
     early = OutboxRecipient.objects.filter(state=State.QUEUED, state_at__gt=ahead)
-    for recipient in early.select_related("message").defer("message__raw")[:MOST]:
+    for recipient in early.select_related("message")[:MOST]:
         chosen = recipient.message.scheduled_for if recipient.claim == 0 else None
         not_before = chosen or now + max(timedelta(0), recipient.not_before - recipient.state_at)
         unchanged = OutboxRecipient.objects.filter(pk=recipient.pk, state=State.QUEUED, state_at=recipient.state_at)

@@ -16,7 +16,14 @@ from django.db import transaction
 from accounts.models import Mailbox
 from accounts.rights import Right
 from delivery import suppression
-from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
+from delivery.models import (
+    RETRY_PERIOD,
+    OctetsGone,
+    OutboxMessage,
+    OutboxOctets,
+    OutboxRecipient,
+    OutboxRecipientQuerySet,
+)
 from delivery.news import tell_settled
 from delivery.octets import with_new_identity
 from delivery.outbox import CannotBeQueued, check_sender, enqueue
@@ -25,6 +32,8 @@ from delivery.tasks import file_sent_copy, resolve_uncertain, submit_message
 from organizations import audit, live
 from organizations.models import User
 from organizations.nudging import nudge
+
+NO_TEXT = "Its text is no longer kept, so it cannot be sent again."
 
 
 class MayNotDecide(PermissionDenied):
@@ -103,7 +112,7 @@ def resend(message: OutboxMessage, user: User, now: datetime, submission_key: st
     Raises MayNotSend or CannotSend; the same `submission_key` twice gives the same message.
     """
     mailbox = check_sender(user, message.mailbox, now)
-    message_id, raw = with_new_identity(bytes(message.raw), mailbox.address, now)
+    message_id, raw = with_new_identity(_octets(message), mailbox.address, now)
     copy = OutboxMessage(
         organization_id=message.organization_id,
         mailbox=mailbox,
@@ -118,10 +127,10 @@ def resend(message: OutboxMessage, user: User, now: datetime, submission_key: st
         to_header=message.to_header,
         subject=message.subject,
         message_id=message_id,
-        raw=raw,
         size=len(raw),
         attachment_count=message.attachment_count,
     )
+    copy.raw = raw
     addresses = [(recipient.address, recipient.kind) for recipient in message.recipients.all()]
     queued = enqueue(copy, addresses, now)
     if queued is copy:
@@ -138,10 +147,20 @@ def file_copy_again(message: OutboxMessage, user: User, now: datetime) -> int:
     return noted("outbox.copy_retried", message, user, moved)
 
 
+def _octets(message: OutboxMessage) -> bytes:
+    """Raises CannotBeQueued where they were let go."""
+    try:
+        return message.raw
+    except OctetsGone as exc:
+        raise CannotBeQueued("", NO_TEXT) from exc
+
+
 def _queue_again(
     message: OutboxMessage, user: User, now: datetime, *, origins: Collection[State], action: str, about: About = ALL
 ) -> int:
     check_sender(user, message.mailbox, now)
+    if not OutboxOctets.objects.filter(message=message).exists():
+        raise CannotBeQueued("", NO_TEXT)
     fresh: dict[str, object] = {
         "tries": 0, "note": "", "last_reply": "", "bounce": "", "bounce_reason": "", "report": None
     }  # fmt: skip

@@ -181,7 +181,7 @@ class Turn:
             messages = messages.filter(pk__in=self._only)
         keys = list(messages.values_list("pk", flat=True)[:TOLD_AT_ONCE])
         impatient = Q(origin=Origin.NOTICE) | Q(recipients__expires_at__lt=now)
-        for message in OutboxMessage.objects.filter(impatient, pk__in=keys).defer("raw").distinct()[:MOST_AT_ONCE]:
+        for message in OutboxMessage.objects.filter(impatient, pk__in=keys).distinct()[:MOST_AT_ONCE]:
             if attempt := Attempt.objects.begin(message.pk, now):
                 settle_without_sending(Ledger(attempt, message), hindrance)
         waiting = OutboxRecipient.objects.due(now).filter(message__in=keys)
@@ -210,5 +210,5 @@ def settle_without_way(message_pk: int) -> None:
     attempt = Attempt.objects.begin(message_pk, timezone.now())
     if attempt is None:
         return
-    message = OutboxMessage.objects.defer("raw").select_related("author").get(pk=message_pk)
+    message = OutboxMessage.objects.select_related("author").get(pk=message_pk)
     settle_without_sending(Ledger(attempt, message), WITHOUT_MAILBOX)

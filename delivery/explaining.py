@@ -12,7 +12,7 @@ from accounts.models import Mailbox
 from delivery import suppression
 from delivery.deciding import may_decide
 from delivery.log import Row, rows
-from delivery.models import Attempt, DeliveryEvent, OutboxMessage, OutboxRecipient, Suppression
+from delivery.models import Attempt, DeliveryEvent, OutboxMessage, OutboxOctets, OutboxRecipient, Suppression
 from delivery.senders import SenderStep, why_this_sender
 from delivery.states import Bounce, Origin, SentCopy, Sequel, State
 from delivery.uncertainty import Uncertainty, uncertainty_of
@@ -115,7 +115,8 @@ class RecipientLine(NamedTuple):
 class Story:
     """Everything the page of one message shows; as many queries for one recipient as for a hundred.
 
-    text:    what was written, for those who may read it; None for the others.
+    text:    what was written, for those who may read it; None for the others, and where it is no longer kept.
+    is_kept: whether its octets are.
     reports: where the delivery reports that this person may read are shown, by their keys.
     events:  what became known after it had left, by address; that of complaints that conceal it is "".
     suppressed: those who get no mail any more, by address.
@@ -128,6 +129,7 @@ class Story:
     may_decide: bool
     now: datetime
     text: str | None
+    is_kept: bool
     reports: Mapping[int, str]
     events: Mapping[str, Sequence[Told]]
     suppressed: Mapping[str, Suppression]
@@ -226,8 +228,8 @@ class Story:
         possible = {
             "cancel": State.QUEUED in states,
             "send-now": self.next_try is not None,
-            "try-again": bool(states & LOST),
-            "resend": states <= {State.SENT, State.CANCELLED},
+            "try-again": self.is_kept and bool(states & LOST),
+            "resend": self.is_kept and states <= {State.SENT, State.CANCELLED},
             "save-copy": self.message.sent_copy == SentCopy.FAILED,
         }
         return frozenset(name for name, sensible in possible.items() if sensible)
@@ -235,6 +237,7 @@ class Story:
 
 def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
     [row] = rows([message])
+    is_kept = OutboxOctets.objects.filter(message=message).exists()
     recipients = list(message.recipients.all())
     events = list(message.events.all())
     pks = [one.report_id for one in recipients] + [event.report_id for event in events]
@@ -249,7 +252,8 @@ def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
         reasons=reasons(message),
         may_decide=may_decide(user, message, now),
         now=now,
-        text=_text(message) if _may_read(message, user, now) else None,
+        text=_text(message) if is_kept and _may_read(message, user, now) else None,
+        is_kept=is_kept,
         reports=reports,
         events=told,
         suppressed=suppression.among(message.organization_id, [one.address for one in recipients]),
@@ -279,7 +283,7 @@ def _may_read(message: OutboxMessage, user: User, now: datetime) -> bool:
 
 
 def _text(message: OutboxMessage) -> str:
-    text = open_message(bytes(message.raw)).text or ""
+    text = open_message(message.raw).text or ""
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}\n[...]"
 
 

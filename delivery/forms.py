@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Exists, OuterRef
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 
 from accounts.models import DefaultSender, Mailbox, Signature
@@ -21,15 +19,12 @@ from accounts.rich_text import CleanHtml, Limits, RichTextRefused, clean
 from accounts.rights import Right
 from delivery.addressing import MAX_RECIPIENTS, read_addresses
 from delivery.from_field import FromField, mailbox_key
-from delivery.log import Filters
 from delivery.schedule_form import ScheduleFields
 from delivery.senders import SenderChoice
 from delivery.sizes import limits_of
-from delivery.states import State
 from mailstore.nesting import is_too_deep
 from organizations.long_select import LongSelect
 from organizations.models import User
-from organizations.plain_words import PlainWords
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from protocols.message.content import ContentPart
@@ -278,43 +273,6 @@ def sendable_by(user: User, now: datetime) -> list[Mailbox]:
         return not preferred, mailbox.owner_id != user.pk, not mailbox.is_default, mailbox.display_name
 
     return sorted(able, key=rank)
-
-
-class DayField(forms.DateField):
-    """A day of our times, picked from a calendar."""
-
-    widget = forms.DateInput(attrs={"type": "date"})
-    default_validators = [MinValueValidator(date(1970, 1, 1)), MaxValueValidator(date(2200, 1, 1))]
-
-
-class LogFilterForm(PlainWords, forms.Form):
-    """The filters above the log. What does not validate filters nothing, and says why."""
-
-    q = forms.CharField(
-        label="Search", required=False, max_length=200, widget=forms.TextInput(attrs={"type": "search"})
-    )
-    state = forms.ChoiceField(label="State", required=False, choices=[("", "Any state"), *State.choices])
-    mailbox = MailboxChoiceField(Mailbox.objects.none(), label="Email account", required=False, empty_label="Any")
-    since = DayField(label="Since", required=False)
-    until = DayField(label="Until", required=False)
-
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["mailbox"]
-        assert isinstance(field, forms.ModelChoiceField)
-        field.queryset = Mailbox.objects.visible_to(user, timezone.now())
-
-    def filters(self) -> Filters:
-        """What was asked for, in the reader's own time zone; a day ends with its last moment."""
-        values = self.cleaned_data if self.is_valid() else getattr(self, "cleaned_data", {})
-        since, until, mailbox = values.get("since"), values.get("until"), values.get("mailbox")
-        return Filters(
-            state=values.get("state") or "",
-            mailbox_pk=mailbox.pk if mailbox else None,
-            text=values.get("q") or "",
-            since=timezone.make_aware(datetime.combine(since, time.min)) if since else None,
-            until=timezone.make_aware(datetime.combine(until + timedelta(days=1), time.min)) if until else None,
-        )
 
 
 def attachments(files: list[UploadedFile[Any]]) -> list[Attachment]:

@@ -289,8 +289,7 @@ def _had_not_begun(attempt: Attempt) -> bool:
 
 
 def _message(attempt: Attempt) -> OutboxMessage:
-    """Without its octets, which may be many."""
-    return OutboxMessage.objects.defer("raw").select_related("author").get(pk=attempt.message_id)
+    return OutboxMessage.objects.select_related("author").get(pk=attempt.message_id)
 
 
 def _held(attempt: Attempt) -> list[OutboxRecipient]:

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count
 
+from delivery.log_filters import Filters
+from delivery.log_keys import Search
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import State, worst
 from organizations.models import User
-from organizations.paging import newest_first
+from organizations.paging import cursor, is_cursor
 
 PAGE = 50
+BATCH = 500  # messages that are read at once where all are wanted
 
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What narrows the log; an empty value does not.
-
-    state: any recipient in it, so that partly failed mail is found under "failed".
-    text:  in the subject, in To and Cc, or in an envelope address.
-    since: first moment that still counts; `until` the first that does not.
-    """
-
-    state: str = ""
-    mailbox_pk: int | None = None
-    text: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def __bool__(self) -> bool:
-        return any((self.state, self.mailbox_pk, self.text, self.since, self.until))
+__all__ = ["Filters", "Page", "Row", "Search", "batches", "page", "rows", "rows_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +47,43 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the log. next: cursor of the following page, "" on the last one."""
+    """One page of the log. older, newer: where the next page begins in either direction; "" where there is none."""
 
     rows: list[Row]
-    next: str
+    older: str = ""
+    newer: str = ""
 
 
-def search(user: User, filters: Filters, now: datetime) -> QuerySet[OutboxMessage]:
-    found = OutboxMessage.objects.visible_to(user, now)
-    recipients = OutboxRecipient.objects.filter(message=OuterRef("pk"))
-    if filters.state:
-        found = found.filter(Exists(recipients.filter(state=filters.state)))
-    if filters.mailbox_pk is not None:
-        found = found.filter(mailbox_id=filters.mailbox_pk)
-    if filters.text:
-        in_address = Exists(recipients.filter(address__icontains=filters.text))
-        found = found.filter(Q(subject__icontains=filters.text) | Q(to_header__icontains=filters.text) | in_address)
-    if filters.since is not None:
-        found = found.filter(created_at__gte=filters.since)
-    if filters.until is not None:
-        found = found.filter(created_at__lt=filters.until)
-    return found
+def page(search: Search, *, after: str = "", before: str = "", size: int = PAGE) -> Page:
+    """The rows that follow the place `after`, or come before the place `before`; a broken place is the first page.
+
+    As many queries however long the log is.
+    """
+    if is_cursor(before):
+        keys = search.keys(size + 1, before=_key(before))
+        if len(keys) > size:
+            shown = rows_of(keys[1:])
+            return Page(shown, older=_place(shown[-1]), newer=_place(shown[0]))
+        return page(search, size=size)  # what is newest is shown as a whole page
+    begins = is_cursor(after)
+    keys = search.keys(size + 1, after=_key(after) if begins else None)
+    shown = rows_of(keys[:size])
+    older = _place(shown[-1]) if shown and len(keys) > size else ""
+    return Page(shown, older=older, newer=_place(shown[0]) if shown and begins else "")
 
 
-def page(found: QuerySet[OutboxMessage], after: str = "", size: int = PAGE) -> Page:
-    """Return one page, newest first, with two queries however long the log is. A broken cursor is the first page."""
-    messages = newest_first(found.defer("raw"), "created_at", after, size=size)
-    return Page(rows(messages.rows), messages.next)
+def batches(search: Search, *, size: int = BATCH) -> Iterator[list[Row]]:
+    """All rows, newest first, a batch at a time: memory does not grow with the log."""
+    last: int | None = None
+    while keys := search.keys(size, after=last):
+        last = keys[-1]
+        yield rows_of(keys)
+
+
+def rows_of(keys: Sequence[int]) -> list[Row]:
+    """The messages with these keys, in this order; those that are gone meanwhile are left out. Two queries."""
+    found = OutboxMessage.objects.defer("subject_words", "recipient_words").in_bulk(keys)
+    return rows([found[key] for key in keys if key in found])
 
 
 def rows(messages: Sequence[OutboxMessage]) -> list[Row]:
@@ -97,3 +93,16 @@ def rows(messages: Sequence[OutboxMessage]) -> list[Row]:
     for pk, state, number in grouped.annotate(number=Count("pk")).order_by():
         counts[pk][State(state)] += number
     return [Row(message, counts[message.pk]) for message in messages]
+
+
+def search(user: User, filters: Filters, now: datetime) -> Search:
+    """What `user` sees of the log, narrowed by `filters`."""
+    return Search(user, filters, now)
+
+
+def _place(row: Row) -> str:
+    return cursor(row.message.created_at, row.message.pk)
+
+
+def _key(place: str) -> int:
+    return int(place.rpartition("-")[2])

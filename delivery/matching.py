@@ -45,7 +45,7 @@ class Match:
 
 def matches(report: Report, message: Message, now: datetime) -> list[Match]:
     """Return the mail of ours that `report`, which arrived as `message`, is about. One Message-ID may stand for two."""
-    ours = OutboxMessage.objects.filter(organization_id=message.mailbox.organization_id).defer("raw")
+    ours = OutboxMessage.objects.filter(organization_id=message.mailbox.organization_id)
     ours = ours.select_related("author")
     for evidence, identifier in _identifiers(report.original):
         if identifier and (found := list(ours.filter(message_id=identifier)[:2])):

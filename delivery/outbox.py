@@ -128,7 +128,7 @@ def freeze(wanted: Wanted, mailbox: Mailbox, now: datetime) -> tuple[OutboxMessa
     return message, recipients
 
 
-def enqueue(message: OutboxMessage, recipients: Iterable[tuple[str, str]], now: datetime) -> OutboxMessage:
+def enqueue(message: OutboxMessage, recipients: Sequence[tuple[str, str]], now: datetime) -> OutboxMessage:
     """Write a message with its (address, kind) recipients, all or nothing; or return the one with the same key.
 
     Nothing of it leaves before its `scheduled_for` and its `undo_until`.
@@ -157,10 +157,11 @@ def write(rows: Sequence[tuple[OutboxMessage, Iterable[tuple[str, str]]]], now: 
     """
     named = [(message, list(recipients)) for message, recipients in rows]
     suppressed = _suppressed(named)
-    for message, _ in named:
+    for message, recipients in named:
         assert message.mailbox is not None
         assert (message.author is None) == (message.origin == Origin.NOTICE)
         message.created_at = now
+        message.note_words([address for address, kind in recipients if kind == Kind.BCC])
         if message.origin != Origin.NOTICE:
             message.sent_copy = wanted_by(message.mailbox)
     OutboxMessage.objects.bulk_create([message for message, _ in named])
@@ -253,7 +254,7 @@ def _decided(mailbox: Mailbox, wanted: Wanted) -> Sender:
 def frozen_row(mailbox: Mailbox, draft: OutgoingMessage, sender: Sender) -> OutboxMessage:
     """A row that is not written yet: the octets, and what lists show of them. Raises CannotBeQueued."""
     raw = _frozen(replace(draft, headers=(*draft.headers, mark_field(draft.message_id))))
-    return OutboxMessage(
+    message = OutboxMessage(
         organization_id=mailbox.organization_id,
         mailbox=mailbox,
         sender=sender.envelope,
@@ -262,10 +263,11 @@ def frozen_row(mailbox: Mailbox, draft: OutgoingMessage, sender: Sender) -> Outb
         to_header=", ".join(shown(address) for address in (*draft.to, *draft.cc)),
         subject=draft.subject,
         message_id=draft.message_id,
-        raw=raw,
         size=len(raw),
         attachment_count=sum(not file.cid for file in draft.attachments),  # images within the text are none
     )
+    message.raw = raw
+    return message
 
 
 def _frozen(draft: OutgoingMessage) -> bytes:
@@ -330,7 +332,7 @@ def earlier_submission(author: User | None, submission_key: str, digest: str) ->
     mine = OutboxMessage.objects.filter(author=author, submission_key=submission_key)
     known = (mine if author else mine.filter(origin=Origin.NOTICE)).values_list("pk", flat=True)
     pk = next(iter(known), None)  # there is none nearly always, and then nothing more is read
-    return None if pk is None else replayed(OutboxMessage.objects.defer("raw").get(pk=pk), digest)
+    return None if pk is None else replayed(OutboxMessage.objects.get(pk=pk), digest)
 
 
 def replayed(earlier: OutboxMessage, digest: str) -> OutboxMessage:

@@ -57,7 +57,7 @@ def resolve(message_pk: int) -> Resolved:
     if not unsure.filter(look_at__lte=now).update(look_at=leased_until):
         return Resolved()
     related = ("mailbox__provider", "mailbox__mail_server__provider", "organization")
-    message = OutboxMessage.objects.defer("raw").select_related(*related).get(pk=message_pk)
+    message = OutboxMessage.objects.select_related(*related).get(pk=message_pk)
     finds = looking.look(message)
     with transaction.atomic():
         resolved = _write_down(message, finds, leased_until)

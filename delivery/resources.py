@@ -15,11 +15,11 @@ from delivery.addressing import MAX_RECIPIENTS, checked_address
 from delivery.deciding import About
 from delivery.explaining import RecipientLine, Story, Told
 from delivery.forms import MAX_ATTACHMENTS_SIZE, MAX_TEXT
-from delivery.log import Row
+from delivery.log import Row, Search, page
 from delivery.senders import SenderChoice
 from delivery.states import Priority
 from delivery.uncertainty import Uncertainty
-from organizations.calls import LARGEST_KEY, Asked, FieldError, Invalid, Key, Moment, Text
+from organizations.calls import LARGEST_KEY, Asked, FieldError, Invalid, Key, Listing, Moment, Text
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
 from protocols.message.filenames import safe_filename
@@ -29,6 +29,7 @@ PriorityName = Literal["person", "normal", "bulk"]
 PRIORITIES: dict[int, PriorityName] = {Priority.PERSON: "person", Priority.PROGRAM: "normal", Priority.BULK: "bulk"}
 StepName = Literal["chosen", "mailbox", "reply_to", "default_reply", "login"]
 StateName = Literal["queued", "sending", "sent", "failed", "uncertain", "cancelled", "bounced"]
+OriginName = Literal["person", "api", "notice"]
 
 
 class Recipient(Asked):
@@ -293,6 +294,12 @@ class Decision(Asked):
         """Which uncertain recipients it is about."""
         addresses = None if self.recipients is None else frozenset(self.recipients)
         return About(addresses=addresses, seen=self.version)
+
+
+def listed(found: Search, listing: Listing) -> OutboxList:
+    """One page of what a search finds. Raises Invalid for a cursor that is none."""
+    rows = page(found, after=listing.checked_cursor, size=listing.limit)
+    return OutboxList(items=[summary_document(row) for row in rows.rows], next=rows.older or None)
 
 
 def summary_document(row: Row) -> OutboxSummary:

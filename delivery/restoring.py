@@ -80,7 +80,7 @@ def set_aside(now: datetime, *, as_of: datetime | None) -> Restore:
     note = _note(as_of)
     waiting = OutboxMessage.objects.filter(recipients__state__in=UNSENT)
     by_organization: Counter[int] = Counter()
-    while messages := list(waiting.defer("raw").select_related("author").distinct().order_by("pk")[:AT_ONCE]):
+    while messages := list(waiting.select_related("author").distinct().order_by("pk")[:AT_ONCE]):
         with transaction.atomic():
             for message in messages:
                 _set_message_aside(message, note, now)

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from accounts.models import Mailbox
 from accounts.rights import Right
 from delivery import deciding
-from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxRecipient
+from delivery.models import RETRY_PERIOD, OutboxMessage, OutboxOctets, OutboxRecipient
 from delivery.octets import redated
 from delivery.outbox import CannotBeQueued, check_sender
 from delivery.schedule_times import why_not_at
@@ -58,8 +58,9 @@ def _move(message: OutboxMessage, leaves_at: datetime, *, scheduled_for: datetim
         if moved:
             author = message.author
             zone = ZoneInfo(author.time_zone) if author else ZoneInfo("UTC")
-            raw = redated(bytes(message.raw), leaves_at.astimezone(zone))
+            raw = redated(message.raw, leaves_at.astimezone(zone))
             OutboxMessage.objects.filter(pk=message.pk).update(
-                scheduled_for=scheduled_for, undo_until=None, raw=raw, size=len(raw)
+                scheduled_for=scheduled_for, undo_until=None, size=len(raw)
             )
+            OutboxOctets.objects.filter(message=message).update(raw=raw)
     return moved

@@ -196,7 +196,7 @@ def _queue_all(user: User, asked: Sequence[BatchMessage | Malformed]) -> list[Ou
     """One outcome for each, in the order given."""
     reading = Reading(user)
     keys = [submission_key(one.key) for one in asked]
-    before = OutboxMessage.objects.defer("raw").filter(author=user, submission_key__in=keys)
+    before = OutboxMessage.objects.filter(author=user, submission_key__in=keys)
     queued_before = {message.submission_key: message for message in before}
     outcomes: dict[int, OutboxMessage | Problem] = {}
     fresh: dict[int, Wanted] = {}

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
-from delivery.models import OutboxMessage
+from delivery.models import OutboxMessage, OutboxOctets
 from delivery.states import SentCopy
 from mailservers.passwords import PasswordUnreadable
 from mailstore import runs
@@ -66,7 +66,7 @@ def file_copy(message_pk: int) -> bool:
     claim = OutboxMessage.objects.claim_copy(message_pk, timezone.now())
     if claim is None:
         return False
-    message = OutboxMessage.objects.defer("raw").select_related("mailbox__provider").get(pk=message_pk)
+    message = OutboxMessage.objects.select_related("mailbox__provider").get(pk=message_pk)
     try:
         return _file(message, claim)
     finally:
@@ -104,7 +104,7 @@ def _file(message: OutboxMessage, claim: int) -> bool:
 
 def _octets(message_pk: int) -> Iterator[bytes]:
     """The frozen octets, piece by piece: a large message with its files is never in memory whole (fault R25)."""
-    mine, offset = OutboxMessage.objects.filter(pk=message_pk), 1
+    mine, offset = OutboxOctets.objects.filter(pk=message_pk), 1
     while piece := bytes(mine.values_list(Substr("raw", offset, PIECE, output_field=BinaryField()), flat=True).get()):
         yield piece
         offset += len(piece)

@@ -126,3 +126,18 @@ def worst(states: Iterable[State]) -> State:
     """The state that a message with these recipients shows: what needs a person comes first."""
     present = set(states)
     return next((state for state in WORST_FIRST if state in present), State.QUEUED)
+
+
+class Decision(models.TextChoices):
+    """What may be decided about many messages at once."""
+
+    RESEND = "resend", "Send once more"
+    TRY_AGAIN = "try-again", "Try again"
+
+
+class RunState(models.TextChoices):
+    """Where a decision about many messages stands."""
+
+    RUNNING = "running", "Running"
+    FINISHED = "finished", "Finished"
+    STOPPED = "stopped", "Stopped"

@@ -68,7 +68,7 @@ class Reopened:
         return f"reopened-{self.message.pk}"
 
     def files(self, paths: list[str]) -> list[Attachment]:
-        return chosen_files(bytes(self.message.raw), paths)
+        return chosen_files(self.message.raw, paths)
 
 
 def remember(message: OutboxMessage, kind: str, original: Message | None, form: Form) -> None:
@@ -83,7 +83,7 @@ def remember(message: OutboxMessage, kind: str, original: Message | None, form: 
 
 def undoable(user: User, now: datetime) -> list[Undoable]:
     """What `user` has just sent from the pages, oldest first."""
-    recent = OutboxMessage.objects.filter(author=user, undo_until__gt=now - FOLLOWED).defer("raw")
+    recent = OutboxMessage.objects.filter(author=user, undo_until__gt=now - FOLLOWED)
     states = OutboxRecipient.objects.filter(message__in=recent).order_by().values_list("message_id", "state")
     found: dict[int, set[str]] = {}
     for pk, state in states:
@@ -108,7 +108,7 @@ def reopened(message: OutboxMessage) -> Reopened | None:
     draft = Draft(
         subject=str(fields.get("subject") or ""),
         quote=str(fields.get("quote") or ""),
-        files=open_message(bytes(message.raw)).attachments,
+        files=open_message(message.raw).attachments,
     )
     return Reopened(message, typed, draft)
 

@@ -9,8 +9,8 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from delivery import bounces, dispatching, loops, resolving, restoring, sent_copy, sweeping
-from delivery.models import OutboxMessage
+from delivery import bounces, dispatching, loops, resolving, restoring, retention, sent_copy, sweeping
+from delivery.models import LogRun, OutboxMessage
 from delivery.models.routes import Route
 from delivery.states import SentCopy
 from mailstore import schedule
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 @shared_task(name="delivery.submit_message", ignore_result=True)
 def submit_message(pk: int) -> None:
     """Submit what is due of one message. A second run, or a stale pk, does nothing."""
-    message = OutboxMessage.objects.filter(pk=pk).defer("raw").select_related("mailbox").first()
+    message = OutboxMessage.objects.filter(pk=pk).select_related("mailbox").first()
     if message is None:
         return
     if message.mailbox is None:
@@ -123,6 +123,27 @@ def resolve_uncertain(pk: int) -> None:
 def read_arrivals() -> None:
     """Look whether new mail tells what became of mail that left. The arrivals say what is still to be read."""
     bounces.read_arrivals(timezone.now())
+
+
+@shared_task(name="delivery.carry_on_run", ignore_result=True)
+def carry_on_run(pk: int) -> None:
+    """Carry out one decision about many messages, or go on where another worker stopped."""
+    from delivery import log_runs  # it stands on the outbox, which nudges the tasks of this module
+
+    log_runs.carry_on(pk)
+
+
+@shared_task(name="delivery.carry_on_runs", ignore_result=True)
+def carry_on_runs() -> None:
+    """Find decisions about many messages that nobody carries out."""
+    for pk in LogRun.objects.waiting(timezone.now()).values_list("pk", flat=True)[:100]:
+        nudge(carry_on_run, pk)
+
+
+@shared_task(name="delivery.let_old_mail_go", ignore_result=True)
+def let_old_mail_go() -> None:
+    """Let go of what each organization keeps no longer, in small batches; what is left waits for the next run."""
+    retention.let_go(timezone.now())
 
 
 @shared_task(name="delivery.mail_notices", ignore_result=True)

@@ -2,11 +2,16 @@
 
 from django.urls import path
 
-from delivery.views import compose, drafts, log, scheduled, suppressions, uncertain, undo
+from delivery.views import compose, drafts, log, log_keeping, log_runs, scheduled, suppressions, uncertain, undo
 
 app_name = "delivery"
 urlpatterns = [
     path("logs/email", log.email_log, name="email-log"),
+    path("logs/email/export", log.export, name="log-export"),
+    path("logs/email/retention", log_keeping.retention, name="log-retention"),
+    path("logs/email/all/<slug:decision>", log_runs.ask, name="log-ask"),
+    path("logs/email/runs/<int:pk>", log_runs.log_run, name="log-run"),
+    path("logs/email/runs/<int:pk>/stop", log_runs.stop_run, name="log-run-stop"),
     path("logs/email/<int:pk>", log.message, name="message"),
     path("logs/email/<int:pk>/row", log.log_row, name="log-row"),
     path("logs/email/<int:pk>/story", log.message_story, name="message-story"),

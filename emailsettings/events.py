@@ -17,7 +17,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_GET
 
 from accounts.models import Mailbox
-from delivery.models import OutboxMessage
+from delivery.models import LogRun, OutboxMessage
 from emailsettings.readers import by_readers, release_connection
 from mailservers.models import MailServer
 from mailstore.models import Folder, SyncSchedule
@@ -158,6 +158,10 @@ def _outbox(user: User, pk: int, now: datetime) -> bool:
     return OutboxMessage.objects.visible_to(user, now).filter(pk=pk).exists()
 
 
+def _run(user: User, pk: int, now: datetime) -> bool:
+    return LogRun.objects.visible_to(user).filter(pk=pk).exists()
+
+
 def _notifications(user: User, pk: int, now: datetime) -> bool:
     return user.pk == pk
 
@@ -167,5 +171,6 @@ _KINDS: dict[str, Callable[[User, int, datetime], bool]] = {
     "folder": _folder,
     "mailserver": _mail_server,
     "outbox": _outbox,
+    "run": _run,
     NOTIFICATIONS: _notifications,
 }

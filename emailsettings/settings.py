@@ -180,6 +180,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep the outbox": {"task": "delivery.sweep_outbox", "schedule": 30.0},
     "look for uncertain mail": {"task": "delivery.look_for_uncertain", "schedule": 30.0},
     "read new mail for reports": {"task": "delivery.read_arrivals", "schedule": 30.0},
+    "carry on decisions about many mails": {"task": "delivery.carry_on_runs", "schedule": 60.0},
+    "let old mail go": {"task": "delivery.let_old_mail_go", "schedule": 15 * 60.0},
     "mail notices": {"task": "delivery.mail_notices", "schedule": 30.0},
     "remove outlived notifications": {"task": "notifications.remove_outlived", "schedule": 24 * 60 * 60.0},
     "sweep requests for new passwords": {"task": "organizations.sweep_password_requests", "schedule": 60.0},

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 
@@ -16,6 +13,7 @@ from organizations.audit_words import words_for, words_for_object
 from organizations.models import AuditEntry, Organization, User
 from organizations.operations import Operation
 from organizations.paging import newest_first
+from organizations.spreadsheets import lines
 
 NOBODY = 0  # as actor: the system, and people who were removed since
 BATCH = 1000  # rows of the file that are read at once
@@ -70,15 +68,15 @@ def as_csv(found: QuerySet[AuditEntry], reader: User) -> Iterator[str]:
 
     It ends, and says so, once `reader` may no longer read the log: asked anew for each piece.
     """
-    yield _lines([COLUMNS])
+    yield lines([COLUMNS])
     after = ""
     while True:
         if not _may_still_read(reader):
-            yield _lines([(ENDED_EARLY,)])
+            yield lines([(ENDED_EARLY,)])
             return
         page = newest_first(found, "at", after, size=BATCH)
         if page.rows:
-            yield _lines([_row(entry) for entry in page.rows])
+            yield lines([_row(entry) for entry in page.rows])
         if not (after := page.next):
             return
 
@@ -86,14 +84,6 @@ def as_csv(found: QuerySet[AuditEntry], reader: User) -> Iterator[str]:
 def _may_still_read(reader: User) -> bool:
     present = User.objects.filter(pk=reader.pk).first()
     return present is not None and present.may(Operation.MANAGE_PEOPLE)
-
-
-async def as_csv_piece_by_piece(found: QuerySet[AuditEntry], reader: User) -> AsyncIterator[str]:
-    """The same under ASGI, where Django would collect a plain iterator before the first octet leaves."""
-    pieces = as_csv(found, reader)
-    take = sync_to_async(lambda: next(pieces, None))
-    while (piece := await take()) is not None:
-        yield piece
 
 
 def _row(entry: AuditEntry) -> tuple[str, ...]:
@@ -121,13 +111,3 @@ def shown(value: object) -> str:
         if isinstance(value, bool | None)
         else str(value)
     )
-
-
-def _lines(rows: list[tuple[str, ...]]) -> str:
-    """As RFC 4180 has it. Spreadsheets would run a cell that begins like a formula: such a one gets an apostrophe."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerows(
-        [f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in row] for row in rows
-    )
-    return file.getvalue()

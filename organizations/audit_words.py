@@ -89,6 +89,10 @@ ACTIONS: dict[str, dict[str, str]] = {
         "outbox.set_aside": "Queued mail set aside after a restored backup",
         "outbox.copy_retried": "Copy in the sent folder tried again",
         "outbox.resent": "Mail sent once more",
+        "outbox.run_started": "Decision about many mails begun",
+        "outbox.run_stopped": "Decision about many mails stopped",
+        "email_log.exported": "Email log exported",
+        "email_log.retention_changed": "Time that the email log is kept changed",
         "suppression.added": "Addresses put on the suppression list",
         "suppression.removed": "Address taken off the suppression list",
         "suppression.exported": "Suppression list exported",
@@ -107,6 +111,7 @@ OBJECTS = {
     "provider": "Provider",
     "providerdomain": "Domain of a provider",
     "outboxmessage": "Mail",
+    "logrun": "Decision about many mails",
     "suppression": "Suppressed address",
 }
 

@@ -2,6 +2,7 @@
 
 from delivery.models.automatic import AutomaticMail
 from delivery.models.drafts import SavedDraft
+from delivery.models.log import LogRetention, LogRun, LogRunQuerySet
 from delivery.models.looks import Look
 from delivery.models.outbox import (
     FIRST_LOOK,
@@ -11,8 +12,10 @@ from delivery.models.outbox import (
     Attempt,
     AttemptQuerySet,
     LoginRefusal,
+    OctetsGone,
     OutboxMessage,
     OutboxMessageQuerySet,
+    OutboxOctets,
     OutboxRecipient,
     OutboxRecipientQuerySet,
 )
@@ -23,7 +26,7 @@ from delivery.models.typed import Typed
 
 __all__ = [
     "FIRST_LOOK", "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "AutomaticMail",
-    "DeliveryEvent", "LoginRefusal", "Look", "OutboxMessage", "OutboxMessageQuerySet", "OutboxRecipient",
-    "OutboxRecipientQuerySet", "Pulse", "Restore", "Route", "SavedDraft", "Slot",
-    "Suppression", "SuppressionQuerySet", "Typed",
+    "DeliveryEvent", "LogRetention", "LogRun", "LogRunQuerySet", "LoginRefusal", "Look", "OctetsGone", "OutboxMessage",
+    "OutboxMessageQuerySet", "OutboxOctets", "OutboxRecipient", "OutboxRecipientQuerySet", "Pulse", "Restore", "Route",
+    "SavedDraft", "Slot", "Suppression", "SuppressionQuerySet", "Typed",
 ]  # fmt: skip

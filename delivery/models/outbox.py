@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from accounts.models import Mailbox
+from delivery import log_words
 from delivery.models.routes import Route
 from delivery.senders import SenderStep
 from delivery.states import MOVES, Automatic, Bounce, IllegalMove, Kind, Origin, Priority, SentCopy, State
@@ -39,6 +40,17 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         """What waits for the moment that its author chose; nothing of it has been tried."""
         return self.filter(~Exists(Attempt.objects.filter(message=OuterRef("pk"))), scheduled_for__isnull=False)
 
+    def bulk_create(self, objs: Iterable[OutboxMessage], *args: Any, **kwargs: Any) -> list[OutboxMessage]:
+        """New rows and their octets are written together, or none of them."""
+        objs = list(objs)
+        for new in objs:
+            new.note_words()
+        with transaction.atomic(savepoint=False):
+            written = super().bulk_create(objs, *args, **kwargs)
+            octets = [OutboxOctets(message=one, raw=one._raw) for one in written if one._raw is not None]
+            OutboxOctets.objects.bulk_create(octets)
+        return written
+
     def claim_copy(self, pk: int, now: datetime) -> int | None:
         """Take the filing of one sent copy; return the fencing number, or None where another worker has it."""
         waiting = self.filter(pk=pk, sent_copy=SentCopy.WAITING, sent_copy_not_before__lte=now)
@@ -56,8 +68,15 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         return self.filter(pk=pk, sent_copy=SentCopy.FILING, sent_copy_tries=claim)
 
 
+class OctetsGone(LookupError):
+    """The octets of a message are no longer kept; its row still tells what became of it."""
+
+
 class OutboxMessage(models.Model):
     """A message on its way out. Its octets are frozen when it is queued; every attempt sends the same Message-ID.
+
+    They lie in a row of their own, `OutboxOctets`: a list reads thousands of these rows, and each change of one writes
+    it anew. `raw` reads them when they are asked for, and takes those of a row that is to be written.
 
     content_digest: what was asked for under `submission_key`, so that a second request with other content is told.
     has_null_sender: it leaves with the null reverse-path (RFC 5321, 4.5.5), so that nothing comes back.
@@ -72,9 +91,9 @@ class OutboxMessage(models.Model):
     was_queued_before = False
     suppressed: frozenset[str] = frozenset()
 
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="outbox_messages")
-    mailbox = models.ForeignKey(Mailbox, models.SET_NULL, null=True, related_name="outbox_messages")
-    author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="outbox_messages")
+    organization = models.ForeignKey(Organization, models.CASCADE, db_index=False, related_name="outbox_messages")
+    mailbox = models.ForeignKey(Mailbox, models.SET_NULL, null=True, db_index=False, related_name="outbox_messages")
+    author = models.ForeignKey(User, models.SET_NULL, null=True, db_index=False, related_name="outbox_messages")
     answers = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
     resend_of = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="resends")
     origin = models.CharField(max_length=10, choices=Origin, default=Origin.PERSON)
@@ -90,8 +109,9 @@ class OutboxMessage(models.Model):
     )
     to_header = models.TextField(blank=True)
     subject = models.CharField(max_length=998, blank=True)
+    subject_words = models.TextField(editable=False, default="", help_text="What the log is searched by.")
+    recipient_words = models.TextField(editable=False, default="", help_text="Those of all recipients, blind ones too.")
     message_id = models.CharField(max_length=250, db_index=True)
-    raw = models.BinaryField()
     size = models.PositiveBigIntegerField()
     attachment_count = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField()
@@ -103,11 +123,18 @@ class OutboxMessage(models.Model):
     sent_copy_claimed_at = models.DateTimeField(null=True, blank=True)
     sent_copy_tries = models.PositiveSmallIntegerField(default=0, help_text="Also the fencing number of the filing.")
 
+    _raw: bytes | None = None  # of a row that was just made, or once they were read
+
     objects = OutboxMessageQuerySet.as_manager()
 
     class Meta:
         indexes = [
             models.Index(fields=["organization", "-created_at", "-id"], name="outbox_newest_first"),
+            # The lists that a search of the log may be led by, each in the order of the keys (`log_keys`).
+            models.Index(fields=["organization", "id"], name="log_of_organization"),
+            models.Index(fields=["organization", "origin", "id"], name="log_of_origin"),
+            models.Index(fields=["mailbox", "id"], name="log_of_mailbox"),
+            models.Index(fields=["author", "id"], name="log_of_author"),
             models.Index(fields=["author", "undo_until"], condition=Q(undo_until__isnull=False), name="outbox_undo"),
             models.Index(
                 fields=["organization", "scheduled_for"],
@@ -128,10 +155,54 @@ class OutboxMessage(models.Model):
     def __str__(self) -> str:
         return self.subject or "(no subject)"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A new row and its octets are written together, or neither."""
+        if self._state.adding:
+            self.note_words()
+        if self._state.adding and self._raw is not None:
+            with transaction.atomic(savepoint=False):
+                super().save(*args, **kwargs)
+                OutboxOctets.objects.create(message=self, raw=self._raw)
+        else:
+            super().save(*args, **kwargs)
+
+    def note_words(self, blind: Iterable[str] = ()) -> None:
+        """Note what a new row is found by. blind: addresses that stand in no field of its header."""
+        if blind or not self.recipient_words:
+            self.subject_words = log_words.line(self.subject)
+            self.recipient_words = log_words.recipient_line(self.to_header, blind)
+
     @property
     def envelope_sender(self) -> str:
         """The reverse-path of MAIL FROM."""
         return "" if self.has_null_sender else self.sender
+
+    @property
+    def raw(self) -> bytes:
+        """The octets as they are handed over; `select_related("octets")` reads them with the row.
+
+        Raises OctetsGone where they are no longer kept.
+        """
+        if self._raw is None:
+            try:
+                self._raw = bytes(self.octets.raw)
+            except OutboxOctets.DoesNotExist as exc:
+                raise OctetsGone(f"The octets of message {self.pk} are no longer kept.") from exc
+        return self._raw
+
+    @raw.setter
+    def raw(self, octets: bytes) -> None:
+        self._raw = bytes(octets)
+
+
+class OutboxOctets(models.Model):
+    """What goes over the wire for one message; frozen, and let go earlier than the row (see `retention`)."""
+
+    message = models.OneToOneField(OutboxMessage, models.CASCADE, primary_key=True, related_name="octets")
+    raw = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"Octets of message {self.pk}"
 
 
 class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):
@@ -230,6 +301,7 @@ class OutboxRecipient(models.Model):
             models.Index(fields=["claimed_at"], condition=Q(state="sending"), name="recipient_claimed"),
             models.Index(fields=["state", "state_at"], name="recipient_by_state"),
             models.Index(fields=["look_at"], condition=Q(state="uncertain"), name="recipient_to_look_for"),
+            models.Index(fields=["state", "message"], condition=~Q(state="sent"), name="log_of_state"),
         ]
 
     def __str__(self) -> str:

@@ -7,17 +7,17 @@ from datetime import datetime
 from functools import partial
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
-from django.views.decorators.vary import vary_on_headers
 
-from delivery import cancelling, deciding, log, scheduling
+from delivery import cancelling, deciding, log, log_export, scheduling
 from delivery.explaining import story_of
-from delivery.forms import LogFilterForm
-from delivery.models import OutboxMessage
+from delivery.log_forms import LogFilterForm
+from delivery.models import LogRun, OutboxMessage
 from delivery.outbox import CannotBeQueued
+from delivery.states import RunState
 from organizations.caching import private
 from organizations.models import User
 from organizations.operations import Operation
@@ -36,19 +36,51 @@ TOO_LATE = "Nothing was changed: it had moved on meanwhile. This is how it stand
 
 @require_GET
 @private
-@vary_on_headers("HX-Request")
 def email_log(request: SignedInRequest) -> HttpResponse:
-    form = LogFilterForm(request.GET or None, user=request.user)
-    filters = form.filters() if form.is_bound else log.Filters()
+    """The list. Every filter and the place in it stand in the address, so that it can be kept and passed on."""
+    form, filters = asked_filters(request)
     found = log.search(request.user, filters, timezone.now())
-    page = log.page(found, after=request.GET.get("after", ""))
-    query = request.GET.copy()
-    query["after"] = page.next
-    context = {"form": form, "page": page, "older": f"?{query.urlencode()}", "filters": filters}
-    context["sees_all"] = request.user.may(Operation.VIEW_EMAIL_LOGS)
-    if request.htmx and request.GET.get("after"):
-        return render(request, "delivery/_log_rows.html", context)
+    page = log.page(found, after=request.GET.get("after", ""), before=request.GET.get("before", ""))
+    query = filter_query(request)
+    context = {
+        "form": form,
+        "page": page,
+        "filters": filters,
+        "query": query,
+        "newer": _place(query, "before", page.newer),
+        "older": _place(query, "after", page.older),
+        "runs": LogRun.objects.visible_to(request.user).filter(state=RunState.RUNNING).defer("keys")[:5],
+        "sees_all": request.user.may(Operation.VIEW_EMAIL_LOGS),
+        "keeps": request.user.may(Operation.MANAGE_EMAIL_ACCOUNTS),
+    }
     return render(request, "delivery/email_log.html", context)
+
+
+@require_GET
+def export(request: SignedInRequest) -> HttpResponseBase:
+    """All that the filters leave, as CSV; that it was taken is an entry of the audit log."""
+    form, filters = asked_filters(request)
+    return log_export.export(request, request.user, filters, form.in_words)
+
+
+def asked_filters(request: SignedInRequest) -> tuple[LogFilterForm, log.Filters]:
+    """The filters of the address; what makes no sense filters nothing, and the form says so."""
+    form = LogFilterForm(request.GET or None, user=request.user)
+    return form, form.filters() if form.is_bound else log.Filters()
+
+
+def filter_query(request: SignedInRequest) -> str:
+    """The filters as they stand in the address, without a place in the list and without empty ones."""
+    query = request.GET.copy()
+    for name in list(query):
+        if name in ("after", "before") or not query[name]:
+            del query[name]
+    return query.urlencode()
+
+
+def _place(query: str, name: str, place: str) -> str:
+    """The address of another page of the list; "" where there is none."""
+    return "?" + "&".join(filter(None, (query, f"{name}={place}"))) if place else ""
 
 
 @require_GET
@@ -114,5 +146,5 @@ def resend(request: SignedInRequest, pk: int) -> HttpResponse:
 
 def _message_or_404(user: User, pk: int) -> OutboxMessage:
     related = ("mailbox__mail_server", "author", "organization", "resend_of")
-    visible = OutboxMessage.objects.visible_to(user, timezone.now()).defer("raw", "resend_of__raw")
+    visible = OutboxMessage.objects.visible_to(user, timezone.now())
     return get_object_or_404(visible.select_related(*related), pk=pk)

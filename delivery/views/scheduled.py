@@ -24,7 +24,7 @@ SHOWN = 200  # more than anybody schedules by hand; programs have the API's list
 @private
 def scheduled(request: SignedInRequest) -> HttpResponse:
     """The next one first."""
-    found = list(scheduling.waiting(request.user, timezone.now()).defer("raw")[: SHOWN + 1])
+    found = list(scheduling.waiting(request.user, timezone.now())[: SHOWN + 1])
     context = {"rows": log.rows(found[:SHOWN]), "more": len(found) > SHOWN, "shown": SHOWN}
     return render(request, "delivery/scheduled.html", context)
 

@@ -33,7 +33,7 @@ TOO_LATE = "Nothing was changed: it had moved on meanwhile, by somebody else or 
 def settle(request: SignedInRequest, pk: int, decision: str) -> HttpResponse:
     """Carry out one of the three ways out, for the ticked recipients; who comes second is told so."""
     now = timezone.now()
-    visible = OutboxMessage.objects.visible_to(request.user, now).defer("raw")
+    visible = OutboxMessage.objects.visible_to(request.user, now)
     message = get_object_or_404(visible.select_related("mailbox", "organization", "author"), pk=pk)
     if decision not in DECISIONS:
         raise Http404

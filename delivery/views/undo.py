@@ -24,7 +24,7 @@ def bar(request: SignedInRequest) -> HttpResponse:
 @require_POST
 def undo(request: SignedInRequest, pk: int) -> HttpResponse:
     """Take it back and open it again; a second press, or another window, opens it too."""
-    message = get_object_or_404(OutboxMessage.objects.filter(author=request.user).defer("raw"), pk=pk)
+    message = get_object_or_404(OutboxMessage.objects.filter(author=request.user), pk=pk)
     cancelling.cancel(message, request.user, timezone.now())
     if cancelling.was_taken_back(message):
         return redirect("delivery:reopen", pk)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from organizations import audit, audit_log
+from organizations import audit, audit_log, spreadsheets
 from organizations.audit_forms import AuditFilterForm
 from organizations.models import AuditEntry
 from organizations.paging import newest_first
@@ -51,11 +50,8 @@ def audit_log_export(request: SignedInRequest) -> HttpResponseBase:
     found = audit_log.search(request.user.organization, filters).filter(
         pk__lte=entry.pk
     )  # what comes meanwhile is left
-    streamed = isinstance(request, ASGIRequest)
-    pieces = (audit_log.as_csv_piece_by_piece if streamed else audit_log.as_csv)(found, request.user)
     name = f"audit-log-{timezone.localdate():%Y-%m-%d}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8", headers=headers)
+    return spreadsheets.answer(request, audit_log.as_csv(found, request.user), name)
 
 
 def _asked(request: SignedInRequest) -> tuple[AuditFilterForm, audit_log.Filters]:

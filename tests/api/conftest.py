@@ -37,7 +37,7 @@ class Api:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         kind = named.pop("Content-Type", "application/json" if data else "")
         answer = self.client.generic(method, f"/api/v1{path}", data, content_type=kind, headers={**sent, **named})
-        if answer.content and "json" in answer.headers.get("Content-Type", ""):
+        if not answer.streaming and answer.content and "json" in answer.headers.get("Content-Type", ""):
             answer.data = json.loads(answer.content)
         return answer
 

@@ -50,7 +50,7 @@ def test_everybody_gets_what_the_table_says(batch: tuple[Row, ...], world: World
         with undone():
             answer = _ask(row, world, api_of, actor)
         cells[actor] = _cell(answer)
-        text = answer.content.decode(errors="replace")
+        text = answer.getvalue().decode(errors="replace")
         barred = set(barred_words(actor)) - ({IN_SETTINGS} if row.route in OFFERED_TO_ALL else set())
         told += [f"{row}: {actor} was told {word}" for word in barred if word in text]
     assert got == {str(row): row.cells for row in batch}

@@ -117,6 +117,11 @@ def test_the_filters_narrow_the_log(client_of, make_message, make_mailbox, sendi
     assert shown(state="failed") == {"Half failed"}
     assert shown(mailbox=other.pk) == {"From the other"}
     assert shown(q="GRACE") == {"Half failed"}
+    assert shown(recipient="grace@example.org") == {"Half failed"}
+    assert shown(recipient="example.org") == everything
+    assert shown(recipient="example", q="from", state="queued") == {"From the other"}
+    assert shown(author=alice.pk) == everything
+    assert shown(origin="api") == set()
     assert shown(q="old ONE") == {"Old one"}
     assert shown(since=week_ago) == everything - {"Old one"}
     assert shown(until=week_ago) == {"Old one"}
@@ -135,6 +140,11 @@ def test_the_filters_narrow_the_log(client_of, make_message, make_mailbox, sendi
         {"after": f"{10**30}-{10**30}"},
         {"q": "%_\\'\"\x01" * 20},
         {"q": "x\0y"},
+        {"q": "subject_words : NEAR(a b) OR NOT -*"},
+        {"recipient": "<>"},
+        {"author": "9" * 30},
+        {"origin": "x' OR 1"},
+        {"before": "9-9-9"},
     ],
 )
 def test_a_filter_that_makes_no_sense_is_no_crash(client_of, message, alice, query):
@@ -152,12 +162,31 @@ def test_the_pages_follow_each_other_without_gap_or_repetition(client_of, make_m
     for number in range(120):
         make_message(sending_mailbox, alice, f"r{number}@example.org", subject=f"Number {number};")
     OutboxMessage.objects.update(created_at=now)  # the same moment for all: the key decides
-    client, url, seen = client_of(alice), LOG, []
-    while url:
-        response = client.get(url, headers={"HX-Request": "true"})
-        seen += [row.message.subject for row in response.context["page"].rows]
-        url = f"{LOG}{response.context['older']}" if response.context["page"].next else None
+    client = client_of(alice)
+    pages = [client.get(LOG)]
+    while older := pages[-1].context["older"]:
+        pages.append(client.get(f"{LOG}{older}"))
+    listed = [row.message.subject for page in pages for row in page.context["page"].rows]
+    assert listed == [f"Number {number};" for number in range(119, -1, -1)]
+    back = [pages[-1]]
+    while newer := back[-1].context["newer"]:
+        back.append(client.get(f"{LOG}{newer}"))
+    seen = [row.message.subject for page in reversed(back) for row in page.context["page"].rows]
     assert seen == [f"Number {number};" for number in range(119, -1, -1)]
+
+
+@pytest.mark.proves("I9")
+def test_the_address_keeps_the_filters_from_page_to_page(client_of, make_message, sending_mailbox, alice):
+    for number in range(60):
+        make_message(sending_mailbox, alice, f"r{number}@example.org", subject="Autumn")
+        make_message(sending_mailbox, alice, f"r{number}@example.org", subject="Winter")
+    client = client_of(alice)
+    first = client.get(LOG, {"q": "autumn", "state": "queued", "origin": ""})
+    assert first.context["older"].startswith("?q=autumn&state=queued&after=")
+    second = client.get(f"{LOG}{first.context['older']}")
+    rows = [*first.context["page"].rows, *second.context["page"].rows]
+    assert [row.message.subject for row in rows] == ["Autumn"] * 60
+    assert 'href="?q=autumn&amp;state=queued&amp;before=' in second.content.decode()
 
 
 def test_the_log_needs_as_many_queries_for_many_messages_as_for_one(

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts import signature
 from accounts.models import Mailbox, MailboxGrant
+from delivery import log_runs
 from delivery.models import OutboxMessage, SavedDraft, Suppression, Typed
-from delivery.states import Cause, State
+from delivery.states import Cause, Decision, State
 from mailservers.models import MailServer
 from mailstore import marking
 from mailstore.inline_images import address_of
@@ -172,6 +173,9 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "attachment": message.attachments.exclude(filename="").latest("pk").pk,
         "image": image.rstrip("/").rpartition("/")[2],
         "sent": sent.pk,
+        "run": log_runs.start(
+            world.people["owner"], Decision.RESEND, [sent.pk], {}, timezone.now(), submission_key="1"
+        ).pk,
         "suppression": Suppression.objects.create(
             organization=world.organization, address="gone@example.org", cause=Cause.BY_HAND, since=timezone.now()
         ).pk,

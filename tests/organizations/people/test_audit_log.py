@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection, connections
 from django.utils import timezone
 
-from organizations import audit, audit_log, people
+from organizations import audit, audit_log, people, spreadsheets
 from organizations.audit_log import NOBODY, Filters
 from organizations.audit_words import ACTIONS, words_for
 from organizations.models import AuditEntry
@@ -176,7 +176,7 @@ def test_under_asgi_the_file_leaves_piece_by_piece(administrator, log, monkeypat
 
     async def pieces() -> list[str]:
         try:
-            return [piece async for piece in audit_log.as_csv_piece_by_piece(found, administrator)]
+            return [piece async for piece in spreadsheets.one_by_one(audit_log.as_csv(found, administrator))]
         finally:
             await sync_to_async(connections.close_all)()  # of the thread that read
 
