@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
@@ -165,14 +165,12 @@ class Line:
                 ledger.addresses,
                 message.raw,
                 before_final_dot=lambda: self._mark(ledger),
+                on_refused=lambda refused: self._note_refused(ledger, refused),
                 on_progress=ledger.keep_claim,
                 reports=wanted_reports(message),
             )
         except OutcomeUnknown as exc:
             self.write_outcome()
-            for _, alike, words in _grouped(exc.refused):
-                diagnosis = self._diagnose(_as_error(alike[0], words), message.organization)
-                ledger.refused([one.address for one in alike], diagnosis, words)
             ledger.uncertain(exc.reply)
             self._close(ledger, exc)
         except MailError as exc:
@@ -196,6 +194,14 @@ class Line:
         self._settled(message)
         return hindrance
 
+    def _note_refused(self, ledger: Ledger, replies: Sequence[RecipientReply]) -> None:
+        """Written before the mark: whatever happens after it, nothing is unclear about these."""
+        with transaction.atomic():
+            for alike, words, diagnosis in self._answers(replies, ledger.message.organization):
+                if diagnosis is not None:
+                    ledger.refused([one.address for one in alike], diagnosis, words)
+        faultpoint("refusals written")
+
     def _mark(self, ledger: Ledger) -> None:
         """Called when all but the last octets are out. Raises ClaimLost, and then those must not leave."""
         faultpoint("message out, no dot")
@@ -208,7 +214,7 @@ class Line:
         self.phase = "message"
         faultpoint("final dot marked")
 
-    def _answers(self, replies: list[RecipientReply], organization: Organization) -> list[_Answer]:
+    def _answers(self, replies: Sequence[RecipientReply], organization: Organization) -> list[_Answer]:
         return [
             (
                 alike,

@@ -102,6 +102,7 @@ class SmtpSession:
         raw: Raw,
         *,
         before_final_dot: Callable[[], object],
+        on_refused: Callable[[Sequence[RecipientReply]], object] = lambda replies: None,
         reports: ReportRequest | None = None,
         on_progress: Progress = lambda octets: None,
     ) -> list[RecipientReply]:
@@ -111,6 +112,8 @@ class SmtpSession:
         raw:              in one piece, or blocks that can be walked more than once; takes the memory of one chunk.
         before_final_dot: runs before the octets leave that make the message complete: after it the message may be on
                           its way, before it certainly not. If it raises, nothing is sent.
+        on_refused:       told of those who were refused by themselves while others were not, before any of the octets
+                          leave; if it raises, nothing is sent.
         reports:          which delivery reports to ask for, where the server offers that (RFC 3461).
         on_progress:      told how many octets are out, block by block; may raise to give up.
 
@@ -123,7 +126,7 @@ class SmtpSession:
                 f"The message has {content.size} octets; this server takes at most {self.size_limit}.",
                 reply=f"A message of {content.size} octets exceeds SIZE {self.size_limit}.",
             )
-        order = Order(sender, tuple(recipients), content, reports, before_final_dot, on_progress)
+        order = Order(sender, tuple(recipients), content, reports, before_final_dot, on_refused, on_progress)
         return hand_over(self._connection, order)
 
 

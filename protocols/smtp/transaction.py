@@ -32,6 +32,7 @@ class Order:
     content: Content
     reports: ReportRequest | None
     before_final_dot: Callable[[], object]
+    on_refused: Callable[[Sequence[RecipientReply]], object]
     on_progress: Progress
 
 
@@ -74,10 +75,13 @@ class _Transaction:
         if connection.broken and data is None:
             self._all_closed()
         elif accepted:
+            refused = tuple(answer for answer in self._outcome.values() if not answer.accepted)
             try:
+                if refused:
+                    self._tell_refused(refused)
                 reply = self._send_message(data)
             except OutcomeUnknown as exc:
-                exc.refused = tuple(answer for answer in self._outcome.values() if not answer.accepted)
+                exc.refused = refused
                 raise
             self._outcome |= {address: RecipientReply.of(address, reply) for address in accepted}
         elif data is not None and data.code == 354:
@@ -161,6 +165,13 @@ class _Transaction:
             connection.broken = True
             raise ProtocolViolation("The server answered DATA with what is no go-ahead.", reply=str(reply))
         return reply
+
+    def _tell_refused(self, refused: Sequence[RecipientReply]) -> None:
+        try:
+            self._order.on_refused(refused)
+        except BaseException:
+            self._connection.broken = True  # the go-ahead may be out: what follows must not be taken for the message
+            raise
 
     def _send_chunks(self) -> Reply:
         connection, order = self._connection, self._order

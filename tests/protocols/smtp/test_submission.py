@@ -103,6 +103,7 @@ def test_each_recipient_gets_an_answer_of_their_own() -> None:
             ["b@example.org", "unknown@example.org", "busy@example.org", "b@example.org", "bad address@x"],
             RAW,
             before_final_dot=lambda: marks.append("dot"),
+            on_refused=lambda refused: marks.extend(reply.address for reply in refused),
         )
     assert [(reply.code, reply.enhanced, reply.accepted, reply.deferred) for reply in replies] == [
         (250, "2.0.0", True, False),
@@ -112,7 +113,7 @@ def test_each_recipient_gets_an_answer_of_their_own() -> None:
         (0, "", False, False),
     ]
     assert replies[2].text == "4.2.1 mailbox busy, try later"
-    assert marks == ["dot"]
+    assert marks == ["bad address@x", "unknown@example.org", "busy@example.org", "dot"]
     [envelope] = received.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("a@example.org", ["b@example.org"])
     assert envelope.content == RAW
