@@ -160,6 +160,10 @@ def _kind(document: Document, schema: Document) -> str:
 
 
 def _resolved(document: Document, schema: Document) -> Document:
+    """What a reference stands for; of what may be null, what it is when it is not."""
+    some = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    if len(some) == 1:
+        return _resolved(document, some[0])
     if "$ref" not in schema:
         return schema
     found: Document = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
@@ -185,7 +189,8 @@ def _example(schema: Document) -> Any:
     if examples := schema.get("examples"):
         return examples[0]
     required = set(schema.get("required", ()))
-    return {name: _example_of({"schema": value}) for name, value in schema["properties"].items() if name in required}
+    properties = schema.get("properties", {})
+    return {name: _example_of({"schema": value}) for name, value in properties.items() if name in required}
 
 
 def _example_of(parameter: Document) -> Any:

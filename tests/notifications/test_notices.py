@@ -181,7 +181,7 @@ def test_five_hundred_notices_are_one_short_mail_at_a_constant_cost(
     assert "And 480 more" in text
 
 
-_COST = 12  # savepoints among them
+_COST = 17  # savepoints among them
 
 
 # --- Account mail -----------------------------------------------------------------------------------------------

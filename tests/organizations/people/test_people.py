@@ -158,7 +158,8 @@ def test_removing_deletes_the_persons_own_and_says_it_before(as_administrator, a
 
 
 def test_what_a_removed_person_did_stays_in_the_log_under_the_name(as_administrator, client_of, alice):
-    client_of(alice).post("/profile", {"name": "Alice", "language": "en", "time_zone": "Europe/London"})
+    values = {"name": "Alice", "language": "en", "time_zone": "Europe/London", "undo_seconds": 10}
+    client_of(alice).post("/profile", values)
     as_administrator.post(f"/people/{alice.pk}/remove")
     [entry] = AuditEntry.objects.filter(action="user.profile_changed")
     assert (entry.actor, entry.actor_label) == (None, "Alice")
