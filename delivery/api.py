@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
@@ -31,6 +32,7 @@ from organizations.scopes import Scope
 router = Router(tags=["Outbox"])
 reads, sends = needs(Scope.OUTBOX_READ), needs(Scope.OUTBOX_SEND)
 
+OF_ALL: Final = Cancellation()
 DECISIONS: dict[str, Callable[[OutboxMessage, User, datetime], int]] = {
     "send-now": scheduling.send_now,
     "try-again": deciding.try_again,
@@ -65,9 +67,9 @@ def outbox_get(request: ApiRequest, pk: int) -> OutboxDocument:
 
 
 @router.post("/outbox/{int:pk}/cancel", auth=sends, operation_id="outbox_cancel", response=OutboxDocument)
-def outbox_cancel(request: ApiRequest, pk: int, body: Body[Cancellation | None] = None) -> OutboxDocument:
+def outbox_cancel(request: ApiRequest, pk: int, body: Body[Cancellation] = OF_ALL) -> OutboxDocument:
     """Take back what still waits in the queue: all of it, or certain recipients. Too late is told as 409."""
-    addresses = body.addresses if body is not None else None
+    addresses = body.addresses
     return decided(
         request,
         pk,

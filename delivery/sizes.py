@@ -10,6 +10,7 @@ from mailservers.sizes import largest_message, place, size_limits
 
 ENCODED_LINE = 78 / 57  # base64: 57 octets make a line of 76 and its line end (RFC 2045, 6.8)
 MEGABYTE = 1024 * 1024
+ALWAYS_TAKEN = 64 * 1024  # octets; every server takes messages of this size (RFC 5321, 4.5.3.1.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ def limits_of(mailboxes: Iterable[Mailbox]) -> dict[int, MailLimit]:
 
 def why_too_large(mailbox: Mailbox, size: int) -> str:
     """Why the server behind `mailbox` would not take a mail of `size` octets; "" where nothing is known against it."""
+    if size <= ALWAYS_TAKEN:
+        return ""
     limit = limits_of([mailbox]).get(mailbox.pk)
     return limit.refusal(size) if limit is not None else ""
 

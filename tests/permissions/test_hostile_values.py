@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -21,6 +22,7 @@ from django.db.models import F, ForeignKey, Model
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.models import Mailbox
 from delivery.models import OutboxMessage
@@ -74,6 +76,8 @@ GOOD_AT: dict[str, dict[str, str]] = {
     "accounts:tokens": {"scopes": "messages:read"},
     "mailstore:change": {"action": "read", "message": "=message"},
     "delivery:compose": {"mailbox": "=mailbox", "submission_key": "one-of-its-own"},
+    "delivery:reschedule": {"send_at": "chosen", "send_on": f"{timezone.now().date() + timedelta(days=3)}T10:00"},
+    "delivery:suppression-add": {"addresses": "bob@example.org"},
     "organizations:operations": {"operation": "manage_people", "person": "=person"},
 }
 #: Which rows a field chooses from, where its name does not tell.
@@ -95,8 +99,13 @@ NOTES = {"organizations_auditentry", "django_session"}
 SAMPLE = 1  # values of each field without --all
 #: Administrators are let in here, and have nothing to send from.
 ASKED = {"delivery:compose": ("owner",)}
-#: Wants the address of a picture, and nobody is dialled here.
-NEVER_TAKEN = {"accounts:settings-signature-fetch"}
+#: Want the address of a picture, where nobody is dialled; JSON, which no form writes; messages that have left already.
+NEVER_TAKEN = {
+    "accounts:settings-signature-fetch",
+    "delivery:compose-image",
+    "delivery:save-draft",
+    "delivery:log-ask",
+}
 #: Sent away whoever is signed in, or answered by the library's own views, which tests/organizations ask.
 NOT_ASKED = {"account_login", "account_logout", "events"}
 
