@@ -138,6 +138,7 @@ def test_it_can_be_written_by_hand(editor):
 
 @pytest.mark.proves("E9")
 def test_the_composer_shows_the_signature_and_sends_it(page, live_server, signed_in, mailbox, assert_accessible):
+    User.objects.update(undo_seconds=0)
     signature.save(mailbox, f'<p>Alice Brandt</p><p><img src="{data_address(RED)}" alt="Logo"></p>', is_on=True)
     page.goto(f"{live_server.url}/mail/compose")
     frame = page.frame_locator("iframe[title='The signature, as readers see it']")
@@ -154,6 +155,7 @@ def test_the_composer_shows_the_signature_and_sends_it(page, live_server, signed
 
 @pytest.mark.proves("E9", "H3")
 def test_two_pasted_images_arrive_with_the_mail(page, live_server, signed_in, sandbox, make_mailbox, alice):
+    User.objects.update(undo_seconds=0)
     server = {f"{side}_host": f"{side}.sandbox.test" for side in ("imap", "smtp")}
     ports = {"imap_port": sandbox.imap_port, "smtp_port": sandbox.smtp_port}
     plain = {"imap_security": "none", "smtp_security": "none", "appends_sent": False}
