@@ -22,6 +22,7 @@ settings.CELERY_TASK_EAGER_PROPAGATES = True
 django.setup()
 
 from django.test import Client  # noqa: E402
+from django.utils import timezone  # noqa: E402
 
 from accounts.models import Mailbox, MailboxGrant  # noqa: E402
 from organizations.models import Organization, Role, RoleMembership, User  # noqa: E402
@@ -51,6 +52,13 @@ def pytest_unconfigure() -> None:
 def _own_mail_folder(settings) -> None:
     """Only its name: most tests store no mail."""
     settings.MAIL_DIR = environment.STATE / "mail" / str(next(MAIL_FOLDERS))
+
+
+@pytest.fixture(autouse=True)
+def _no_time_zone_of_the_last_reader() -> Iterator[None]:
+    """A request leaves its reader's time zone active until the next one."""
+    yield
+    timezone.deactivate()
 
 
 # --- The cast ---------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def queued_again(messages: list[OutboxMessage]) -> list[OutboxMessage]:
     copies = []
     for message in messages:
         addresses = [recipient.address for recipient in message.recipients.all()]
-        message.pk = None
+        message.pk, message._state.adding = None, True
         message.submission_key += "-again"
         message.message_id = message.message_id.replace("@", "-again@")
         message.raw = bytes(message.raw).replace(b"@tests.example>", b"-again@tests.example>")
