@@ -32,7 +32,7 @@ from organizations.scopes import Scope
 router = Router(tags=["Outbox"])
 reads, sends = needs(Scope.OUTBOX_READ), needs(Scope.OUTBOX_SEND)
 
-OF_ALL: Final = Cancellation()
+OF_ALL: Final = Cancellation(addresses=None)
 DECISIONS: dict[str, Callable[[OutboxMessage, User, datetime], int]] = {
     "send-now": scheduling.send_now,
     "try-again": deciding.try_again,
