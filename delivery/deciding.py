@@ -27,7 +27,7 @@ from delivery.models import (
 from delivery.news import tell_settled
 from delivery.octets import with_new_identity
 from delivery.outbox import CannotBeQueued, check_sender, enqueue
-from delivery.states import Origin, SentCopy, State
+from delivery.states import Origin, Priority, SentCopy, State
 from delivery.tasks import file_sent_copy, resolve_uncertain, submit_message
 from organizations import audit, live
 from organizations.models import User
@@ -106,12 +106,17 @@ def mark_sent(message: OutboxMessage, user: User, now: datetime, about: About = 
         return noted("outbox.marked_sent", message, user, settled)
 
 
-def resend(message: OutboxMessage, user: User, now: datetime, submission_key: str = "") -> OutboxMessage:
+def resend(
+    message: OutboxMessage, user: User, now: datetime, submission_key: str = "", *, in_bulk: bool = False
+) -> OutboxMessage:
     """Queue the same mail to the same recipients once more, as a new message with its own Message-ID and date.
 
-    Raises MayNotSend or CannotSend; the same `submission_key` twice gives the same message.
+    Who was taken off it gets it only where nobody is left. in_bulk: one of many, which yield to what people write.
+    Raises MayNotSend, MayNotDecide or CannotSend; the same `submission_key` twice gives the same message.
     """
     mailbox = check_sender(user, message.mailbox, now)
+    if not may_decide(user, message, now):
+        raise MayNotDecide(f"{user} may not send {message} once more.")
     message_id, raw = with_new_identity(_octets(message), mailbox.address, now)
     copy = OutboxMessage(
         organization_id=message.organization_id,
@@ -129,10 +134,14 @@ def resend(message: OutboxMessage, user: User, now: datetime, submission_key: st
         message_id=message_id,
         size=len(raw),
         attachment_count=message.attachment_count,
+        automatic=message.automatic,
+        has_null_sender=message.has_null_sender,
+        priority=Priority.BULK if in_bulk else Priority.PERSON,
     )
     copy.raw = raw
-    addresses = [(recipient.address, recipient.kind) for recipient in message.recipients.all()]
-    queued = enqueue(copy, addresses, now)
+    everybody = list(message.recipients.all())
+    wanted = [recipient for recipient in everybody if recipient.state != State.CANCELLED] or everybody
+    queued = enqueue(copy, [(recipient.address, recipient.kind) for recipient in wanted], now)
     if queued is copy:
         audit.record("outbox.resent", organization=message.organization, actor=user, target=queued)
     return queued

@@ -38,6 +38,7 @@ TOO_MANY = f"More than {MOST:,} messages fit these filters. Narrow them, for ins
 NONE = "No message fits these filters."
 UNSETTLED = "It is still on its way."
 UNCERTAIN = "Nobody knows whether it arrived; this is decided message by message."
+CANCELLED = "It was cancelled before it left."
 NOT_YOURS = "Only its author, or who may send from its email account, decides about it."
 AS_IT_WAS = "It had moved on meanwhile."
 GONE = "It is no longer in the log."
@@ -195,7 +196,9 @@ def _resend(run: LogRun, message: OutboxMessage, author: User, now: datetime) ->
         return UNSETTLED
     if State.UNCERTAIN in states:
         return UNCERTAIN
-    deciding.resend(message, author, now, submission_key=f"run-{run.pk}-{message.pk}")
+    if states == {State.CANCELLED}:
+        return CANCELLED
+    deciding.resend(message, author, now, submission_key=f"run-{run.pk}-{message.pk}", in_bulk=True)
     return ""
 
 

@@ -66,8 +66,9 @@ def forget(now: datetime) -> None:
 
 def _check_answer(message: OutboxMessage, keys: Collection[str], now: datetime) -> None:
     answered, mailbox = message.answers, message.mailbox
-    assert answered is not None
     assert mailbox is not None
+    if answered is None:  # it was there when the first answer was written
+        raise MustNotGo("unreadable", "The message that this answers is gone, so no program answers it once more.")
     try:
         beginning = read_beginning(answered, HEADER)
     except RawUnavailable as exc:

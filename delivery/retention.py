@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from delivery.models import LogRetention, OutboxMessage, OutboxOctets, OutboxRecipient
 from delivery.states import SentCopy, State
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 200  # messages in one transaction: others wait for its end on SQLite
 MOST = 50  # batches of one kind for one organization in one run; what is left waits for the next
+#: A copy that waits for nothing to be sent any more is never filed.
+COPY_TO_COME = Q(sent_copy=SentCopy.FILING) | Q(sent_copy=SentCopy.WAITING, sent_copy_not_before__isnull=False)
 UNSETTLED = (State.QUEUED, State.SENDING, State.UNCERTAIN)
 
 
@@ -68,4 +70,4 @@ def _finished(organization_pk: int, before: datetime) -> QuerySet[OutboxMessage]
         ~Exists(recipients.filter(state_at__gte=before)),
         organization_id=organization_pk,
         created_at__lt=before,
-    ).exclude(sent_copy__in=(SentCopy.WAITING, SentCopy.FILING))
+    ).exclude(COPY_TO_COME)

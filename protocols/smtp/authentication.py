@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from protocols.credentials import Credentials
-from protocols.errors import LoginRefused, Refused, UnsafeArgument
+from protocols.errors import LoginRefused, MailError, Refused, UnsafeArgument
 from protocols.smtp.connection import Connection
 from protocols.smtp.replies import Reply
 from protocols.transcript import Transcript
@@ -43,11 +43,15 @@ def log_in(connection: Connection, credentials: Credentials) -> None:
             f"The server takes no {what} on this line (it offers: {offered}).",
             reply=f"AUTH methods offered: {offered}",
         )
+    masked = Transcript(credentials)  # some servers repeat what they refuse
     for exchange in usable:
-        reply = exchange(connection, credentials)
+        try:
+            reply = exchange(connection, credentials)
+        except MailError as exc:
+            exc.reply = masked.mask(exc.reply)
+            raise
         if reply.code != UNKNOWN_MECHANISM:
             break
-    masked = Transcript(credentials)  # some servers repeat what they refuse
     reply = Reply(reply.code, tuple(map(masked.mask, reply.lines)))
     if reply.code == UNKNOWN_MECHANISM:
         raise reply.failure("The server does not know the ways to log in that it offers.")

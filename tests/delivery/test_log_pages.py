@@ -262,7 +262,7 @@ def test_one_of_several_recipients_can_be_cancelled(client_of, make_message, mai
     message = make_message(mailbox, alice, "bob@example.org", "carol@example.org")
     client, url = client_of(alice), reverse("delivery:decide", args=[message.pk, "cancel"])
     page = client.get(reverse("delivery:message", args=[message.pk])).content.decode()
-    assert 'aria-label="Cancel for carol@example.org"' in page
+    assert 'aria-label="Cancel for this one: carol@example.org"' in page
     for told in ("Cancelled for carol@example.org.", "It had been cancelled before."):
         client.post(url, {"address": "carol@example.org"})
         assert told in client.get(reverse("delivery:message", args=[message.pk])).content.decode()

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import MailboxGrant
 from delivery import log, log_export, log_runs, retention
 from delivery.models import LogRetention, LogRun, OutboxMessage, OutboxOctets
-from delivery.states import Decision, RunState, State
+from delivery.states import Decision, RunState, SentCopy, State
 from delivery.tasks import carry_on_run
 from organizations.models import AuditEntry
 from tests.delivery.conftest import states
@@ -184,6 +184,14 @@ def test_old_texts_go_before_old_rows_and_what_is_unsettled_stays(client_of, mak
     again = client_of(alice).post(reverse("delivery:decide", args=[made["old"].pk, "try-again"]), follow=True)
     assert "no longer kept" in again.content.decode()
     assert states(made["old"]) == {"bob@example.org": State.FAILED}
+
+
+def test_what_never_left_is_not_kept_for_its_copy(make_message, sending_mailbox, alice):
+    old = timezone.now() - timedelta(days=4000)
+    marks = {"state": State.CANCELLED, "state_at": old}
+    message = make_message(sending_mailbox, alice, sent_copy=SentCopy.WAITING, created_at=old, recipient=marks)
+    retention.let_go(timezone.now())
+    assert not OutboxMessage.objects.filter(pk=message.pk).exists()
 
 
 def test_how_long_mail_is_kept_is_set_on_its_page(client_of, administrator, charlie):

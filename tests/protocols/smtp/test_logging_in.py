@@ -8,7 +8,7 @@ import json
 import pytest
 
 from protocols.credentials import Credentials, Secret
-from protocols.errors import Deferred, LoginRefused, MailError, Refused
+from protocols.errors import Deferred, LoginRefused, MailError, ProtocolViolation, Refused
 from protocols.transcript import Transcript
 from tests.protocols.smtp.scenes import ALICE, greeting, session_with
 from tests.servers.scripted import scripted
@@ -132,3 +132,12 @@ def test_no_transcript_holds_what_was_offered_also_where_the_server_echoes_it(us
         assert response not in failure.value.reply
     assert user.password.reveal() not in str(transcript)
     assert "AUTH" in str(transcript)
+
+
+@pytest.mark.proves("T7")
+def test_no_error_holds_what_was_offered_where_the_server_speaks_no_smtp_any_more() -> None:
+    script = greeting("AUTH PLAIN") + f"C: AUTH *\nS: ?? unknown command AUTH PLAIN {plain(ALICE)}\n"
+    failure = refusal(script, ALICE)
+    assert type(failure) is ProtocolViolation
+    assert plain(ALICE) not in failure.reply
+    assert "unknown command" in failure.reply
