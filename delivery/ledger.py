@@ -70,7 +70,7 @@ class Ledger:
             raise ClaimLost(f"Attempt {self.attempt.pk} lost its claim before the final dot.")
 
     def keep_claim(self, octets: int) -> None:
-        """Called as octets leave, so that a large message on a slow line outlives its lease. Raises ClaimLost."""
+        """Called as it goes on, so that a large message, or many recipients, outlive their lease. Raises ClaimLost."""
         if monotonic() - self._kept_at < KEPT_EVERY:
             return
         self._kept_at = monotonic()

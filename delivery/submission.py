@@ -65,6 +65,7 @@ class Line:
         self._settled = settled
         self._unwritten: Taken | None = None
         self._exchange = 0.0  # seconds that the last one took
+        self._answered_at = 0.0  # when it ended
         self.phase = ""
         self.tls = ""
         self._carried = 0
@@ -166,7 +167,7 @@ class Line:
                 message.raw,
                 before_final_dot=lambda: self._mark(ledger),
                 on_refused=lambda refused: self._note_refused(ledger, refused),
-                on_progress=ledger.keep_claim,
+                on_progress=lambda octets: self._goes_on(ledger, octets),
                 reports=wanted_reports(message),
             )
         except OutcomeUnknown as exc:
@@ -180,7 +181,8 @@ class Line:
             self._close(ledger, exc, diagnosis)
             hindrance = self._judge(diagnosis, deferred=isinstance(exc, Deferred))
         else:
-            self._exchange = monotonic() - began
+            self._answered_at = monotonic()
+            self._exchange = self._answered_at - began
             faultpoint("reply read")
             if taken := ledger.taken(replies, self.tls):
                 self._unwritten = taken  # it is written with the mark of the next message, or when there is none
@@ -193,6 +195,12 @@ class Line:
         faultpoint("outcome settled")
         self._settled(message)
         return hindrance
+
+    def _goes_on(self, ledger: Ledger, octets: int) -> None:
+        """A server may take its time for each recipient; what is known of the message before does not wait for that."""
+        ledger.keep_claim(octets)
+        if monotonic() - self._answered_at > QUICK:
+            self.write_outcome()
 
     def _note_refused(self, ledger: Ledger, replies: Sequence[RecipientReply]) -> None:
         """Written before the mark: whatever happens after it, nothing is unclear about these."""

@@ -115,7 +115,7 @@ class SmtpSession:
         on_refused:       told of those who were refused by themselves while others were not, before any of the octets
                           leave; if it raises, nothing is sent.
         reports:          which delivery reports to ask for, where the server offers that (RFC 3461).
-        on_progress:      told how many octets are out, block by block; may raise to give up.
+        on_progress:      told how many octets are out, at each answered recipient and each block; may raise to stop.
 
         Raises OutcomeUnknown when the line is lost between the final dot and its reply; Refused or Deferred when the
         sender or the message as a whole is refused before any recipient; Unreachable when the line breaks earlier.

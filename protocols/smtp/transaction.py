@@ -78,7 +78,7 @@ class _Transaction:
             refused = tuple(answer for answer in self._outcome.values() if not answer.accepted)
             try:
                 if refused:
-                    self._tell_refused(refused)
+                    self._tell(lambda: order.on_refused(refused))
                 reply = self._send_message(data)
             except OutcomeUnknown as exc:
                 exc.refused = refused
@@ -116,6 +116,7 @@ class _Transaction:
         for command, address, reply in self._exchange(said, BATCH if pipelining else 1):
             if address:
                 self._outcome[address] = RecipientReply.of(address, reply)
+                self._tell(lambda: self._order.on_progress(0))
             elif command == "DATA":
                 data = reply
             elif command == mail:
@@ -126,6 +127,8 @@ class _Transaction:
             if refused is not None and not pipelining:
                 break
         if refused is not None:
+            if data is not None and data.code == 354:
+                connection.broken = True  # it takes whatever follows for the message
             raise refused.failure("The server refused the sender.")
         return data
 
@@ -166,11 +169,11 @@ class _Transaction:
             raise ProtocolViolation("The server answered DATA with what is no go-ahead.", reply=str(reply))
         return reply
 
-    def _tell_refused(self, refused: Sequence[RecipientReply]) -> None:
+    def _tell(self, tell: Callable[[], object]) -> None:
         try:
-            self._order.on_refused(refused)
+            tell()
         except BaseException:
-            self._connection.broken = True  # the go-ahead may be out: what follows must not be taken for the message
+            self._connection.broken = True  # answers are still to come, or the go-ahead is out: nothing may follow
             raise
 
     def _send_chunks(self) -> Reply:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from delivery import ledger, sweeping
-from delivery.models import LEASE, OutboxRecipient
+from delivery import dispatching, ledger, sweeping
+from delivery.models import LEASE, OutboxRecipient, Route
 from delivery.states import State
 from delivery.tasks import submit_message
 from protocols.smtp.octets import BLOCK
@@ -60,3 +61,24 @@ def test_who_lost_the_claim_amid_a_message_stops_and_never_ends_it(large, sink, 
     submit_message(large.pk)
     assert states(large) == {"bob@example.org": State.SENT}
     assert [taken.raw for taken in sink.taken] == [LARGE]
+
+
+@pytest.mark.proves("V4", "V5")
+def test_many_recipients_at_a_slow_server_keep_their_claim_and_hold_back_no_outcome(
+    make_message, sending_mailbox, alice, sink, monkeypatch
+):
+    first = make_message(sending_mailbox, alice, "a@example.org")
+    second = make_message(sending_mailbox, alice, *(f"u{each}@example.org" for each in range(5)))
+    kept = ledger.Ledger.keep_claim
+    seen: list[State] = []
+
+    def slowly(self: ledger.Ledger, octets: int) -> None:
+        if self.message.pk == second.pk and octets == 0:
+            time.sleep(0.15)
+            seen.append(states(first)["a@example.org"])
+        kept(self, octets)
+
+    monkeypatch.setattr(ledger.Ledger, "keep_claim", slowly)
+    dispatching.Turn(Route.objects.leading(sending_mailbox)).take()
+    assert (len(seen), seen[-1]) == (5, State.SENT)
+    assert set(states(second).values()) == {State.SENT}
