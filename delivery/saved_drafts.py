@@ -62,6 +62,8 @@ def _kept(fields: Mapping[object, object]) -> dict[str, object]:
 
 
 def found(user: User, key: str) -> SavedDraft | None:
+    if not KEY.fullmatch(key):
+        return None
     return SavedDraft.objects.filter(user=user, key=key).select_related("original").first()
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 from django.contrib import messages
-from django.http import HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import remote_images
 from delivery import saved_drafts
 from delivery.forms import MAIL
-from delivery.models import SavedDraft
 from delivery.saved_drafts import NotADraft
 from mailstore.models import Message
 from organizations.requests import SignedInRequest
@@ -43,7 +42,9 @@ def save(request: SignedInRequest, key: str) -> HttpResponse:
 
 @require_POST
 def discard(request: SignedInRequest, key: str) -> HttpResponse:
-    draft = get_object_or_404(SavedDraft, user=request.user, key=key)
+    draft = saved_drafts.found(request.user, key)
+    if draft is None:
+        raise Http404
     draft.delete()
     messages.success(request, "The draft was discarded.")
     return redirect("delivery:drafts")

@@ -134,7 +134,7 @@ def decide(request: SignedInRequest, pk: int, decision: str) -> HttpResponse:
 def resend(request: SignedInRequest, pk: int) -> HttpResponse:
     """Send the same mail once more, as a message of its own; a double click makes one."""
     original = _message_or_404(request.user, pk)
-    key = request.POST.get("submission_key", "")[:64]
+    key = request.POST.get("submission_key", "").replace("\0", "")[:64]
     try:
         copy = deciding.resend(original, request.user, timezone.now(), submission_key=key)
     except CannotBeQueued as exc:

@@ -30,7 +30,7 @@ def ask(request: SignedInRequest, decision: str) -> HttpResponse:
     form, filters = asked_filters(request)
     now, chosen = timezone.now(), Decision(decision)
     context: dict[str, object] = {"decision": chosen, "words": form.in_words, "query": filter_query(request)}
-    context["submission_key"] = request.POST.get("submission_key", "")[:64] or uuid.uuid4().hex
+    context["submission_key"] = request.POST.get("submission_key", "").replace("\0", "")[:64] or uuid.uuid4().hex
     try:
         found = log_runs.preview(request.user, chosen, filters, now)
     except log_runs.CannotRun as exc:

@@ -177,13 +177,13 @@ def test_every_address_of_a_mailbox_can_stand_in_from(client_of, mailbox, alice)
 @pytest.mark.proves("I8")
 def test_a_mail_that_the_server_would_not_take_is_refused_with_its_limit(client_of, mailbox, alice, settings):
     SizeLimit.objects.create(
-        host=mailbox.smtp_host.lower(), port=mailbox.smtp_port, octets=3000, seen_at=timezone.now()
+        host=mailbox.smtp_host.lower(), port=mailbox.smtp_port, octets=70_000, seen_at=timezone.now()
     )
     page = client_of(alice).get(COMPOSE)
     assert json.loads(page.context["form"].mail_limits) == {
-        str(mailbox.pk): {"octets": 3000, "host": mailbox.smtp_host}
+        str(mailbox.pk): {"octets": 70_000, "host": mailbox.smtp_host}
     }
-    answer = client_of(alice).post(COMPOSE, filled(mailbox, text="long " * 900))
+    answer = client_of(alice).post(COMPOSE, filled(mailbox, text="long " * 15_000))
     assert answer.status_code == 422
     assert f"{mailbox.smtp_host} takes" in answer.content.decode()
     assert not OutboxMessage.objects.exists()
@@ -197,6 +197,12 @@ KEY = "0123456789abcdef0123456789abcdef"
 def save(client, key: str = KEY, **fields: object):
     body = {"kind": "compose", "original": None, "fields": {"to": "bob@example.org", "subject": "Half", **fields}}
     return client.post(reverse("delivery:save-draft", args=[key]), json.dumps(body), content_type="application/json")
+
+
+def test_a_draft_that_cannot_be_one_is_not_there(client_of, mailbox, alice):
+    client = client_of(alice)
+    assert client.get(COMPOSE, {"draft": "\0"}).status_code == 200
+    assert client.post("/mail/drafts/%00/discard").status_code == 404
 
 
 @pytest.mark.proves("H3")
