@@ -71,12 +71,15 @@ def write(page: Page, url: str, to: str, subject: str, text: str) -> None:
 
 def send(page: Page) -> None:
     """Press Send, and follow the bar into the log."""
+    subject = page.get_by_label("Subject").input_value()
     page.get_by_role("button", name="Send", exact=True).click()
-    follow_into_the_log(page)
+    follow_into_the_log(page, subject)
 
 
-def follow_into_the_log(page: Page) -> None:
-    page.locator("#undo-bar").get_by_role("link", name="See it").click()
+def follow_into_the_log(page: Page, subject: str) -> None:
+    """By the line of the bar about this mail; one about an earlier mail may stand above it."""
+    line = page.locator("#undo-bar [data-undo-line]").filter(has=page.locator(".what", has_text=subject))
+    line.first.get_by_role("link", name="See it").click()
     expect(page).to_have_url(re.compile(r"/logs/email/\d+$"))
 
 

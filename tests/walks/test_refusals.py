@@ -94,7 +94,7 @@ def test_pressing_send_again_and_again_sends_once(product: Product, tab: Page, m
     send = tab.get_by_role("button", name="Send", exact=True)
     send.evaluate("button => { button.click(); button.click(); }")
     tab.get_by_role("textbox", name="Message").press("Control+Enter")
-    doing.follow_into_the_log(tab)
+    doing.follow_into_the_log(tab, "Twice")
     expect(doing.verdict(tab)).to_contain_text("Sent", timeout=doing.SLOW)
     tab.get_by_role("link", name="Email log").first.click()
     expect(tab.locator(".log-row").filter(has_text="Twice")).to_have_count(1)
