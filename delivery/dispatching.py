@@ -115,7 +115,7 @@ class Turn:
                 elif hindrance := self._carry_one(ledger, line):
                     return hindrance
         finally:
-            claiming.hand_back(waiting, timezone.now())
+            submission.persistently(lambda: claiming.hand_back(waiting, timezone.now()))
             if len(batch) < self._at_once:
                 line.write_outcome()  # nothing follows at once
             self._announce()
@@ -131,7 +131,7 @@ class Turn:
             ledger.close(phase="claim", text="Another worker had taken over; nothing was handed over.")
             return None
         except Exception:
-            take_back(ledger.attempt.pk, timezone.now())
+            submission.persistently(lambda: take_back(ledger.attempt.pk, timezone.now()))
             raise
 
     def _note_settled(self, message: OutboxMessage) -> None:

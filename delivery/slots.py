@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
 from delivery.models.routes import SLOT_LEASE, Route, Slot
@@ -35,7 +35,16 @@ def slot_of(route: Route) -> Iterator[int | None]:
     finally:
         over.set()
         thread.join()
-        Slot.objects.filter(pk=slot.pk).delete()
+        _give_back(slot.pk)
+
+
+def _give_back(pk: int) -> None:
+    """Whatever broke the conversation with the database may have ended this one too; else the lease ends it."""
+    try:
+        Slot.objects.filter(pk=pk).delete()
+    except DatabaseError:
+        close_old_connections()
+        Slot.objects.filter(pk=pk).delete()
 
 
 def _beat(pk: int, over: threading.Event) -> None:

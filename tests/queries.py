@@ -49,6 +49,7 @@ def _shape(sql: str) -> str:
     """The statement without its values, in one line: what repeats in a loop looks the same."""
     sql = re.sub(r'"_django_curs_\w+"', '"cursor"', " ".join(sql.split()))  # PostgreSQL numbers them
     sql = re.sub(r"X?'(?:[^']|'')*'|\b\d+\b", "?", sql)
+    sql = re.sub(r"\?::\w+", "?", sql)
     sql = re.sub(r"IN \((?:\?, )+\?\)", "IN (?)", sql)
     sql = re.sub(r"VALUES (?:\((?:\?, )*\?\), )*\((?:\?, )*\?\)", "VALUES (?)", sql)  # of one insertion, however many
     return sql if len(sql) <= 300 else f"{sql[:200]} ... {sql[-95:]}"

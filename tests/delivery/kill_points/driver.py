@@ -32,7 +32,6 @@ from tests.servers.dovecot import Dovecot
 OPENS: Final = "message out, no dot"  # the mark of the final dot is committed right behind it
 MARKED: Final = "final dot marked"
 CLOSES: Final = "outcome settled"  # between those two it is the outcome of the message before, written with the mark
-HEARD: Final = "heard"
 
 
 @dataclass
@@ -123,7 +122,7 @@ class Driver:
             windows[f"{name}:{seen[name]}"] = opened
             if name == CLOSES and not marking:
                 opened = False
-        return windows | _blurred(windows)
+        return windows
 
     def _kill_at(self, bench: Bench, point: str) -> None:
         bench.restore()
@@ -193,18 +192,6 @@ class Driver:
         connections.close_all()
         for line in faults:
             self.tally.fault(f"{bench.scenario.name}, {what}: {line}")
-
-
-def _blurred(windows: dict[str, bool]) -> dict[str, bool]:
-    """How often a line is heard depends on how its octets fall into packets: what may come of a neighbour may come of
-    such a step too.
-    """
-    blurred = {}
-    for point in windows:
-        name, _, number = point.rpartition(":")
-        if name.startswith(HEARD):
-            blurred[point] = any(windows.get(f"{name}:{int(number) + by}") for by in range(-2, 3))
-    return blurred
 
 
 def named_stops() -> set[str]:
