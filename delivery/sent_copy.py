@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from accounts.sessions import imap_session
+from delivery.ledger import ClaimLost
 from delivery.models import OutboxMessage, OutboxOctets
 from delivery.states import SentCopy
 from mailservers.passwords import PasswordUnreadable
@@ -84,10 +85,13 @@ def _file(message: OutboxMessage, claim: int) -> bool:
             folder = sent_folder(mailbox, session)
             state = session.examine(folder)
             if not (state.exists and session.search_message_id(message.message_id)):
-                if not OutboxMessage.objects.filing(message.pk, claim).exists():
-                    return False
-                session.append(folder, Pieces(message.size, _octets(message.pk)), flags=(r"\Seen",))
+                session.append(folder, Pieces(message.size, _octets(message.pk, claim)), flags=(r"\Seen",))
                 faultpoint("copy appended")
+    except ClaimLost as exc:
+        log.warning("The copy of message %s was left to another worker: %s", message.pk, exc)
+        return False
+    except OutboxOctets.DoesNotExist:
+        return _end(message, claim, SentCopy.FAILED, "its text is no longer kept.")
     except PasswordUnreadable as exc:
         return _wait(message, claim, f"{exc} The copy follows when it was typed again.")
     except (Unreachable, Deferred) as exc:
@@ -102,10 +106,16 @@ def _file(message: OutboxMessage, claim: int) -> bool:
     return _end(message, claim, SentCopy.FILED, "")
 
 
-def _octets(message_pk: int) -> Iterator[bytes]:
-    """The frozen octets, piece by piece: a large message with its files is never in memory whole (fault R25)."""
+def _octets(message_pk: int, claim: int) -> Iterator[bytes]:
+    """The frozen octets, piece by piece: a large message with its files is never in memory whole (fault R25).
+
+    Each piece leaves under a renewed lease, so that a slow line does not outlast it. Raises ClaimLost where another
+    worker has taken over: a literal that never ends is no message, and the server keeps nothing of it.
+    """
     mine, offset = OutboxOctets.objects.filter(pk=message_pk), 1
     while piece := bytes(mine.values_list(Substr("raw", offset, PIECE, output_field=BinaryField()), flat=True).get()):
+        if not OutboxMessage.objects.keep_filing(message_pk, claim, timezone.now()):
+            raise ClaimLost(f"Filing {claim} lost its claim after {offset - 1} octets.")
         yield piece
         offset += len(piece)
 

@@ -67,6 +67,10 @@ class OutboxMessageQuerySet(models.QuerySet["OutboxMessage"]):
         """The row, only while `claim` is still the newest filing."""
         return self.filter(pk=pk, sent_copy=SentCopy.FILING, sent_copy_tries=claim)
 
+    def keep_filing(self, pk: int, claim: int, now: datetime) -> bool:
+        """Renew the lease of a filing that goes on; False where another one has taken over."""
+        return bool(self.filing(pk, claim).update(sent_copy_claimed_at=now))
+
 
 class OctetsGone(LookupError):
     """The octets of a message are no longer kept; its row still tells what became of it."""

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from delivery import deciding, sent_copy, sweeping
-from delivery.models import LEASE, OutboxMessage
+from delivery.models import LEASE, OutboxMessage, OutboxMessageQuerySet, OutboxOctets
 from delivery.states import SentCopy, State
 from delivery.tasks import file_sent_copy, submit_message, sweep_outbox
 from mailstore.models import SyncSchedule
@@ -206,6 +206,61 @@ def test_the_copy_of_a_large_message_is_never_in_memory_whole(make_message, fili
     assert peak < 4 * 2**20 < len(raw)
     [(found, _)] = in_sent()
     assert found == raw
+
+
+@pytest.fixture
+def large(make_message, filing_mailbox, alice):
+    """A sent message of several pieces, whose copy is due."""
+    raw = b"Subject: Large\r\nMessage-ID: <large@tests.example>\r\n\r\n" + (b"x" * 76 + b"\r\n") * 10_000
+    message = make_message(
+        filing_mailbox, alice, raw=raw, message_id="<large@tests.example>", sent_copy=SentCopy.WAITING
+    )
+    OutboxMessage.objects.all().want_copy(timezone.now())
+    return message
+
+
+@pytest.mark.proves("R25", "V5", "I6")
+def test_a_copy_that_leaves_slowly_keeps_its_claim(large, in_sent, monkeypatch):
+    """Between two pieces nearly the whole lease passes."""
+    keep, overdue = OutboxMessageQuerySet.keep_filing, []
+
+    def slowly(self: OutboxMessageQuerySet, *claim: object) -> bool:
+        OutboxMessage.objects.update(sent_copy_claimed_at=timezone.now() - LEASE + timedelta(minutes=1))
+        kept = keep(self, *claim)
+        overdue.append(sent_copy.give_back_abandoned(timezone.now() + timedelta(minutes=2), LEASE))
+        return kept
+
+    monkeypatch.setattr(OutboxMessageQuerySet, "keep_filing", slowly)
+    assert sent_copy.file_copy(large.pk)
+    assert overdue == [0, 0, 0]
+    assert [raw for raw, _ in in_sent()] == [large.raw]
+
+
+@pytest.mark.proves("R34", "I6")
+@pytest.mark.parametrize("piece", [1, 3], ids=["before the first piece", "before the last piece"])
+def test_who_was_overtaken_amid_a_copy_stops_and_files_no_second_one(large, in_sent, monkeypatch, piece):
+    keep, pieces = OutboxMessageQuerySet.keep_filing, []
+
+    def overtaken(self: OutboxMessageQuerySet, *claim: object) -> bool:
+        pieces.append(claim)
+        if len(pieces) == piece:  # the worker was paused past its lease; beat looks, and another one files the copy
+            sweeping.sweep(timezone.now() + LEASE + timedelta(minutes=1))
+            OutboxMessage.objects.update(sent_copy_not_before=timezone.now())
+            assert sent_copy.file_copy(large.pk)
+        return keep(self, *claim)
+
+    monkeypatch.setattr(OutboxMessageQuerySet, "keep_filing", overtaken)
+    assert not sent_copy.file_copy(large.pk)
+    assert len(pieces) == piece + 3
+    assert [raw for raw, _ in in_sent()] == [large.raw]
+    assert copy_of(large) == (SentCopy.FILED, "")
+
+
+def test_a_copy_of_which_the_text_is_gone_ends_and_says_so(large, in_sent):
+    OutboxOctets.objects.all().delete()
+    assert not sent_copy.file_copy(large.pk)
+    assert copy_of(large) == (SentCopy.FAILED, f"{sent_copy.ONLY_THE_COPY} its text is no longer kept.")
+    assert in_sent() == []
 
 
 @pytest.mark.parametrize(
