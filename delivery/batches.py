@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 
 from accounts.models import Mailbox
 from delivery.models import OutboxMessage
-from delivery.outbox import CannotBeQueued, enqueue, freeze, not_kept, write
+from delivery.outbox import CannotBeQueued, NotKept, enqueue, freeze, kept_or_told, write
 from delivery.refusals import MustNotGo
 from delivery.wanted import Wanted
 
@@ -22,14 +22,12 @@ def queue_all(wanted: Sequence[tuple[Wanted, Mailbox]], now: datetime) -> list[O
     frozen = [_frozen(one, mailbox, now) for one, mailbox in wanted]
     rows = [one for one in frozen if not isinstance(one, CannotBeQueued)]
     try:
-        with transaction.atomic():
+        with kept_or_told(), transaction.atomic():
             write(rows, now)
     # One key at least stands for a mail already, perhaps for another one of these; or one must not go by itself.
     except (IntegrityError, MustNotGo):
         return [one if isinstance(one, CannotBeQueued) else _alone(one, now) for one in frozen]
-    except DatabaseError as exc:
-        if (told := not_kept(exc)) is None:
-            raise
+    except NotKept as told:
         return [one if isinstance(one, CannotBeQueued) else told for one in frozen]
     return [one if isinstance(one, CannotBeQueued) else one[0] for one in frozen]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -69,11 +70,20 @@ class NotKept(CannotBeQueued):
         self.is_full = is_full
 
 
-def not_kept(exc: DatabaseError) -> NotKept | None:
-    """What to say of an error in writing; None for a defect of ours."""
-    if isinstance(exc, OperationalError):
-        return NotKept(is_full=is_full(exc))
-    return NotKept(is_full=False) if getattr(exc.__cause__, "sqlstate", None) == READ_ONLY else None
+@contextmanager
+def kept_or_told() -> Iterator[None]:
+    """Put around a whole transaction: what keeps the database from taking it is raised as NotKept.
+
+    An error that is a defect of ours stays what it is.
+    """
+    try:
+        yield
+    except DatabaseError as exc:
+        if isinstance(exc, OperationalError):
+            raise NotKept(is_full=is_full(exc)) from exc
+        if getattr(exc.__cause__, "sqlstate", None) == READ_ONLY:
+            raise NotKept(is_full=False) from exc
+        raise
 
 
 def queue_message(wanted: Wanted) -> OutboxMessage:
@@ -136,17 +146,13 @@ def enqueue(message: OutboxMessage, recipients: Sequence[tuple[str, str]], now: 
     then nothing is kept of it.
     """
     try:
-        with transaction.atomic():
+        with kept_or_told(), transaction.atomic():
             write([(message, recipients)], now)
     except IntegrityError:
         earlier = earlier_submission(message.author, message.submission_key, message.content_digest)
         if earlier is None:
             raise
         return earlier
-    except DatabaseError as exc:
-        if told := not_kept(exc):
-            raise told from exc
-        raise
     return message
 
 

@@ -24,7 +24,7 @@ from delivery import saved_drafts, taking_back, undo_bar
 from delivery.drafting import Draft, Original, draft_for
 from delivery.forms import ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
-from delivery.outbox import CannotBeQueued, KeyReused, queue_message
+from delivery.outbox import CannotBeQueued, KeyReused, kept_or_told, queue_message
 from delivery.schedule_times import WallTime
 from delivery.states import State
 from delivery.suppression_forms import refuse_suppressed
@@ -180,7 +180,7 @@ def _queue(
 
 def _once(wanted: Wanted, form: ComposeForm, original: Message | None, kind: str) -> OutboxMessage:
     """Queue it, with what was typed for as long as it can be taken back; both or neither."""
-    with transaction.atomic():
+    with kept_or_told(), transaction.atomic():
         queued = queue_message(wanted)
         if not queued.was_queued_before and (queued.undo_until or queued.scheduled_for):
             taking_back.remember(queued, kind, original, form)

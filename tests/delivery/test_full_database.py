@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from delivery.models import OutboxMessage, OutboxMessageQuerySet
-from delivery.outbox import not_kept
+from delivery.models import OutboxMessage, OutboxMessageQuerySet, Typed
+from delivery.outbox import kept_or_told
 from mailstore import syncing
 from mailstore.full_database import DATABASE_FULL, is_full
 from mailstore.models import SyncSchedule
@@ -109,8 +109,22 @@ def test_a_database_that_takes_nothing_just_now_is_told_apart_from_a_full_one(
     assert "Dear Bob, how are you?" in page.content.decode()
 
 
+@pytest.mark.proves("R23")
+def test_a_disk_that_is_full_after_the_mail_but_before_what_was_typed_keeps_neither(
+    client_of, alice, mailbox, monkeypatch
+):
+    monkeypatch.setattr(Typed.objects, "create", refusing(full_on_postgresql()))
+    values = {"mailbox": mailbox.pk, "to": "bob@example.org", "subject": "Hello", "submission_key": "key"}
+    answer = client_of(alice).post(reverse("delivery:compose"), values | {"text": "Dear Bob, how are you?"})
+    assert answer.status_code == 422
+    assert "the disk of this installation is full" in answer.content.decode()
+    assert "Dear Bob, how are you?" in answer.content.decode()
+    assert not OutboxMessage.objects.exists()
+
+
 def test_a_defect_of_ours_is_no_trouble_of_the_database():
-    assert not_kept(DataError("value too long")) is None
+    with pytest.raises(DataError), kept_or_told():
+        raise DataError("value too long")
 
 
 @pytest.mark.proves("R23")
