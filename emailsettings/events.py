@@ -10,8 +10,9 @@ from datetime import datetime
 import redis
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.views import redirect_to_login
 from django.contrib.sessions.backends.db import SessionStore
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_GET
@@ -36,14 +37,15 @@ News = AsyncIterator[tuple[str, int] | None]
 
 
 @require_GET
-async def events(request: HttpRequest) -> StreamingHttpResponse:
+async def events(request: HttpRequest) -> HttpResponseBase:
     """Stream `data: {"kind": KIND, "pk": N}` about rows that the user may know of, for a minute.
 
     It ends soon after the session: by signing out, a new password, or when the person is deactivated. `?panel=` names
     the mailbox that an open mail panel shows; when the right to that ends, the panel is told once, and closes.
     """
     user = await request.auser()
-    assert isinstance(user, User)
+    if not isinstance(user, User):  # the session ended since the middleware let the request through
+        return redirect_to_login(request.get_full_path())
     return StreamingHttpResponse(
         _stream(user, request.session.session_key or "", _key(request.GET.get("panel", ""))),
         content_type="text/event-stream",

@@ -8,8 +8,10 @@ import time
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
 from django.db import connection
+from django.http import HttpResponseBase
 from django.test import AsyncClient
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -72,6 +74,20 @@ def test_the_stream_ends_soon_after_the_session(end, administrator, bob):
 
 async def _read(pieces) -> bytes:
     return b"".join([piece async for piece in pieces])
+
+
+def test_a_session_that_ends_while_the_stream_is_asked_for_is_sent_to_the_sign_in_page(rf):
+    async def answer() -> HttpResponseBase:
+        request = rf.get("/events")
+        request.auser = _nobody
+        return await events.events(request)
+
+    response = async_to_sync(answer)()
+    assert (response.status_code, response["Location"]) == (302, "/account/login/?next=/events")
+
+
+async def _nobody() -> AnonymousUser:
+    return AnonymousUser()
 
 
 def test_the_check_costs_two_look_ups_and_writes_nothing(client_of, alice):
