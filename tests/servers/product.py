@@ -109,9 +109,9 @@ def running_product(state: Path, **variables: str) -> Iterator[Product]:
         product = Product(f"http://127.0.0.1:{port}", ADMINISTRATOR, PASSWORD, state, process)
         try:
             wait_until(lambda: _answers(product), "sign-in page", seconds=STARTS_IN)
-        except Exception:
+        except Exception as exc:
             stop(process, number=signal.SIGINT, seconds=STOPS_IN)
-            raise RuntimeError(f"./run did not come up. It said:\n{product.output}") from None
+            raise RuntimeError(f"./run did not come up: {exc}. It said:\n{product.output}") from exc
     try:
         yield product
     finally:
@@ -127,8 +127,8 @@ def _answers(product: Product) -> bool:
     try:
         with urllib.request.urlopen(f"{product.url}/account/login/", timeout=5) as answer:
             return answer.status == 200
-    except urllib.error.HTTPError:
-        raise
+    except urllib.error.HTTPError as refused:
+        raise RuntimeError(f"{refused}: {refused.read().decode(errors='replace')[:500]}") from refused
     except OSError:
         return False
 
