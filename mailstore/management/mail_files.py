@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,18 +16,18 @@ class Unsuitable(Exception):
     """A file that holds something else than the tool reads. The text is a sentence that goes on after the name."""
 
 
-class MailFilesCommand(BaseCommand):
+class MailFilesCommand(BaseCommand, ABC):
     """A tool is its `help`, its `file_help` and `about`, which says what is known of one file."""
 
     file_help: ClassVar[str]
     requires_system_checks = ()
 
+    @abstractmethod
     def about(self, path: Path) -> Mapping[str, object]:
         """What the line says after the name, ready for JSON.
 
         Raises OSError where the file cannot be read, Unsuitable where it is not what the tool reads.
         """
-        raise NotImplementedError
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", nargs="+", metavar="FILE", help=self.file_help)
