@@ -54,7 +54,11 @@ def take(pks: Sequence[int], way: Way, slot: int, now: datetime) -> list[Ledger]
         mine = [attempt for attempt in attempts if attempt.pk in taken]
         if len(mine) < len(attempts):
             Attempt.objects.filter(pk__in=[one.pk for one in attempts if one.pk not in taken]).delete()
-    messages = _messages_of(mine)
+    try:
+        messages = _messages_of(mine)
+    except BaseException:
+        _hand_back([attempt.pk for attempt in mine], now)
+        raise
     return [Ledger(attempt, messages[attempt.message_id], taken[attempt.pk]) for attempt in mine]
 
 
@@ -82,9 +86,11 @@ def hand_back(ledgers: Sequence[Ledger], now: datetime) -> None:
 
     One whose claim was lost meanwhile is left to whoever took it.
     """
-    attempts = [ledger.attempt.pk for ledger in ledgers]
-    if not attempts:
-        return
+    if ledgers:
+        _hand_back([ledger.attempt.pk for ledger in ledgers], now)
+
+
+def _hand_back(attempts: Sequence[int], now: datetime) -> None:
     with transaction.atomic():
         open_ones = Attempt.objects.select_for_update().filter(pk__in=attempts, ended_at=None, final_dot_at=None)
         still_mine = list(open_ones.values_list("pk", flat=True))

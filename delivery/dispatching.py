@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from time import monotonic
 from typing import Final
 
+from django.db import transaction
 from django.db.models import DateTimeField, Q, Value
 from django.db.models.functions import Least
 from django.utils import timezone
 
 from delivery import claiming, submission
-from delivery.hindrances import WITHOUT_MAILBOX, Hindrance, asking_once, hindrance_to
+from delivery.hindrances import WITHOUT_MAILBOX, Hindrance, MaySend, asking_once, hindrance_to
 from delivery.ledger import LONGEST_NOTE, LONGEST_REPLY, ClaimLost, Ledger, take_back, without_suppressed
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
 from delivery.models.routes import Route
@@ -108,11 +110,7 @@ class Turn:
             while waiting:
                 if self._is_over():
                     return None
-                ledger = waiting.pop(0)
-                hindrance = hindrance_to(ledger.message, may_send)
-                if hindrance is not None or ledger.has_run_out:
-                    settle_without_sending(ledger, hindrance or OUTLIVED)
-                elif hindrance := self._carry_one(ledger, line):
+                if hindrance := self._carry_one(waiting.pop(0), line, may_send):
                     return hindrance
         finally:
             submission.persistently(lambda: claiming.hand_back(waiting, timezone.now()))
@@ -121,18 +119,24 @@ class Turn:
             self._announce()
         return None
 
-    def _carry_one(self, ledger: Ledger, line: submission.Line) -> Hindrance | None:
-        """An error that is no mail error leaves the rows as a vanished worker would, settled at once, and is raised."""
+    def _carry_one(self, ledger: Ledger, line: submission.Line, may_send: MaySend) -> Hindrance | None:
+        """Settle one message: hand it over, unless something of its own is against it. What all behind it wait for.
+
+        An error that is no mail error leaves the rows as a vanished worker would, settled at once, and is raised.
+        """
         message = ledger.message
         try:
-            return line.carry(ledger)
+            hindrance = hindrance_to(message, may_send)
+            if hindrance is None and not ledger.has_run_out:
+                return line.carry(ledger)
+            settle_without_sending(ledger, hindrance or OUTLIVED)
         except ClaimLost:
             log.warning("Attempt %s at message %s lost its claim and sent nothing.", ledger.attempt.pk, message.pk)
             ledger.close(phase="claim", text="Another worker had taken over; nothing was handed over.")
-            return None
         except Exception:
             submission.persistently(lambda: take_back(ledger.attempt.pk, timezone.now()))
             raise
+        return None
 
     def _note_settled(self, message: OutboxMessage) -> None:
         self._settled.append(message.pk)
@@ -182,8 +186,7 @@ class Turn:
         keys = list(messages.values_list("pk", flat=True)[:TOLD_AT_ONCE])
         impatient = Q(origin=Origin.NOTICE) | Q(recipients__expires_at__lt=now)
         for message in OutboxMessage.objects.filter(impatient, pk__in=keys).distinct()[:MOST_AT_ONCE]:
-            if attempt := Attempt.objects.begin(message.pk, now):
-                settle_without_sending(Ledger(attempt, message), hindrance)
+            _settle_unclaimed(message, hindrance, now)
         waiting = OutboxRecipient.objects.due(now).filter(message__in=keys)
         waiting.update(
             not_before=Least("expires_at", Value(hindrance.until, output_field=DateTimeField())),
@@ -193,22 +196,28 @@ class Turn:
 
 
 def settle_without_sending(ledger: Ledger, hindrance: Hindrance) -> None:
-    """End an attempt before anything is dialled: the message fails, or waits for what hinders it."""
+    """End an attempt before anything is dialled: the message fails, or waits for what hinders it. All of it or none."""
     if ledger.has_run_out:
         hindrance = OUTLIVED
-    if hindrance.until is None:
-        ledger.fail(hindrance.note)
-    else:
-        ledger.wait(hindrance)
-    ledger.close(phase="before connecting", text=hindrance.note)
-    ledger.do_not_count()
+    with transaction.atomic():
+        if hindrance.until is None:
+            ledger.fail(hindrance.note)
+        else:
+            ledger.wait(hindrance)
+        ledger.close(phase="before connecting", text=hindrance.note)
+        ledger.do_not_count()
     live.announce(ledger.message.organization_id, "outbox", ledger.message.pk)
 
 
 def settle_without_way(message_pk: int) -> None:
     """Fail what is due of a message whose mailbox is gone."""
-    attempt = Attempt.objects.begin(message_pk, timezone.now())
-    if attempt is None:
-        return
-    message = OutboxMessage.objects.select_related("author").get(pk=message_pk)
-    settle_without_sending(Ledger(attempt, message), WITHOUT_MAILBOX)
+    message = OutboxMessage.objects.select_related("author").filter(pk=message_pk).first()
+    if message is not None:
+        _settle_unclaimed(message, WITHOUT_MAILBOX, timezone.now())
+
+
+def _settle_unclaimed(message: OutboxMessage, hindrance: Hindrance, now: datetime) -> None:
+    """Claim what is due of a message and settle it, in one transaction: nothing is left in the middle of it."""
+    with transaction.atomic():
+        if attempt := Attempt.objects.begin(message.pk, now):
+            settle_without_sending(Ledger(attempt, message), hindrance)

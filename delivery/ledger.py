@@ -252,7 +252,9 @@ def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> 
     it goes back as if it had never been taken.
     """
     with transaction.atomic():
-        attempt = Attempt.objects.select_for_update().get(pk=attempt_pk)
+        attempt = Attempt.objects.select_for_update().filter(pk=attempt_pk).first()
+        if attempt is None:  # it was given back, or its message deleted, since somebody saw it
+            return False
         held = OutboxRecipient.objects.held(attempt.claim)
         if overdue_only:
             held = held.past_lease(now)

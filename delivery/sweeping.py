@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import zip_longest
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 
 from delivery import clocks, taking_back
@@ -27,7 +28,7 @@ MOST = 500  # messages nudged, and claims taken back, in one sweep
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Primary keys. messages: due for submission; orphans: those of them whose mailbox is gone.
+    """Primary keys. messages: due for submission; orphans: due, and their mailbox is gone.
 
     routes: the ways out behind which something is due, one of each organization in turn. copies: to be filed.
     """
@@ -44,20 +45,33 @@ def sweep(now: datetime) -> Found:
     taking_back.forget(now)
     claims = OutboxRecipient.objects.past_lease(now).order_by("claimed_at").values_list("claim", flat=True)
     for attempt in Attempt.objects.filter(pk__in=set(claims[:MOST])).select_related("message"):
-        if take_back(attempt.pk, now, overdue_only=True):
-            log.warning("Attempt %s at message %s was past its lease.", attempt.pk, attempt.message_id)
-            live.announce(attempt.message.organization_id, "outbox", attempt.message_id)
+        _take_back_guarded(attempt, now)
     give_back_abandoned(now, LEASE)
     due = OutboxRecipient.objects.due(now)
-    messages = due.order_by("not_before").values_list("message_id", "message__mailbox")[:MOST]
+    oldest = due.order_by("not_before")
+    orphans = oldest.filter(message__mailbox=None)  # no way out leads to these
     copies = OutboxMessage.objects.filter(sent_copy=SentCopy.WAITING, sent_copy_not_before__lte=now)
     copies = copies.order_by("sent_copy_not_before")
     return Found(
-        messages=list(dict.fromkeys(pk for pk, _ in messages)),
-        orphans=list(dict.fromkeys(pk for pk, mailbox in messages if mailbox is None)),
+        messages=list(dict.fromkeys(oldest.values_list("message_id", flat=True)[:MOST])),
+        orphans=list(dict.fromkeys(orphans.values_list("message_id", flat=True)[:MOST])),
         routes=_routes(due),
         copies=list(copies.values_list("pk", flat=True)[:MOST]),
     )
+
+
+def _take_back_guarded(attempt: Attempt, now: datetime) -> None:
+    """One that cannot be taken back for a fault of ours keeps neither the others nor what is due waiting."""
+    try:
+        taken_back = take_back(attempt.pk, now, overdue_only=True)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("Attempt %s at message %s was not taken back.", attempt.pk, attempt.message_id)
+        return
+    if taken_back:
+        log.warning("Attempt %s at message %s was past its lease.", attempt.pk, attempt.message_id)
+        live.announce(attempt.message.organization_id, "outbox", attempt.message_id)
 
 
 def _routes(due: QuerySet[OutboxRecipient]) -> list[int]:
