@@ -15,6 +15,7 @@ from django.db.models import Prefetch, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from accounts.models import Mailbox
+from delivery import clocks
 from delivery.hindrances import Hindrance
 from delivery.ledger import Ledger
 from delivery.models import Attempt, OutboxMessage, OutboxRecipient
@@ -74,6 +75,7 @@ def room_within(route: Route, limits: Limits, now: datetime) -> int | Hindrance 
         recent = Attempt.objects.filter(route=route, started_at__gt=now - period)
         used = recent.count()
         if used >= most:
+            clocks.bring_back_attempts(route, now)
             leaving = recent.order_by("started_at").values_list("started_at", flat=True)[used - most]
             until = leaving + period
             return Hindrance(f"{used} of {most} mails this {name}; it goes on at {clock(until)}.", until)

@@ -5,8 +5,7 @@ Put forward it does no harm: what waits is due, and a lease that seems to have p
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from django.db.models import Q
 
@@ -14,8 +13,7 @@ from mailstore.models import LEASE, ChangeQueue, Comparison, MailHost, SyncSched
 from mailstore.models.changes import LEASE as CHANGES_LEASE
 from mailstore.runs import LOGIN_WAIT
 from mailstore.waits import LONGEST_WAIT
-
-ASTRAY: Final = timedelta(minutes=2)  # by which the clocks of several machines may differ
+from organizations.clocks import ASTRAY, PRESENT, bring_back
 
 
 def put_right(now: datetime) -> None:
@@ -24,17 +22,16 @@ def put_right(now: datetime) -> None:
     A worker that lives loses its claim at worst, and the mailbox is synced anew. A login that was refused keeps its
     distance to the next try: accounts are locked for less.
     """
-    ahead, too_far = now + ASTRAY, now + 2 * LONGEST_WAIT
+    ahead = now + ASTRAY
     refused = Q(mailbox__login_refusals__gt=0)
     claimed = SyncSchedule.objects.filter(Q(started_at__gt=ahead) | Q(leased_until__gt=ahead + LEASE))
     free = {"leased_until": None, "started_at": now}
     claimed.filter(refused).update(due_at=now + LOGIN_WAIT, **free)
     claimed.update(due_at=now, **free)
-    for mark in ("finished_at", "requested_at", "news_at"):
-        SyncSchedule.objects.filter(**{f"{mark}__gt": ahead}).update(**{mark: now})
+    bring_back(SyncSchedule.objects.all(), now, finished_at=PRESENT, requested_at=PRESENT, news_at=PRESENT)
     ChangeQueue.objects.filter(leased_until__gt=ahead + CHANGES_LEASE).update(leased_until=None)
-    ChangeQueue.objects.filter(due_at__gt=too_far).update(due_at=now)
+    bring_back(ChangeQueue.objects.all(), now, due_at=2 * LONGEST_WAIT)
     Comparison.objects.filter(leased_until__gt=ahead + Comparison.LEASE).update(leased_until=None)
-    MailHost.objects.filter(retry_at__gt=too_far).update(retry_at=now)
-    MailHost.objects.filter(busy_until__gt=too_far).update(busy_until=None)
-    Watcher.objects.filter(seen_at__gt=ahead).update(seen_at=now)
+    bring_back(MailHost.objects.all(), now, retry_at=2 * LONGEST_WAIT)
+    MailHost.objects.filter(busy_until__gt=now + 2 * LONGEST_WAIT).update(busy_until=None)
+    bring_back(Watcher.objects.all(), now, seen_at=PRESENT)

@@ -6,10 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from delivery.models import Attempt, LoginRefusal, OutboxMessage, OutboxRecipient
-from delivery.states import SentCopy, State
+from delivery.models import (
+    Attempt,
+    AutomaticMail,
+    LoginRefusal,
+    LogRun,
+    OutboxMessage,
+    OutboxRecipient,
+    Route,
+    Slot,
+)
+from delivery.states import Decision, SentCopy, State
 from delivery.sweeping import sweep
-from delivery.tasks import submit_message
+from delivery.tasks import submit_message, submit_route, sweep_outbox
+from mailservers.circuits import Circuit
+from mailservers.models import MailServer
 from tests.delivery.conftest import states
 
 pytestmark = [pytest.mark.django_db, pytest.mark.proves("R22")]
@@ -100,6 +111,90 @@ def test_copies_and_refused_logins_of_the_future_wait_no_longer(make_message, se
     filing.refresh_from_db()
     assert filing.sent_copy_claimed_at == NOW
     assert LoginRefusal.objects.get().last_at == NOW
+
+
+@pytest.fixture
+def office(organization, sending_mailbox, sink) -> MailServer:
+    """The server behind Alice's mailbox; it takes two mails a minute."""
+    server = MailServer.objects.create(
+        organization=organization, name="Office", host="127.0.0.1", port=sink.port, security="none", per_minute=2
+    )
+    sending_mailbox.mail_server = server
+    sending_mailbox.save()
+    return server
+
+
+def test_no_way_out_is_frozen_by_a_pause_a_circuit_or_a_connection_of_the_future(
+    office, make_message, sending_mailbox, organization, alice, sink
+):
+    route = Route.objects.through(office)
+    route.hold(NOW + 2 * DAY, "the server asked for a pause.")
+    Circuit.objects.create(
+        organization=organization,
+        host="127.0.0.1",
+        port=sink.port,
+        failures=3,
+        opened_at=NOW + DAY,
+        probe_at=NOW + DAY,
+        probing_until=NOW + DAY,
+    )
+    for _ in range(5):
+        Slot.objects.create(route=route, leased_until=NOW + DAY)
+    message = make_message(sending_mailbox, alice)
+    sweep_outbox()
+    submit_route(route.pk)
+    assert states(message) == {"bob@example.org": State.SENT}
+
+
+def test_what_left_in_the_future_counts_as_having_left_now(office, make_message, sending_mailbox, alice, sink, clock):
+    route, earlier = (
+        Route.objects.through(office),
+        make_message(sending_mailbox, alice, recipient={"state": State.SENT}),
+    )
+    for _ in range(2):
+        Attempt.objects.create(message=earlier, started_at=NOW + DAY, ended_at=NOW + DAY, route=route)
+    message = make_message(sending_mailbox, alice)
+    submit_route(route.pk)
+    assert wait_of(message, NOW) == timedelta(minutes=1)
+    assert sink.connections == 0
+    clock.move_to(NOW + timedelta(minutes=1), tick=False)
+    submit_route(route.pk)
+    assert states(message) == {"bob@example.org": State.SENT}
+
+
+def test_looks_runs_and_counts_of_the_future_are_of_now(make_message, sending_mailbox, organization, alice):
+    ahead = {"state": State.UNCERTAIN, "state_at": NOW + 9 * DAY, "look_at": NOW + 9 * DAY}
+    message = make_message(sending_mailbox, alice, recipient=ahead)
+    run = LogRun.objects.create(
+        organization=organization,
+        author=alice,
+        submission_key="1",
+        decision=Decision.RESEND,
+        keys=[message.pk],
+        total=1,
+        leased_until=NOW + DAY,
+        created_at=NOW,
+    )
+    AutomaticMail.objects.create(organization=organization, message=message, address="bob@example.org", at=NOW + DAY)
+    Route.objects.leading(sending_mailbox)
+    Route.objects.update(nudged_at=NOW + DAY)
+    sweep(NOW)
+    recipient = message.recipients.get()
+    assert (recipient.look_at, recipient.state_at) == (NOW, NOW)
+    assert [run] == list(LogRun.objects.waiting(NOW))
+    assert AutomaticMail.objects.get().at == NOW
+    assert Route.objects.get().nudged_at == NOW
+
+
+def test_pauses_that_are_as_long_as_they_may_be_stay(office, sending_mailbox, make_message, alice, organization, sink):
+    route = Route.objects.through(office)
+    route.hold(NOW + DAY, "its quota is used up.")
+    Circuit.objects.create(
+        organization=organization, host="a.example", port=25, opened_at=NOW, probe_at=NOW + timedelta(minutes=30)
+    )
+    sweep(NOW)
+    assert Route.objects.get(pk=route.pk).held_until == NOW + DAY
+    assert Circuit.objects.get().probe_at == NOW + timedelta(minutes=30)
 
 
 def test_a_clock_that_goes_forward_writes_nothing(make_message, sending_mailbox, alice, django_assert_num_queries):
