@@ -20,6 +20,7 @@ from delivery.tasks import submit_message
 from organizations.models import User
 from protocols.diagnosis import Cause, Diagnosis, Retry, Who
 from tests.accounts.settings.pictures import png
+from tests.servers.browser import message_box
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,13 +126,13 @@ def test_errors_keep_the_words_and_the_files_and_ctrl_enter_sends(
     assert_accessible(page)
     page.get_by_label("To", exact=True).fill("bob@")
     page.get_by_label("Subject").fill("Prices")
-    page.get_by_role("textbox", name="Message").fill("Here they are.")
+    message_box(page).fill("Here they are.")
     page.get_by_label("Attachments").set_input_files(file)
     expect(page.get_by_text("price list.txt, 1 KB")).to_be_visible()
-    page.get_by_role("textbox", name="Message").press("Control+Enter")
+    message_box(page).press("Control+Enter")
     expect(page.get_by_text("“bob@” is not an email address")).to_be_visible()
     expect(page.get_by_label("To", exact=True)).to_be_focused()
-    expect(page.get_by_role("textbox", name="Message")).to_have_text("Here they are.")
+    expect(message_box(page)).to_have_text("Here they are.")
     expect(page.get_by_text("price list.txt, 1 KB")).to_be_visible()
     look(page, "compose-error")
     assert_accessible(page)
@@ -184,7 +185,7 @@ def test_a_mail_is_written_with_formatting_by_keyboard_and_saves_itself(
     strangers: list[str] = []
     page.on("request", lambda asked: None if asked.url.startswith(live_server.url) else strangers.append(asked.url))
     page.goto(f"{live_server.url}/mail/compose")
-    box = page.get_by_role("textbox", name="Message")
+    box = message_box(page)
     page.get_by_label("To", exact=True).fill("bob@example.org")
     box.click()
     page.keyboard.press("Control+b")
@@ -221,7 +222,7 @@ def test_a_mail_is_written_with_formatting_by_keyboard_and_saves_itself(
 @pytest.mark.proves("H3")
 def test_nothing_typed_is_lost_when_the_session_ends(page: Page, live_server, signed_in, mailbox, client_of, alice):
     page.goto(f"{live_server.url}/mail/compose")
-    box = page.get_by_role("textbox", name="Message")
+    box = message_box(page)
     page.get_by_label("To", exact=True).fill("bob@example.org")
     box.click()
     page.keyboard.type("Half an hour of work")

@@ -12,7 +12,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, Request, expect, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Playwright,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from tests.servers.processes import find_program, unavailable
 
@@ -144,6 +153,11 @@ def new_context(
     yield make
     if verdict := browser_watch.verdict():
         pytest.fail(verdict, pytrace=False)
+
+
+def message_box(page: Page) -> Locator:
+    """Where a mail is written. A plain box stands there until the editor has come, so ask for the editor's."""
+    return page.locator("[data-editor]").get_by_role("textbox", name="Message")
 
 
 # --- Accessibility ----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from imapclient import IMAPClient
 from playwright.sync_api import Page, expect
 
 from protocols.credentials import Credentials
+from tests.servers.browser import message_box
 from tests.servers.dovecot import Dovecot
 from tests.servers.postfix import Postfix
 from tests.servers.processes import wait_until
@@ -99,7 +100,7 @@ def test_the_letter_is_read_and_the_server_has_noticed_nothing(tab: Page, doveco
 def test_the_answer_goes_through_postfix_and_the_log_has_its_words(tab: Page):
     tab.locator(".reply-bar").get_by_role("link", name="Reply").click()
     expect(tab.get_by_label("Subject")).to_have_value(f"Re: {SUBJECT}")
-    tab.get_by_role("textbox", name="Message").fill(ANSWER)
+    message_box(tab).fill(ANSWER)
     doing.send(tab)
     expect(doing.verdict(tab)).to_contain_text("Sent", timeout=doing.SLOW)
     expect(doing.attempts(tab)).to_contain_text("TLS 1.3")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.servers.browser import message_box
 from tests.servers.processes import wait_until
 from tests.servers.product import Product, running_product
 from tests.walks import doing
@@ -147,7 +148,7 @@ def test_an_answer_is_sent_and_the_log_has_the_servers_words(tab: Page, look_at)
     tab.locator(".reply-bar").get_by_role("link", name="Reply").click()
     expect(tab.get_by_label("To", exact=True)).to_have_value(re.compile(BOB))
     expect(tab.get_by_label("Subject")).to_have_value(f"Re: {ANSWERED}")
-    expect(tab.get_by_role("textbox", name="Message")).to_be_focused()
+    expect(message_box(tab)).to_be_focused()
     look_at(tab)
     tab.keyboard.type(ANSWER)
     doing.send(tab)

@@ -9,6 +9,7 @@ import signal
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.servers.browser import message_box
 from tests.servers.processes import wait_until
 from tests.servers.product import Product
 from tests.walks import doing
@@ -93,7 +94,7 @@ def test_pressing_send_again_and_again_sends_once(product: Product, tab: Page, m
     doing.write(tab, product.url, BOB, "Twice", TWICE)
     send = tab.get_by_role("button", name="Send", exact=True)
     send.evaluate("button => { button.click(); button.click(); }")
-    tab.get_by_role("textbox", name="Message").press("Control+Enter")
+    message_box(tab).press("Control+Enter")
     doing.follow_into_the_log(tab, "Twice")
     expect(doing.verdict(tab)).to_contain_text("Sent", timeout=doing.SLOW)
     tab.get_by_role("link", name="Email log").first.click()

@@ -19,6 +19,7 @@ from mailstore.models import SyncRun
 from organizations.models import User
 from tests.accounts.settings.pictures import data_address, png
 from tests.sandbox.running import BOB, SUPPORT
+from tests.servers.browser import message_box
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -146,7 +147,7 @@ def test_the_composer_shows_the_signature_and_sends_it(page, live_server, signed
     _look(page, "composer")
     assert_accessible(page)
     page.get_by_label("To", exact=True).fill("bob@example.org")
-    page.get_by_role("textbox", name="Message").fill("Good morning")
+    message_box(page).fill("Good morning")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Queued.")).to_be_visible()
     mail = message_from_bytes(bytes(OutboxMessage.objects.get().raw), policy=policy.default)
@@ -171,7 +172,7 @@ def test_two_pasted_images_arrive_with_the_mail(page, live_server, signed_in, sa
     page.goto(f"{live_server.url}/mail/compose")
     page.get_by_label("To", exact=True).fill(BOB)
     page.get_by_label("Subject").fill("With two pictures")
-    page.get_by_role("textbox", name="Message").fill("Good morning")
+    message_box(page).fill("Good morning")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Queued.")).to_be_visible()
     with sandbox.imap(BOB, "INBOX") as client:
