@@ -1,12 +1,15 @@
 """Where a trace of a message can be found, and what is there: one sentence for each place (spec I3, fault R19).
 
 Nothing is changed anywhere: folders are opened by EXAMINE, and stored mail is read.
+
+All mail of the organization is looked through, and whoever sees the message in the log reads the sentences. So they
+name nobody but its recipients: neither whose mailbox a copy lies in, nor who wrote to whom about it (spec F3).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from django.db.models import Q
@@ -96,10 +99,20 @@ def _in_store(message: OutboxMessage) -> Finds:
         if copy.is_traced and not in_sent:
             arrived.append(copy.holder)
     if arrived:
-        told = f"Stored mail: it arrived in {', '.join(dict.fromkeys(arrived))}."
+        told = f"Stored mail: it arrived {_places(arrived, _recipients(message))}."
     else:
         told = "Stored mail: there is a copy in Sent." if copies else "Stored mail: no copy of it."
     return Finds(tuple(copies), sentences=(told,))
+
+
+def _places(holders: Iterable[str], recipients: frozenset[str]) -> str:
+    """Where copies arrived; a mailbox that it was not addressed to, such as one behind an alias, is not named."""
+    named = list(dict.fromkeys(holder for holder in holders if holder.casefold() in recipients))
+    return f"in {', '.join(named)}" if named else "in another mailbox of this organization"
+
+
+def _recipients(message: OutboxMessage) -> frozenset[str]:
+    return frozenset(one.address.casefold() for one in message.recipients.all())
 
 
 def _answers(message: OutboxMessage) -> Finds:
@@ -111,8 +124,9 @@ def _answers(message: OutboxMessage) -> Finds:
     later = tied.filter(received_at__gte=message.created_at - CLOCKS_DIFFER).exclude(message_id=bare)
     for one in later.exclude(from_address__iexact=message.sender).order_by("received_at")[:MOST]:
         if _refers_to(one, bare):
-            who = one.from_address or "somebody"
-            return Finds(answered=True, sentences=(f"Stored mail: a message from {who} refers to it.",))
+            is_here = one.mailbox_id == message.mailbox_id and one.from_address.casefold() in _recipients(message)
+            who = f"a message from {one.from_address}" if is_here else "another message"
+            return Finds(answered=True, sentences=(f"Stored mail: {who} refers to it.",))
     return Finds(sentences=("Stored mail: no answer to it, and no report that it came back.",))
 
 

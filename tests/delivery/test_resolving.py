@@ -206,7 +206,40 @@ def test_an_answer_proves_that_it_arrived(no_imap, lose_answer, stored, sending_
     ThreadKey.objects.create(**key)
     resolve_uncertain(no_imap.pk)
     assert states(no_imap) == SENT
-    assert "Stored mail: a message from bob@partner.example refers to it." in no_imap.looks.get().findings
+    assert "Stored mail: another message refers to it." in no_imap.looks.get().findings
+
+
+@pytest.mark.proves("F3")
+def test_an_answer_of_a_recipient_in_the_mailbox_that_sent_it_is_named(no_imap, lose_answer, stored, sending_mailbox):
+    lose_answer(no_imap)
+    bare = no_imap.message_id.strip("<>")
+    raw = f"From: bob@example.org\r\nIn-Reply-To: <{bare}>\r\nMessage-ID: <answer@partner.example>\r\n\r\nThanks\r\n"
+    answer = stored(sending_mailbox, raw.encode())
+    answer.from_address = "Bob@example.org"
+    answer.save()
+    ThreadKey.objects.create(mailbox=sending_mailbox, key=thread_key(bare), conversation=answer.conversation)
+    resolve_uncertain(no_imap.pk)
+    assert "Stored mail: a message from Bob@example.org refers to it." in no_imap.looks.get().findings
+
+
+@pytest.mark.proves("F3")
+def test_mailboxes_and_correspondents_of_others_are_not_named(no_imap, lose_answer, make_mailbox, bob, stored):
+    lose_answer(no_imap)
+    bare = no_imap.message_id.strip("<>")
+    private = make_mailbox("secret-project@example.org", bob)
+    arrived = stored(private, RECEIVED + bytes(no_imap.raw))
+    arrived.message_id = bare
+    arrived.save()
+    raw = f"From: rival@elsewhere.example\r\nReferences: <{bare}>\r\nMessage-ID: <aside@x.example>\r\n\r\nSo\r\n"
+    aside = stored(private, raw.encode())
+    aside.message_id, aside.from_address = "aside@x.example", "rival@elsewhere.example"
+    aside.save()
+    ThreadKey.objects.create(mailbox=private, key=thread_key(bare), conversation=aside.conversation)
+    resolve_uncertain(no_imap.pk)
+    look = no_imap.looks.get()
+    assert "Stored mail: it arrived in another mailbox of this organization." in look.findings
+    assert "Stored mail: another message refers to it." in look.findings
+    assert not any(word in f"{look.findings} {look.verdict}" for word in ("secret-project", "rival"))
 
 
 @pytest.mark.proves("R19", "I3")
