@@ -83,7 +83,7 @@ def outbox_decide(request: ApiRequest, pk: int, body: Decision) -> OutboxDocumen
     """Settle what failed, waits, or is uncertain. Nothing uncertain is ever sent again without this."""
     if body.decision in ABOUT_UNCERTAIN:
         act, about = ABOUT_UNCERTAIN[body.decision], body.about
-        return decided(request, pk, lambda message, user, now: act(message, user, now, about))
+        return decided(request, pk, lambda message, user, now: act(message, user, now, about), may=deciding.may_settle)
     if body.recipients is not None or body.version is not None:
         field = "recipients" if body.recipients is not None else "version"
         raise invalid(field, "Only decisions about uncertain recipients take this.")
@@ -96,10 +96,11 @@ def decided(
     act: Callable[[OutboxMessage, User, datetime], int],
     *,
     why_not: Callable[[OutboxMessage], str] | None = None,
+    may: Callable[[User, OutboxMessage, datetime], bool] = deciding.may_decide,
 ) -> OutboxDocument:
     """Let the caller decide about a message. why_not: told where nothing was changed. Raises Problem."""
     message, now = message_or_404(request, pk), timezone.now()
-    if not deciding.may_decide(request.user, message, now):
+    if not may(request.user, message, now):
         raise Problem(
             403, "may-not-decide", "You may not decide about this message.", "Only its author, or who may send there."
         )

@@ -17,6 +17,7 @@ from accounts.models import Mailbox
 from accounts.rights import Right
 from delivery import suppression
 from delivery.models import (
+    NOTICE_RETRY_PERIOD,
     RETRY_PERIOD,
     OctetsGone,
     OutboxMessage,
@@ -32,6 +33,7 @@ from delivery.tasks import file_sent_copy, resolve_uncertain, submit_message
 from organizations import audit, live
 from organizations.models import User
 from organizations.nudging import nudge
+from organizations.operations import Operation
 
 NO_TEXT = "Its text is no longer kept, so it cannot be sent again."
 
@@ -47,6 +49,17 @@ def may_decide(user: User, message: OutboxMessage, now: datetime) -> bool:
     if message.mailbox_id is None or message.origin == Origin.NOTICE:  # a notice finds its way by itself
         return False
     return Mailbox.objects.allowing(Right.SEND, user, now).filter(pk=message.mailbox_id).exists()
+
+
+def may_settle(user: User, message: OutboxMessage, now: datetime) -> bool:
+    """Whether `user` may settle what is uncertain of it: whoever may decide about it.
+
+    A notice has no author, and leaves by itself: of one, whoever sees all mail and manages the accounts may.
+    """
+    if message.origin != Origin.NOTICE:
+        return may_decide(user, message, now)
+    is_ours = message.organization_id == user.organization_id
+    return is_ours and user.may(Operation.VIEW_EMAIL_LOGS) and user.may(Operation.MANAGE_EMAIL_ACCOUNTS)
 
 
 def send_now(message: OutboxMessage, user: User, now: datetime) -> int:
@@ -167,13 +180,14 @@ def _octets(message: OutboxMessage) -> bytes:
 def _queue_again(
     message: OutboxMessage, user: User, now: datetime, *, origins: Collection[State], action: str, about: About = ALL
 ) -> int:
-    check_sender(user, message.mailbox, now)
+    _check_way_out(message, user, now)
     if not OutboxOctets.objects.filter(message=message).exists():
         raise CannotBeQueued("", NO_TEXT)
     fresh: dict[str, object] = {
         "tries": 0, "note": "", "last_reply": "", "bounce": "", "bounce_reason": "", "report": None
     }  # fmt: skip
     not_before = max(now, message.scheduled_for or now)
+    period = NOTICE_RETRY_PERIOD if message.origin == Origin.NOTICE else RETRY_PERIOD
     with transaction.atomic():
         _take_turns(message)
         mine = about.among(_recipients(message))
@@ -181,7 +195,7 @@ def _queue_again(
         suppressed = suppression.among(message.organization_id, list(again))
         moved = sum(
             mine.exclude(address__in=suppressed).move(
-                origin, State.QUEUED, now, not_before=not_before, expires_at=not_before + RETRY_PERIOD, **fresh
+                origin, State.QUEUED, now, not_before=not_before, expires_at=not_before + period, **fresh
             )
             for origin in origins
         )
@@ -190,6 +204,14 @@ def _queue_again(
         raise CannotBeQueued("to", _all_suppressed(list(suppressed)))
     nudge(submit_message, message.pk)
     return noted(action, message, user, moved)
+
+
+def _check_way_out(message: OutboxMessage, user: User, now: datetime) -> None:
+    """Raises MayNotSend, or CannotBeQueued. A notice is sent by the system, whoever lets it."""
+    if message.origin != Origin.NOTICE:
+        check_sender(user, message.mailbox, now)
+    elif message.mailbox is None or not message.mailbox.can_send:
+        raise CannotBeQueued("mailbox", "The email account it left from cannot send now.")
 
 
 def _take_turns(message: OutboxMessage) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from accounts.models import Mailbox
 from delivery import suppression
-from delivery.deciding import may_decide
+from delivery.deciding import may_decide, may_settle
 from delivery.log import Row, rows
 from delivery.models import Attempt, DeliveryEvent, OutboxMessage, OutboxOctets, OutboxRecipient, Suppression
 from delivery.senders import SenderStep, why_this_sender
@@ -102,6 +102,7 @@ class RecipientLine(NamedTuple):
     events: Sequence[Told]
     suppression: Suppression | None
 
+    may_settle: bool
     @property
     def is_doubtful(self) -> bool:
         """It came back for good or was complained about, and is not on the list: somebody has to decide."""
@@ -235,6 +236,7 @@ class Story:
         return frozenset(name for name, sensible in possible.items() if sensible)
 
 
+        may_settle=may_settle(user, message, now),
 def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
     [row] = rows([message])
     is_kept = OutboxOctets.objects.filter(message=message).exists()

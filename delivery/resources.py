@@ -264,7 +264,8 @@ class OutboxDocument(OutboxSummary):
     attempts: list[AttemptDocument]
     reasons: list[str] = Field(description="Why it was sent from there, in sentences.")
     sent_copy: str
-    may_decide: bool = Field(description="Whether you may cancel it, or settle what is uncertain.")
+    may_decide: bool = Field(description="Whether you may cancel it, try it again or send it once more.")
+    may_settle: bool = Field(description="Whether you may settle what is uncertain.")
     text: str | None = Field(description="What was written, for those who may read it.")
     uncertain: UncertaintyDocument | None = Field(description="Null: of nobody is the outcome unknown.")
 
@@ -330,6 +331,7 @@ def _uncertain(known: Uncertainty | None) -> dict[str, object] | None:
         "version": known.version,
         "next_look": known.next_look,
         "looks": [columns(LookDocument, look) for look in known.looks],
+        "may_settle": story.may_settle,
     }
 
 

@@ -34,10 +34,10 @@ def settle(request: SignedInRequest, pk: int, decision: str) -> HttpResponse:
     """Carry out one of the three ways out, for the ticked recipients; who comes second is told so."""
     now = timezone.now()
     visible = OutboxMessage.objects.visible_to(request.user, now)
-    message = get_object_or_404(visible.select_related("mailbox", "organization", "author"), pk=pk)
+    message = get_object_or_404(visible.select_related("mailbox__mail_server", "organization", "author"), pk=pk)
     if decision not in DECISIONS:
         raise Http404
-    if not deciding.may_decide(request.user, message, now):
+    if not deciding.may_settle(request.user, message, now):
         raise deciding.MayNotDecide(f"{request.user} may not decide about message {pk}.")
     act, done = DECISIONS[decision]
     about = _about(request)

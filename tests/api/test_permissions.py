@@ -23,7 +23,7 @@ __all__ = ["deliver", "make_message", "world"]
 
 #: What is asked where `{}` says nothing.
 BODIES = {
-    "outbox_decide": {"decision": "save-copy"},
+    "outbox_decide": {"decision": "mark-sent"},
     "access_switch": {"is_shared": True},
     "access_give": {"rights": ["access"]},
     "mailboxes_set_signature": {"is_on": True, "html": "<p>The desk</p>"},

@@ -73,7 +73,7 @@ def make_message(db: None) -> MakeMessage:
     """`make_message(mailbox, author, "bob@example.org", ...)`: a queued row, without any nudge."""
     keys = itertools.count(1)
 
-    def make(mailbox: Mailbox, author: User, *addresses: str, **fields: object) -> OutboxMessage:
+    def make(mailbox: Mailbox, author: User | None, *addresses: str, **fields: object) -> OutboxMessage:
         number, now = next(keys), timezone.now()
         raw = fields.pop("raw", None) or (
             b"From: %s\r\nTo: undisclosed-recipients:;\r\nSubject: Hello %d\r\n"

@@ -13,11 +13,12 @@ from django.utils import timezone
 from accounts.models import MailboxGrant
 from delivery import deciding
 from delivery.deciding import About
-from delivery.models import Look, OutboxRecipient
-from delivery.states import State
+from delivery.models import NOTICE_RETRY_PERIOD, Look, OutboxMessage, OutboxRecipient
+from delivery.states import Origin, State
 from delivery.tasks import resolve_uncertain, submit_message
 from notifications.models import Notification
-from organizations.models import AuditEntry
+from organizations.models import AuditEntry, OperationGrant
+from organizations.operations import Operation
 from tests.delivery.conftest import states
 from tests.simultaneously import simultaneously
 
@@ -107,6 +108,44 @@ def test_who_may_only_read_sees_what_is_known_and_no_way_out(
         assert client_of(alice).get(address).status_code == 405
     assert client_of(alice).post(reverse("delivery:settle-uncertain", args=[made.pk, "guess"])).status_code == 404
     assert states(made) == {BOB: State.UNCERTAIN}
+
+
+# --- Notices ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def notice(make_message, sending_mailbox):
+    """A notice of the system whose answer was lost; Alice owns the account it left from."""
+    made = make_message(sending_mailbox, None, BOB, origin=Origin.NOTICE, subject="3 notifications")
+    made.recipients.all().move(State.QUEUED, State.UNCERTAIN, timezone.now(), note="The answer was lost.")
+    return made
+
+
+@pytest.mark.proves("I3", "A4")
+def test_a_notice_is_settled_by_who_sees_all_mail_and_manages_the_accounts(client_of, notice, alice, charlie):
+    OperationGrant.objects.create(operation=Operation.VIEW_EMAIL_LOGS, user=charlie)
+    for person in (alice, charlie):
+        assert "You know that it arrived" not in page_of(client_of(person), notice)
+        address = reverse("delivery:settle-uncertain", args=[notice.pk, "mark-sent"])
+        assert client_of(person).post(address).status_code == 403
+    OperationGrant.objects.create(operation=Operation.MANAGE_EMAIL_ACCOUNTS, user=charlie)
+    assert "You know that it arrived" in page_of(client_of(charlie), notice)
+    assert "Marked as sent." in decide(client_of(charlie), notice, "mark-sent")
+    assert states(notice) == {BOB: State.SENT}
+
+
+def test_a_notice_that_is_sent_again_leaves_for_the_system_and_soon(client_of, notice, administrator, sink):
+    assert "Queued again, under the same Message-ID." in decide(client_of(administrator), notice, "send-again")
+    [queued] = notice.recipients.all()
+    assert queued.expires_at - queued.not_before == NOTICE_RETRY_PERIOD
+    submit_message(notice.pk)
+    assert [taken.recipients for taken in sink.taken] == [[BOB]]
+
+
+def test_a_notice_is_not_sent_again_from_an_account_that_is_gone(client_of, notice, administrator):
+    OutboxMessage.objects.filter(pk=notice.pk).update(mailbox=None)
+    assert "The email account it left from cannot send now." in decide(client_of(administrator), notice, "send-again")
+    assert states(notice) == {BOB: State.UNCERTAIN}
 
 
 # --- The three ways out -------------------------------------------------------------------------------------------

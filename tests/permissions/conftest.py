@@ -15,7 +15,7 @@ from accounts import signature
 from accounts.models import Mailbox, MailboxGrant
 from delivery import log_runs
 from delivery.models import OutboxMessage, SavedDraft, Suppression, Typed
-from delivery.states import Cause, Decision, State
+from delivery.states import Cause, Decision, Origin, State
 from mailservers.models import MailServer
 from mailstore import marking
 from mailstore.inline_images import address_of
@@ -87,13 +87,21 @@ def _build(organization: Organization, suffix: str, make_mailbox, deliver, make_
 
 
 def _waiting(mailbox: Mailbox, author: User, make_message) -> dict[str, object]:  # noqa: F811
-    """A mail that is scheduled, and one that was taken back."""
+    """A mail that is scheduled, one that was taken back, and a notice of which nobody knows whether it was sent."""
     tomorrow = timezone.now() + timedelta(days=1)
     scheduled = make_message(mailbox, author, scheduled_for=tomorrow, recipient={"not_before": tomorrow})
     taken_back = make_message(mailbox, author, recipient={"state": State.CANCELLED})
     for message in (scheduled, taken_back):
         Typed.objects.create(message=message, kind="compose", fields={"subject": message.subject})
-    return {"scheduled": scheduled.pk, "taken_back": taken_back.pk}
+    notice = make_message(
+        mailbox,
+        None,
+        author.email,
+        origin=Origin.NOTICE,
+        recipient={"state": State.UNCERTAIN},
+        submission_key=f"n{author.pk}",
+    )
+    return {"scheduled": scheduled.pk, "taken_back": taken_back.pk, "notice": notice.pk}
 
 
 def _signature(mailbox: Mailbox) -> str:
