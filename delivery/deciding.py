@@ -229,10 +229,10 @@ def _recipients(message: OutboxMessage) -> OutboxRecipientQuerySet:
     return OutboxRecipient.objects.filter(message=message)
 
 
-def noted(action: str, message: OutboxMessage, user: User, number: int) -> int:
-    """Put a decision that changed something into the audit log, and tell open pages."""
+def noted(action: str, message: OutboxMessage, user: User, number: int, **more: object) -> int:
+    """Put a decision that changed something into the audit log, and tell open pages. more: for the entry's detail."""
     if number:
-        detail: dict[str, object] = {"recipients": number, "message_id": message.message_id}
+        detail: dict[str, object] = {"recipients": number, "message_id": message.message_id, **more}
         audit.record(action, organization=message.organization, actor=user, target=message, detail=detail)
         live.announce(message.organization_id, "outbox", message.pk)
     return number

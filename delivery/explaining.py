@@ -12,32 +12,19 @@ from accounts.models import Mailbox
 from delivery import suppression
 from delivery.deciding import may_decide, may_settle
 from delivery.log import Row, rows
-from delivery.models import Attempt, DeliveryEvent, OutboxMessage, OutboxOctets, OutboxRecipient, Suppression
+from delivery.models import Attempt, Look, OutboxMessage, OutboxOctets, OutboxRecipient, Suppression
 from delivery.senders import SenderStep, why_this_sender
 from delivery.states import Bounce, Origin, SentCopy, Sequel, State
+from delivery.timeline import Entry, Rows, Told, in_words, timeline
 from delivery.uncertainty import Uncertainty, uncertainty_of
 from mailstore.models import Message
 from mailstore.rows import conversation_url
-from organizations.models import User
+from organizations.models import AuditEntry, User
 from organizations.operations import Operation
 from protocols.diagnosis import Who
 from protocols.message.content import open_message
 
 LONGEST_TEXT = 20_000  # characters
-PHASES = {
-    "before connecting": "getting ready",
-    "connection": "connecting",
-    "claim": "getting ready",
-    "dns": "looking up the server",
-    "tcp": "connecting",
-    "tls": "securing the line",
-    "greeting": "waiting for the greeting",
-    "starttls": "securing the line",
-    "capabilities": "introducing us",
-    "login": "signing in",
-    "sender": "naming sender and recipients",
-    "message": "handing over the message",
-}
 WHO = {
     Who.USER: "You can do this",
     Who.ADMINISTRATOR: "An administrator can do this",
@@ -66,7 +53,7 @@ class Button(NamedTuple):
 
 
 LOST = frozenset((State.FAILED, State.BOUNCED))  # who did not get it
-NAMED = 5  # recipients by address in a question; the others are counted
+RESENDS = 20  # newest copies of a message that its timeline names
 QUESTIONS = {
     "try-again": "It goes once more to {people}, who did not get it.",
     "resend": "The same mail goes to {people} as a new message. Whoever has it already gets it a second time.",
@@ -80,20 +67,6 @@ BUTTONS = (
 )
 
 
-class Told(NamedTuple):
-    """Something that became known later. page: of the message that told it, "" for who may not read that.
-
-    words: of an automatic reply; empty for who may not read it, since it is mail.
-    """
-
-    event: DeliveryEvent
-    page: str
-
-    @property
-    def words(self) -> str:
-        return self.event.words if self.page else ""
-
-
 class RecipientLine(NamedTuple):
     """A recipient on the page of its message. report: the page that shows the last delivery report, or ""."""
 
@@ -102,7 +75,6 @@ class RecipientLine(NamedTuple):
     events: Sequence[Told]
     suppression: Suppression | None
 
-    may_settle: bool
     @property
     def is_doubtful(self) -> bool:
         """It came back for good or was complained about, and is not on the list: somebody has to decide."""
@@ -126,8 +98,11 @@ class Story:
     row: Row
     recipients: list[OutboxRecipient]
     attempts: list[Attempt]
+    looks: list[Look]
+    timeline: list[Entry]
     reasons: list[str]
     may_decide: bool
+    may_settle: bool
     now: datetime
     text: str | None
     is_kept: bool
@@ -179,8 +154,8 @@ class Story:
 
     @property
     def uncertain(self) -> Uncertainty | None:
-        """What is known where nobody knows whether it was sent; one more query then."""
-        return uncertainty_of(self.message, self.recipients, self.attempts, self.now)
+        """What is known where nobody knows whether it was sent."""
+        return uncertainty_of(self.message, self.recipients, self.attempts, self.looks, self.now)
 
     @property
     def waiting_note(self) -> str:
@@ -214,11 +189,7 @@ class Story:
     def _people(self, decision: str) -> str:
         """Whom a decision to send again concerns."""
         states = LOST if decision == "try-again" else set(State)
-        addresses = [one.address for one in self.recipients if one.state in states]
-        named, more = addresses[:NAMED], len(addresses) - NAMED
-        if more > 0:
-            return f"{', '.join(named)} and {more} other{'s' if more > 1 else ''}"
-        return " and ".join([", ".join(named[:-1]), named[-1]]) if len(named) > 1 else "".join(named)
+        return in_words([one.address for one in self.recipients if one.state in states])
 
     @property
     def decisions(self) -> frozenset[str]:
@@ -236,31 +207,58 @@ class Story:
         return frozenset(name for name, sensible in possible.items() if sensible)
 
 
-        may_settle=may_settle(user, message, now),
 def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
     [row] = rows([message])
     is_kept = OutboxOctets.objects.filter(message=message).exists()
-    recipients = list(message.recipients.all())
-    events = list(message.events.all())
+    recipients, attempts = list(message.recipients.all()), list(message.attempts.all())
+    events, looks = list(message.events.all()), list(message.looks.all())
     pks = [one.report_id for one in recipients] + [event.report_id for event in events]
     reports = readable_reports(pks, user, now)
-    told: dict[str, list[Told]] = {}
-    for event in events:
-        told.setdefault(event.address, []).append(Told(event, reports.get(event.report_id or 0, "")))
+    told = [Told(event, reports.get(event.report_id or 0, "")) for event in events]
+    by_address: dict[str, list[Told]] = {}
+    for one in told:
+        by_address.setdefault(one.event.address, []).append(one)
+    known = Rows(
+        message=message,
+        recipients=recipients,
+        attempts=attempts,
+        told=told,
+        looks=looks,
+        decisions=_decided(message),
+        resends=_resent(message, user, now),
+        now=now,
+    )
     return Story(
         row=row,
         recipients=recipients,
-        attempts=list(message.attempts.all()),
+        attempts=attempts,
+        looks=looks,
+        timeline=timeline(known),
         reasons=reasons(message),
         may_decide=may_decide(user, message, now),
+        may_settle=may_settle(user, message, now),
         now=now,
         text=_text(message) if is_kept and _may_read(message, user, now) else None,
         is_kept=is_kept,
         reports=reports,
-        events=told,
+        events=by_address,
         suppressed=suppression.among(message.organization_id, [one.address for one in recipients]),
         may_suppress=user.may(Operation.MANAGE_EMAIL_ACCOUNTS),
     )
+
+
+def _decided(message: OutboxMessage) -> list[AuditEntry]:
+    """What people decided about it, as the audit log keeps it. One query."""
+    about = AuditEntry.objects.filter(object_type="outboxmessage", object_id=str(message.pk))
+    return list(
+        about.filter(organization=message.organization_id, outcome=AuditEntry.Outcome.DONE).order_by("at", "pk")
+    )
+
+
+def _resent(message: OutboxMessage, user: User, now: datetime) -> list[OutboxMessage]:
+    """Its newest copies that `user` may see. One query."""
+    visible = OutboxMessage.objects.visible_to(user, now).filter(resend_of=message).select_related("author")
+    return list(visible.only("created_at", "author").order_by("-pk")[:RESENDS])
 
 
 def readable_reports(pks: Iterable[int | None], user: User, now: datetime) -> dict[int, str]:

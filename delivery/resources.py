@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from delivery.addressing import MAX_RECIPIENTS, checked_address
 from delivery.deciding import About
-from delivery.explaining import RecipientLine, Story, Told
+from delivery.explaining import RecipientLine, Story
 from delivery.forms import MAX_ATTACHMENTS_SIZE, MAX_TEXT
 from delivery.log import Row, Search, page
 from delivery.senders import SenderChoice
 from delivery.states import Priority
+from delivery.timeline import Entry, Step, Told
 from delivery.uncertainty import Uncertainty
 from organizations.calls import LARGEST_KEY, Asked, FieldError, Invalid, Key, Listing, Moment, Text
 from protocols.message.addresses import Address
@@ -231,6 +232,7 @@ class AttemptDocument(BaseModel):
     enhanced_code: str
     text: str
     tls: str
+    milliseconds: int | None = Field(description="How long it took; null while it runs.")
     detour: str = Field(description="Why it went through another server than its own; empty where it did not.")
 
 
@@ -256,12 +258,25 @@ class UncertaintyDocument(BaseModel):
     looks: list[LookDocument] = Field(description="Newest first.")
 
 
+class TimelineEntry(BaseModel):
+    """Something that happened to a message, or that comes next."""
+
+    at: datetime
+    kind: Step = Field(description="due: it has not happened yet.")
+    title: str = Field(description="What happened, in words.")
+    detail: str
+    by: str = Field(description="Who did it; empty where it came by itself.")
+    recipients: list[str] = Field(description="Whom it concerns; empty: all, or nobody in particular.")
+    attempt: AttemptDocument | None = Field(description="What stands in `attempts`, where it is one.")
+
+
 class OutboxDocument(OutboxSummary):
     """A message with its recipients and its story."""
 
     recipient_list: list[RecipientDocument]
     concealed_events: list[EventDocument] = Field(description="Complaints that do not say which recipient it was.")
     attempts: list[AttemptDocument]
+    timeline: list[TimelineEntry] = Field(description="All of it in order of time; below it what comes next.")
     reasons: list[str] = Field(description="Why it was sent from there, in sentences.")
     sent_copy: str
     may_decide: bool = Field(description="Whether you may cancel it, try it again or send it once more.")
@@ -312,9 +327,11 @@ def story_document(story: Story) -> OutboxDocument:
         "recipient_list": [_recipient(line) for line in story.lines],
         "concealed_events": [_event(told) for told in story.concealed],
         "attempts": [columns(AttemptDocument, one) for one in story.attempts],
+        "timeline": [_entry(one) for one in story.timeline],
         "reasons": story.reasons,
         "sent_copy": story.message.sent_copy,
         "may_decide": story.may_decide,
+        "may_settle": story.may_settle,
         "text": story.text,
         "uncertain": _uncertain(story.uncertain),
     }
@@ -331,7 +348,6 @@ def _uncertain(known: Uncertainty | None) -> dict[str, object] | None:
         "version": known.version,
         "next_look": known.next_look,
         "looks": [columns(LookDocument, look) for look in known.looks],
-        "may_settle": story.may_settle,
     }
 
 
@@ -339,6 +355,11 @@ def _recipient(line: RecipientLine) -> dict[str, object]:
     more = {"is_suppressed", "events"}
     own = {name: getattr(line.recipient, name) for name in RecipientDocument.model_fields if name not in more}
     return own | {"is_suppressed": line.suppression is not None, "events": [_event(told) for told in line.events]}
+
+
+def _entry(entry: Entry) -> dict[str, object]:
+    own = {name: getattr(entry, name) for name in TimelineEntry.model_fields if name != "attempt"}
+    return own | {"attempt": columns(AttemptDocument, entry.attempt) if entry.attempt is not None else None}
 
 
 def _event(told: Told) -> dict[str, object]:

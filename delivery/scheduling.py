@@ -37,7 +37,8 @@ def reschedule(message: OutboxMessage, user: User, moment: datetime, now: dateti
     check_sender(user, message.mailbox, now)
     if sentence := why_not_at(moment, now):
         raise CannotBeQueued("scheduled_for", sentence)
-    return deciding.noted("outbox.rescheduled", message, user, _move(message, moment, scheduled_for=moment))
+    moved = _move(message, moment, scheduled_for=moment)
+    return deciding.noted("outbox.rescheduled", message, user, moved, scheduled_for=moment.isoformat())
 
 
 def send_now(message: OutboxMessage, user: User, now: datetime) -> int:

@@ -57,9 +57,13 @@ class Uncertainty:
 
 
 def uncertainty_of(
-    message: OutboxMessage, recipients: Sequence[OutboxRecipient], attempts: Sequence[Attempt], now: datetime
+    message: OutboxMessage,
+    recipients: Sequence[OutboxRecipient],
+    attempts: Sequence[Attempt],
+    looks: Sequence[Look],
+    now: datetime,
 ) -> Uncertainty | None:
-    """`recipients` and `attempts`: all of the message. None: of nobody is the outcome unknown."""
+    """The rows are all of the message, oldest first. None: of nobody is the outcome unknown."""
     unsure = [one for one in recipients if one.state == State.UNCERTAIN]
     if not unsure:
         return None
@@ -70,7 +74,7 @@ def uncertainty_of(
     return Uncertainty(
         people=unsure,
         attempt=attempt if was_left_open(attempt) else None,
-        looks=list(message.looks.order_by("-pk")),
+        looks=looks[::-1],
         next_look=min(planned, default=None),
         version=version,
         retries=mailbox is not None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django import template
 
-from delivery.explaining import KINDS, PHASES, WHO
+from delivery.explaining import KINDS, WHO
 from delivery.states import State
+from delivery.timeline import PHASES
 
 register = template.Library()
 
