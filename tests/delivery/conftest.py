@@ -13,14 +13,14 @@ from django.utils import timezone
 from accounts.models import Mailbox
 from delivery.models import OutboxMessage, OutboxRecipient
 from delivery.states import SentCopy, State
-from mailstore.models import Arrival, Folder, Message
-from mailstore.packs import PackWriter
+from mailstore.models import Arrival, Message
 from organizations import dialing
 from organizations.models import User
 from protocols.credentials import Credentials
 from protocols.imap.session import open_session
 from providers.models import Provider
 from tests.delivery.sink import Sink, SinkController
+from tests.delivery.storing import store
 from tests.servers.dovecot import Dovecot
 from tests.servers.processes import free_port
 
@@ -183,31 +183,10 @@ def stored():
     """`stored(mailbox, raw=RAW)`: a message as a sync leaves it, its octets in a pack."""
     uids = itertools.count(1)
 
-    def store(mailbox: Mailbox, raw: bytes = RAW) -> Message:
-        folder, _ = Folder.objects.get_or_create(mailbox=mailbox, raw_name=b"INBOX", defaults={"name": "INBOX"})
-        with PackWriter(mailbox.pk, 1) as writer:
-            place = writer.append(raw)
-            writer.settle()
-        now = timezone.now()
-        return Message.objects.create(
-            mailbox=mailbox,
-            folder=folder,
-            conversation=mailbox.conversations.create(subject="Order 77"),
-            uidvalidity=1,
-            uid=next(uids),
-            received_at=now,
-            size=len(raw),
-            pack=place.pack,
-            offset=place.offset,
-            stored_size=place.size,
-            sha256=b"",
-            message_id="two@partner.example",
-            subject="Re: Order 77",
-            from_name="Bob Brown",
-            from_address="bob@partner.example",
-        )
+    def put(mailbox: Mailbox, raw: bytes = RAW) -> Message:
+        return store(mailbox, raw, uid=next(uids))
 
-    return store
+    return put
 
 
 @pytest.fixture

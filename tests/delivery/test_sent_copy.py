@@ -10,10 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox
-from delivery import deciding, sent_copy, sweeping
+from delivery import deciding, sent_copy, submission, sweeping
 from delivery.models import LEASE, OutboxMessage, OutboxMessageQuerySet, OutboxOctets
 from delivery.states import SentCopy, State
-from delivery.tasks import file_sent_copy, submit_message, sweep_outbox
+from delivery.tasks import file_sent_copy, resolve_uncertain, submit_message, sweep_outbox
 from mailstore.models import SyncSchedule
 from protocols.credentials import Secret
 from protocols.errors import Refused
@@ -254,6 +254,25 @@ def test_who_was_overtaken_amid_a_copy_stops_and_files_no_second_one(large, in_s
     assert len(pieces) == piece + 3
     assert [raw for raw, _ in in_sent()] == [large.raw]
     assert copy_of(large) == (SentCopy.FILED, "")
+
+
+@pytest.mark.proves("R34", "I6")
+def test_an_answer_that_comes_after_the_lease_files_nothing_until_the_outcome_is_known(message, in_sent, monkeypatch):
+    def pause(name: str) -> None:
+        if name == "reply read":
+            sweeping.sweep(timezone.now() + LEASE + timedelta(minutes=1))
+
+    monkeypatch.setattr(submission, "faultpoint", pause)
+    submit_message(message.pk)
+    file_sent_copy(message.pk)
+    assert states(message) == {"bob@example.org": State.UNCERTAIN}
+    assert in_sent() == []
+    message.recipients.update(look_at=timezone.now())
+    for _ in range(2):
+        resolve_uncertain(message.pk)
+        file_sent_copy(message.pk)
+    assert states(message) == {"bob@example.org": State.SENT}
+    assert len(in_sent()) == 1
 
 
 def test_a_copy_of_which_the_text_is_gone_ends_and_says_so(large, in_sent):

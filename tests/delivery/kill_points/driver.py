@@ -25,6 +25,7 @@ from tests.delivery.kill_points.bench import Bench, SinkProcess, prepared
 from tests.delivery.kill_points.scenarios import Scenario
 from tests.delivery.kill_points.steps import WITHIN
 from tests.mailstore.kill_points import killing
+from tests.mailstore.kill_points.driver import IN_TRANSACTION
 from tests.mailstore.kill_points.killing import ErrorLines, Unexpected
 from tests.mailstore.kill_points.snapshots import Snapshots, break_connections
 from tests.servers.dovecot import Dovecot
@@ -92,7 +93,7 @@ class Driver:
                     self._kill_at(bench, point)
                 for _ in range(share.at_random):
                     self._kill_after(bench, self._random.uniform(0, self._seconds))
-                quiet = [point for point in points if WITHIN not in point]
+                quiet = [point for point in points if not _holds_locks(point)]
                 for point in self._chosen(quiet, share.pauses):
                     self._pause(bench, point)
                 for point in self._chosen(points, share.cuts):
@@ -192,6 +193,11 @@ class Driver:
         connections.close_all()
         for line in faults:
             self.tally.fault(f"{bench.scenario.name}, {what}: {line}")
+
+
+def _holds_locks(point: str) -> bool:
+    """Whether it lies in a transaction, also of the sync behind the copy: who is paused there stops all others."""
+    return WITHIN in point or point.rpartition(":")[0] in IN_TRANSACTION
 
 
 def named_stops() -> set[str]:

@@ -1,90 +1,15 @@
-"""What a person may want sent, and what of it has to arrive: from the pressed button to the filed copy."""
+"""From the pressed button, or the moment that has come, to the filed copy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
 
-import time_machine
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Mailbox
-from delivery import deciding, outbox, tasks
-from delivery.models import OutboxMessage
+from delivery import deciding
 from delivery.states import State
-from delivery.wanted import Wanted
-from organizations.models import User
-from protocols.message.addresses import Address
-
-
-@dataclass(frozen=True)
-class World:
-    """Who sends, from where. `run` is in every address, so that runs do not meet in the sink."""
-
-    author: User
-    mailbox: Mailbox
-    run: int
-
-    def address(self, name: str) -> str:
-        return f"{name}-{self.run}@partner.example"
-
-    def key(self, number: int = 0) -> str:
-        return f"form-{self.run}-{number}"
-
-    def queue(self, *names: str, text: str = "Hello", number: int = 0, **options: Any) -> OutboxMessage:
-        """Press Send: the same again with the same number is the same form."""
-        wanted = Wanted(
-            author=self.author,
-            mailbox=self.mailbox,
-            to=[Address("", self.address(name)) for name in names],
-            subject=f"Run {self.run}, {number}",
-            text=text,
-            submission_key=self.key(number),
-            **options,
-        )
-        return outbox.queue_message(wanted)
-
-
-Press = Callable[[World], object]
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """press:  what the person does, as often as the page shows an error: the second time must not count.
-    ends:      the state of each name when nothing comes in between; those who are sent have got it once.
-    before:    what has happened already.
-    messages:  how many there are in the end.
-    files:     a copy has to be in the Sent folder.
-    sink:      the server it goes to, by name.
-    """
-
-    name: str
-    press: Press
-    ends: dict[str, State]
-    before: Press = lambda world: None
-    messages: int = 1
-    files: bool = False
-    sink: str = "pipelining"
-
-
-SCENARIOS: Final[list[Scenario]] = []
-
-
-def scenario(name: str, ends: dict[str, State], **options: Any) -> Callable[[Press], Press]:
-    """Keep what the decorated function does, with the `options` of a `Scenario`."""
-
-    def keep(press: Press) -> Press:
-        SCENARIOS.append(Scenario(name, press, ends, **options))
-        return press
-
-    return keep
-
-
-def all_sent(*names: str) -> dict[str, State]:
-    return dict.fromkeys(names, State.SENT)
+from tests.delivery.kill_points.scenarios.world import World, all_sent, beat_in, scenario
 
 
 @scenario("one recipient", all_sent("bob"))
@@ -187,19 +112,13 @@ def _(world: World) -> None:
     beat_in(timedelta(minutes=6))
 
 
-def beat_in(wait: timedelta) -> None:
-    with time_machine.travel(timezone.now() + wait):
-        tasks.sweep_outbox()
-
-
 def _queue_one(world: World) -> None:
     world.queue("unknown")
 
 
 @scenario("tried again after a failure", {"unknown": State.FAILED}, before=_queue_one)
 def _(world: World) -> None:
-    message = OutboxMessage.objects.get(submission_key=world.key())
-    deciding.try_again(message, world.author, timezone.now())
+    deciding.try_again(world.message(), world.author, timezone.now())
 
 
 def _queue_known(world: World) -> None:
@@ -208,5 +127,4 @@ def _queue_known(world: World) -> None:
 
 @scenario("sent once more as a new message", all_sent("bob"), before=_queue_known, messages=2)
 def _(world: World) -> None:
-    message = OutboxMessage.objects.get(submission_key=world.key())
-    deciding.resend(message, world.author, timezone.now(), submission_key=world.key(1))
+    deciding.resend(world.message(), world.author, timezone.now(), submission_key=world.key(1))
