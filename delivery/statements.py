@@ -24,7 +24,8 @@ _SENT: Final = """
     WHERE claim = %s AND state = 'sending'"""
 _WANT_COPY: Final = """
     UPDATE delivery_outboxmessage SET sent_copy_not_before = %s
-    WHERE id = %s AND sent_copy = 'waiting' AND sent_copy_not_before IS NULL"""
+    WHERE id = %s AND sent_copy = 'waiting' AND sent_copy_not_before IS NULL
+      AND EXISTS (SELECT 1 FROM delivery_outboxrecipient WHERE message_id = %s AND claim = %s AND state = 'sent')"""
 _CLOSE: Final = """
     UPDATE delivery_attempt
     SET ended_at = %s, phase = 'message', code = %s, enhanced_code = %s, text = %s, replies = %s, tls = %s
@@ -69,7 +70,7 @@ def write(taken: Taken | None, mark: int | None, now: datetime) -> bool:
         ended_at = moment(taken.ended_at)
         statements.append((_SENT, (ended_at, taken.reply, taken.claim)))
         if taken.message.sent_copy == SentCopy.WAITING:
-            statements.append((_WANT_COPY, (ended_at, taken.message.pk)))
+            statements.append((_WANT_COPY, (ended_at, taken.message.pk, taken.message.pk, taken.claim)))
         told = (taken.code, taken.enhanced_code, taken.text, taken.replies, taken.tls, taken.claim)
         statements.append((_CLOSE, (ended_at, *told)))
     if mark is not None:
