@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import imaplib
 import smtplib
+import socket
 import ssl
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import psycopg
 import pytest
+from django.test.testcases import QuietWSGIRequestHandler
 
 from tests.environment import ROOT
 from tests.servers.browser import BrowserWatch
+from tests.servers.live_server import CountingServer
 from tests.servers.processes import wait_until
 
 
@@ -34,6 +39,26 @@ def test_a_command_runs_on_a_cluster_of_its_own_and_its_exit_status_is_kept():
     folder = finished.stdout.removeprefix("postgres://emailsettings@/").rpartition("/")[0]
     assert folder.startswith("/tmp/es-pg-")
     assert not Path(folder).exists()
+
+
+def test_the_live_server_has_finished_when_the_last_answer_is_given_that_nobody_waits_for():
+    answered = []
+
+    def slow(environ, start_response):
+        time.sleep(0.2)
+        answered.append(environ["PATH_INFO"])
+        start_response("200 OK", [])
+        return [b""]
+
+    with CountingServer(("127.0.0.1", 0), QuietWSGIRequestHandler) as server:
+        server.set_app(slow)
+        threading.Thread(target=server.serve_forever, args=[0.01]).start()
+        for _ in range(3):
+            with socket.create_connection(server.server_address) as browser:
+                browser.sendall(b"POST /change HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        server.finish()
+        assert answered == ["/change"] * 3
+        server.shutdown()
 
 
 def test_a_page_under_watch_that_calls_elsewhere_is_reported(page, browser_watch):

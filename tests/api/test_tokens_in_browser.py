@@ -21,8 +21,10 @@ def test_pressing_again_while_the_answer_is_awaited_makes_no_second_token(
     page.get_by_label("Name", exact=True).fill("Web shop")
     page.get_by_label("Read and search mail").check()
     button = page.get_by_role("button", name="Make the token")
-    button.evaluate("button => [100, 400].forEach((wait) => setTimeout(() => button.form.requestSubmit(button), wait))")
-    page.wait_for_timeout(1500)
+    presses = "button => [100, 400].forEach((wait) => setTimeout(() => button.form.requestSubmit(button), wait))"
+    with page.expect_request("**/profile/tokens"):
+        button.evaluate(presses)
+    page.wait_for_timeout(800)
     assert len(awaited) == 1
     awaited[0].continue_()
     expect(page.get_by_text("“Web shop” was made.")).to_be_visible()

@@ -227,7 +227,7 @@ def test_nothing_typed_is_lost_when_the_session_ends(page: Page, live_server, si
     box.click()
     page.keyboard.type("Half an hour of work")
     page.context.clear_cookies(name="sessionid")
-    expect(page.get_by_text("you are signed out")).to_be_visible(timeout=10_000)
+    expect(page.get_by_text("you are signed out")).to_be_visible()
     assert not SavedDraft.objects.exists()
     page.get_by_role("button", name="Send").click()
     expect(page).to_have_url(re.compile("next="))

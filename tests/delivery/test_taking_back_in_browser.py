@@ -40,7 +40,7 @@ def write(page: Page, live_server, mailbox):
 def test_undo_survives_pages_and_reloads_and_opens_the_mail_by_keyboard(
     page: Page, live_server, signed_in, write, tmp_path, assert_accessible
 ):
-    write(tmp_path)
+    write(tmp_path, seconds=300)  # axe takes its time on a busy machine
     page.get_by_role("button", name="Send", exact=True).click()
     bar = page.locator("#undo-bar")
     expect(bar).to_contain_text("Prices")
@@ -48,7 +48,7 @@ def test_undo_survives_pages_and_reloads_and_opens_the_mail_by_keyboard(
     page.reload()
     first = int(bar.locator("[data-seconds]").inner_text())
     expect(bar.locator("[data-seconds]")).not_to_have_text(str(first))
-    assert int(bar.locator("[data-seconds]").inner_text()) < first <= 30
+    assert int(bar.locator("[data-seconds]").inner_text()) < first <= 300
     look(page, "undo-bar")
     assert_accessible(page)
     page.keyboard.press("Control+z")
@@ -62,13 +62,14 @@ def test_undo_survives_pages_and_reloads_and_opens_the_mail_by_keyboard(
 def test_when_the_time_is_over_nothing_can_be_taken_back_and_the_news_come_by_themselves(
     page: Page, live_server, signed_in, write, tmp_path
 ):
-    write(tmp_path, seconds=5)
+    write(tmp_path)
     page.get_by_role("button", name="Send", exact=True).click()
     bar = page.locator("#undo-bar")
     expect(bar.get_by_role("button", name="Undo")).to_be_visible()
+    page.wait_for_load_state()  # from now on it counts
     page.clock.install()
-    page.clock.fast_forward(6000)
-    expect(bar).to_contain_text("is on its way.")
+    page.clock.fast_forward(31_000)
+    expect(bar.get_by_text("is on its way.")).to_be_visible()
     expect(bar.get_by_role("button", name="Undo")).to_have_count(0)
 
 

@@ -54,7 +54,7 @@ RUN_AXE = """async (options) => {
 }"""
 #: Forms answer 422 with what to correct; and htmx calls it an error when a page is left while it waits for an answer.
 NO_COMPLAINT = ("status of 422", "htmx:sendAbort", "htmx:afterRequest")
-PATIENCE = 20_000  # milliseconds, for whatever should be there at once: a busy machine takes its time
+PATIENCE = 60_000  # milliseconds, for whatever should be there at once: a busy machine takes its time
 AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 #: What another colour scheme can change: the elements, their names and their places are the same in both.
 RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]
@@ -134,13 +134,17 @@ def browser_watch() -> BrowserWatch:
 
 @pytest.fixture
 def new_context(
-    request: pytest.FixtureRequest, new_context: Callable[..., BrowserContext], browser_watch: BrowserWatch
+    request: pytest.FixtureRequest,
+    new_context: Callable[..., BrowserContext],
+    browser_watch: BrowserWatch,
+    finish_requests: Callable[[], None],
 ) -> Iterator[Callable[..., BrowserContext]]:
     """Each call is one more person's browser, under the same watch. `context` and `page` come from here too.
 
     Live news need ASGI, which Django's test server is not: there are none, unless a test brings URLs or answers.
     """
     is_product = request.node.get_closest_marker("urls") is None
+    made: list[BrowserContext] = []
 
     def make(**options: Any) -> BrowserContext:
         context = new_context(**options)
@@ -148,10 +152,15 @@ def new_context(
         context.set_default_timeout(PATIENCE)
         if is_product:
             context.route("**/events*", lambda route: route.fulfill(status=204))
+        made.append(context)
         return context
 
     yield make
-    if verdict := browser_watch.verdict():
+    verdict = browser_watch.verdict()
+    for context in made:
+        context.close()
+    finish_requests()  # before the database is emptied
+    if verdict:
         pytest.fail(verdict, pytrace=False)
 
 

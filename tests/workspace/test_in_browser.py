@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 from django.utils import timezone
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from accounts.models import Mailbox
 from mailservers.models import MailServer
@@ -139,10 +139,13 @@ def test_a_typed_password_survives_a_refused_form(page: Page, live_server, signe
 
 
 def test_a_press_before_the_page_listens_is_not_lost(page: Page, live_server, signed_in, accounts_in_every_state):
-    page.route("**/htmx-2.min.js", lambda route: (page.wait_for_timeout(1500), route.continue_()))
-    page.goto(live_server.url + reverse("email-settings"), wait_until="commit")
+    held: list[Route] = []
+    page.route("**/htmx-2.min.js", lambda route: held.append(route))
+    with page.expect_request("**/htmx-2.min.js"):
+        page.goto(live_server.url + reverse("email-settings"), wait_until="commit")
     page.get_by_role("button", name="Add account").click()
     assert page.evaluate("typeof window.htmx") == "undefined"
+    held[0].continue_()
     expect(page.get_by_role("dialog").get_by_label("Email address")).to_be_visible()
 
 

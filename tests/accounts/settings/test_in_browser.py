@@ -120,6 +120,7 @@ def test_it_can_be_written_by_hand(editor):
     box.click()
     editor.get_by_role("button", name="Bold").click()
     expect(editor.get_by_role("button", name="Bold")).to_have_attribute("aria-pressed", "true")
+    expect(box).to_be_focused()  # again: a frame later
     editor.keyboard.type("Alice Brandt")
     editor.keyboard.press("Enter")
     editor.get_by_role("button", name="Link", exact=True).click()
@@ -164,6 +165,7 @@ def test_two_pasted_images_arrive_with_the_mail(page, live_server, signed_in, sa
     mailbox.password = type(mailbox.password)(sandbox.password)
     mailbox.save()
     page.goto(f"{live_server.url}/mailboxes/{mailbox.pk}/settings/signature")
+    expect(page.get_by_role("textbox", name="Signature")).to_be_visible()
     paste(page, html=WORD, rtf=RTF)
     expect(images_of(page)).to_have_count(2)
     page.get_by_label("Add signatures to outbound emails").check()
