@@ -221,8 +221,13 @@ document.addEventListener(
 );
 
 document.addEventListener("submit", (event) => {
-  if (event.target.matches("[data-composer]")) leaving = true;
+  if (!event.target.matches("[data-composer]")) return;
+  leaving = true;
+  open?.drafts.pause();
 });
+for (const failure of ["htmx:sendError", "htmx:sendAbort", "htmx:timeout", "htmx:responseError"]) {
+  document.addEventListener(failure, (event) => event.target.matches?.("[data-composer]") && open?.drafts.resume());
+}
 document.addEventListener("htmx:beforeOnLoad", (event) => {
   const { xhr } = event.detail;
   const there = xhr.getResponseHeader("HX-Redirect") ?? "";

@@ -42,11 +42,15 @@ export function kept(form) {
   return isNew || copy.key === key(form) ? copy : null;
 }
 
-/** Save `form` whenever it was changed, until `done()` is called. Returns {changed, done}. */
+/** Save `form` whenever it was changed, until `done()` is called. Returns {changed, pause, resume, discard, done}.
+
+    Between `pause()` and `resume()`, while the mail is being sent, nothing is saved: it could come after the mail. */
 export function autosave(form) {
   let timer = 0;
   let isDone = false;
+  let isPaused = false;
   let running = null;
+  let abort = null;
 
   function changed() {
     if (isDone) return;
@@ -57,23 +61,25 @@ export function autosave(form) {
       // too large for this browser's store: the server has it
     }
     clearTimeout(timer);
-    timer = setTimeout(save, (fields.html?.length ?? 0) > LARGE ? LATER : SOON);
+    if (!isPaused) timer = setTimeout(save, (fields.html?.length ?? 0) > LARGE ? LATER : SOON);
   }
 
   async function save() {
     clearTimeout(timer);
-    if (isDone || running) return;
+    if (isDone || isPaused || running) return;
     tell(form, "Saving");
     running = send(values(form));
     const words = await running;
     running = null;
-    if (!isDone) tell(form, words);
+    if (!isDone && !isPaused) tell(form, words);
   }
 
   async function send(fields) {
+    abort = new AbortController();
     try {
       const answer = await fetch(`${form.dataset.draftsUrl}/${key(form)}`, {
         method: "POST",
+        signal: abort.signal,
         redirect: "manual",
         headers: { "X-CSRFToken": csrfToken(), "Content-Type": "application/json" },
         body: JSON.stringify({ kind: form.dataset.kind, original: Number(form.dataset.original) || null, fields }),
@@ -85,10 +91,12 @@ export function autosave(form) {
         return "Draft saved";
       }
       if (answer.type === "opaqueredirect" || answer.status === 403) return "Not saved: you are signed out. Sign in in another tab, then go on here; nothing is lost.";
+      if (answer.status === 409) return "Not saved: this mail was sent from another window.";
       if (answer.status === 422 || answer.status === 413) return "Too large to be saved as a draft. Send it, or take pictures out.";
     } catch {
-      // the line is down
+      // the line is down, or the mail goes out
     }
+    if (isPaused) return "";
     timer = setTimeout(save, LATER);
     return "Not saved: the server cannot be reached. It is tried again; keep this page open.";
   }
@@ -97,6 +105,16 @@ export function autosave(form) {
   document.addEventListener("visibilitychange", hidden);
   return {
     changed,
+    pause() {
+      isPaused = true;
+      clearTimeout(timer);
+      abort?.abort();
+    },
+    resume() {
+      if (!isPaused) return;
+      isPaused = false;
+      changed();
+    },
     async discard() {
       this.done();
       await running;

@@ -6,13 +6,14 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import BrowserContext, Page, Request, expect
+from playwright.sync_api import BrowserContext, Error, Page, Request, Route, expect
 
 from delivery.models import Attempt, OutboxMessage, SavedDraft
 from delivery.states import SentCopy, State
@@ -217,6 +218,40 @@ def test_a_mail_is_written_with_formatting_by_keyboard_and_saves_itself(
     assert [part.get_content_type() for part in sent.walk() if part["Content-ID"]] == ["image/png"]
     assert not SavedDraft.objects.exists()
     assert strangers == []
+
+
+@pytest.mark.proves("H3")
+def test_a_draft_that_is_still_being_saved_does_not_get_in_the_way_of_its_mail(
+    page: Page, live_server, signed_in, mailbox, monkeypatch
+):
+    monkeypatch.setattr(submit_message, "apply_async", lambda *_, **__: None)
+    swallowed: list[Route] = []
+    page.route(re.compile("/mail/drafts/"), lambda route: swallowed.append(route))
+    given_up: list[str] = []
+    page.on("requestfailed", lambda asked: given_up.append(asked.url))
+    page.goto(f"{live_server.url}/mail/compose")
+    page.get_by_label("To", exact=True).fill("bob@example.org")
+    with page.expect_request(re.compile("/mail/drafts/")):
+        message_box(page).fill("Good morning")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page).to_have_url(re.compile("/logs/email"))
+    assert [url for url in given_up if "/mail/drafts/" in url]
+    for route in swallowed:
+        with suppress(Error):  # its request is gone
+            route.abort()
+
+
+@pytest.mark.proves("H3")
+def test_a_mail_that_cannot_be_sent_just_now_goes_on_being_saved(
+    page: Page, live_server, signed_in, mailbox, browser_watch
+):
+    browser_watch("ERR_FAILED", "htmx:sendError")
+    page.goto(f"{live_server.url}/mail/compose")
+    page.route("**/mail/compose", lambda route: route.abort())
+    page.get_by_label("To", exact=True).fill("bob@example.org")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("Draft saved")).to_be_visible()
+    assert SavedDraft.objects.get().fields["to"] == "bob@example.org"
 
 
 @pytest.mark.proves("H3")
