@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Mailbox
@@ -33,6 +34,7 @@ from mailstore.models import Message
 from mailstore.packs import RawUnavailable, open_raw
 from organizations.models import User
 from organizations.nudging import nudge
+from organizations.prepared import prepared
 from protocols.message.addresses import Address
 from protocols.message.build import OutgoingMessage, UnwritableField, build_message
 from protocols.message.identity import new_message_id, reply_headers
@@ -241,13 +243,28 @@ def check_sender(author: User, mailbox: Mailbox | None, now: datetime) -> Mailbo
 
 def sender(author: User, mailbox_pk: int, now: datetime) -> Mailbox:
     """The mailbox, if `author` may send from it; one query. Raises as `check_sender` does."""
-    allowed = Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox_pk).order_by()
-    current = next(iter(allowed.select_related("mail_server__provider", "provider", "owner")), None)
+    is_bound = author.token is not None and author.token.only_mailboxes
+    if is_bound or not author.is_active:
+        allowed: Iterable[Mailbox] = _allowed_to(author, mailbox_pk, now)
+    else:
+        allowed = _senders(author.pk, author.organization_id, mailbox_pk, now)
+    current = next(iter(allowed), None)
     if current is None:
         raise MayNotSend(f"{author} may not send from {Mailbox.objects.filter(pk=mailbox_pk).first()}.")
     if not current.can_send:
         raise CannotBeQueued("mailbox", f"{current} cannot send: {why_it_cannot_send(current)}")
     return current
+
+
+@prepared
+def _senders(author_pk: int, organization_pk: int, mailbox_pk: int, now: datetime) -> QuerySet[Mailbox]:
+    """For an active author whose token, if any, is for all mailboxes: then the rule asks for these two keys alone."""
+    return _allowed_to(User(pk=author_pk, organization_id=organization_pk), mailbox_pk, now)
+
+
+def _allowed_to(author: User, mailbox_pk: int, now: datetime) -> QuerySet[Mailbox]:
+    allowed = Mailbox.objects.allowing(Right.SEND, author, now).filter(pk=mailbox_pk)
+    return allowed.select_related("mail_server__provider", "provider", "owner").order_by()
 
 
 def _decided(mailbox: Mailbox, wanted: Wanted) -> Sender:
@@ -335,10 +352,19 @@ def _recipients(to: Sequence[Address], cc: Sequence[Address], bcc: Sequence[Addr
 
 def earlier_submission(author: User | None, submission_key: str, digest: str) -> OutboxMessage | None:
     """Return the message that this submission has made already. Raises KeyReused where it was another one."""
-    mine = OutboxMessage.objects.filter(author=author, submission_key=submission_key)
-    known = (mine if author else mine.filter(origin=Origin.NOTICE)).values_list("pk", flat=True)
-    pk = next(iter(known), None)  # there is none nearly always, and then nothing more is read
-    return None if pk is None else replayed(OutboxMessage.objects.get(pk=pk), digest)
+    known = _written(author.pk, submission_key) if author else _notices(submission_key)
+    earlier = next(iter(known), None)
+    return None if earlier is None else replayed(earlier, digest)
+
+
+@prepared
+def _written(author_pk: int, submission_key: str) -> QuerySet[OutboxMessage]:
+    return OutboxMessage.objects.filter(author_id=author_pk, submission_key=submission_key)
+
+
+@prepared
+def _notices(submission_key: str) -> QuerySet[OutboxMessage]:
+    return OutboxMessage.objects.filter(author=None, submission_key=submission_key, origin=Origin.NOTICE)
 
 
 def replayed(earlier: OutboxMessage, digest: str) -> OutboxMessage:

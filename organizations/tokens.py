@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from organizations import audit
 from organizations.models import ApiToken, User
+from organizations.prepared import prepared
 from organizations.scopes import Scope
 from organizations.token_hash import hash_of
 
@@ -70,9 +71,14 @@ def open_token(text: str, now: datetime) -> ApiToken | None:
     if not LOOKS_LIKE_ONE.fullmatch(text):
         return None
     digest = hash_of(text)
-    usable = ApiToken.objects.usable_at(now).filter(token_hash=digest).select_related("user__organization")
-    found = next(iter(usable.order_by()), None)  # one at most; sorting would cost every call as much as the rest
+    found = next(iter(_usable(digest, now)), None)
     return found if found is not None and hmac.compare_digest(found.token_hash, digest) else None
+
+
+@prepared
+def _usable(digest: str, now: datetime) -> QuerySet[ApiToken]:
+    known = ApiToken.objects.usable_at(now).filter(token_hash=digest).select_related("user__organization")
+    return known.order_by()  # one at most, so it need not be sorted
 
 
 def note_use(token: ApiToken, now: datetime) -> None:

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from accounts.models import Mailbox
 from mailservers.limits import Limits, limits_of
 from mailservers.models import MailServer
+from organizations.prepared import prepared
 
 if TYPE_CHECKING:
     from delivery.models import OutboxMessage
@@ -50,9 +51,10 @@ class RouteQuerySet(models.QuerySet["Route"]):
 
     def to_nudge(self, mailbox: Mailbox, now: datetime) -> int | None:
         """The key of the route of `mailbox` where nobody was told lately; None where a worker was. One small query."""
-        known = self.of(mailbox).values_list("pk", "nudged_at")[:1]
-        for pk, nudged_at in known:
-            return pk if nudged_at is None or nudged_at <= now - NUDGE_LOST_AFTER else None
+        server_pk = mailbox.mail_server_id
+        for route in _of_mailbox(mailbox.pk) if server_pk is None else _of_server(server_pk):
+            told = route.nudged_at is not None and route.nudged_at > now - NUDGE_LOST_AFTER
+            return None if told else route.pk
         return self.leading(mailbox).pk
 
     def note_nudge(self, now: datetime) -> int:
@@ -136,6 +138,16 @@ class Route(models.Model):
         if self.slowed or self.held_until is not None:
             Route.objects.filter(pk=self.pk).update(held_until=None, held_for="", slowed=0)
             self.held_until, self.held_for, self.slowed = None, "", 0
+
+
+@prepared
+def _of_mailbox(pk: int) -> RouteQuerySet:
+    return Route.objects.filter(mailbox_id=pk)
+
+
+@prepared
+def _of_server(pk: int) -> RouteQuerySet:
+    return Route.objects.filter(mail_server_id=pk)
 
 
 class SlotQuerySet(models.QuerySet["Slot"]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Self
+from typing import Final, Self
 
 from django.db import models
 
@@ -11,6 +11,9 @@ from delivery.models.outbox import OutboxMessage
 from delivery.states import Cause, Sequel
 from mailstore.models import Message
 from organizations.models import Organization, User
+from organizations.prepared import prepared
+
+FEW: Final = 10  # addresses of one question that is prepared for each number of them
 
 
 class DeliveryEvent(models.Model):
@@ -43,9 +46,9 @@ class SuppressionQuerySet(models.QuerySet["Suppression"]):
     def among(self, organization_pk: int, addresses: Collection[str]) -> dict[str, Suppression]:
         """Those of `addresses` that get no mail, by the address as it was given. One query."""
         keys = {address: Suppression.key(address) for address in addresses}
-        by_key = {
-            one.address: one for one in self.filter(organization_id=organization_pk, address__in=set(keys.values()))
-        }
+        wanted = tuple(sorted(set(keys.values())))
+        rows = _on_the_list if len(wanted) <= FEW else _on_the_list.build
+        by_key = {one.address: one for one in rows(organization_pk, wanted)}
         return {address: by_key[key] for address, key in keys.items() if key in by_key}
 
     def of(self, organization: Organization) -> Self:
@@ -89,3 +92,8 @@ class Suppression(models.Model):
     def key(address: str) -> str:
         """How an address is compared: mail servers take both spellings of a local part for the same."""
         return address.strip().lower()
+
+
+@prepared
+def _on_the_list(organization_pk: int, keys: tuple[str, ...]) -> models.QuerySet[Suppression]:
+    return Suppression.objects.filter(organization_id=organization_pk, address__in=keys)
