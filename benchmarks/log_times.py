@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.report import Figure, options, ratio, report
-from tests.servers.postgres import running_cluster
 
 LIMIT = "an empty page"
 ENGINES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -30,6 +29,8 @@ class Times(TypedDict):
 
 
 def main() -> None:
+    from tests.servers.postgres import running_cluster  # sets the environment of tests, not meant for what is measured
+
     parser = options(__doc__ or "", rounds=11)
     parser.add_argument("--rows", type=int, default=5_000_000, help="messages in the log (default 5,000,000)")
     parser.add_argument("--engine", choices=[*ENGINES], help="one alone; both where it is not said")

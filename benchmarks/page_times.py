@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.report import Figure, options, ratio, report
-from tests.servers.postgres import running_cluster
 
 IN_MEMORY = Path("/dev/shm")
 LIMIT = "an empty page"
@@ -30,6 +29,8 @@ class Times(TypedDict):
 
 
 def main() -> None:
+    from tests.servers.postgres import running_cluster  # sets the environment of tests, not meant for what is measured
+
     parser = options(__doc__ or "", rounds=21)
     parser.add_argument("--mailboxes", type=int, default=1_000)
     parser.add_argument("--messages", type=int, default=200_000)

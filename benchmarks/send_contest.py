@@ -187,6 +187,7 @@ def outbox(database: str, port: int, words: tuple[str, ...], folder: Path) -> It
         "SECRET_KEY": "of no worth outside of this benchmark",
         "CACHE_URL": "locmem://",
         "BROKER_URL": "memory://",
+        "CELERY_TASK_ALWAYS_EAGER": "0",  # a nudge must not send in the middle of the queueing that is measured
         "LOG_LEVEL": "WARNING",
     }
     run = [sys.executable, "-m", "benchmarks.outbox_sender", *words]
