@@ -11,19 +11,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet, Window
+from django.db.models import Prefetch, QuerySet, Window, prefetch_related_objects
 from django.db.models.functions import RowNumber
 
 from accounts.models import Mailbox
 from delivery import clocks
 from delivery.hindrances import Hindrance
 from delivery.ledger import Ledger
-from delivery.models import Attempt, OutboxMessage, OutboxRecipient
+from delivery.models import Attempt, OutboxMessage, OutboxOctets, OutboxRecipient
 from delivery.models.routes import Route
 from delivery.statements import insert_attempts
 from delivery.states import State
 from delivery.ways import Way, clock
 from mailservers.limits import Limits
+from organizations.prepared import prepared
 
 
 def queue_of(route: Route, now: datetime) -> QuerySet[OutboxMessage]:
@@ -48,7 +49,7 @@ def take(pks: Sequence[int], way: Way, slot: int, now: datetime) -> list[Ledger]
         if isinstance(room, Hindrance):
             return room
         wanted = pks if room is None else pks[:room]
-        due = set(OutboxRecipient.objects.due(now).filter(message__in=wanted).values_list("message_id", flat=True))
+        due = {recipient.message_id for recipient in _due(tuple(wanted), now)}
         attempts = insert_attempts([pk for pk in wanted if pk in due], way, slot, now)
         OutboxRecipient.objects.claim_for(attempts, now)
         taken = _recipients_of(attempts)
@@ -104,15 +105,37 @@ def _hand_back(attempts: Sequence[int], now: datetime) -> None:
 def _recipients_of(attempts: Sequence[Attempt]) -> dict[int, list[OutboxRecipient]]:
     """The recipients that each of the attempts holds, by its key."""
     found: dict[int, list[OutboxRecipient]] = defaultdict(list)
-    held = OutboxRecipient.objects.filter(claim__in=[attempt.pk for attempt in attempts], state=State.SENDING)
-    for recipient in held:
+    for recipient in _held(tuple(attempt.pk for attempt in attempts)):
         found[recipient.claim].append(recipient)
     return dict(found)
 
 
 def _messages_of(attempts: Sequence[Attempt]) -> dict[int, OutboxMessage]:
     """With octets, mailbox, author and organization, each of these read once for all messages that share it."""
+    pks = tuple(attempt.message_id for attempt in attempts)
+    messages = {message.pk: message for message in _claimed(pks)}
+    for octets in _octets(pks):
+        messages[octets.message_id].raw = octets.raw
     mailboxes = Mailbox.objects.select_related("mail_server__provider", "provider")
-    related = ("author", "organization", "octets", Prefetch("mailbox", mailboxes))
-    messages = OutboxMessage.objects.filter(pk__in=[attempt.message_id for attempt in attempts])
-    return {message.pk: message for message in messages.prefetch_related(*related)}
+    prefetch_related_objects(list(messages.values()), "author", "organization", Prefetch("mailbox", mailboxes))
+    return messages
+
+
+@prepared
+def _due(message_pks: tuple[int, ...], now: datetime) -> QuerySet[OutboxRecipient]:
+    return OutboxRecipient.objects.due(now).filter(message__in=message_pks).order_by().only("message")
+
+
+@prepared
+def _held(claims: tuple[int, ...]) -> QuerySet[OutboxRecipient]:
+    return OutboxRecipient.objects.filter(claim__in=claims, state=State.SENDING)
+
+
+@prepared
+def _claimed(message_pks: tuple[int, ...]) -> QuerySet[OutboxMessage]:
+    return OutboxMessage.objects.filter(pk__in=message_pks)
+
+
+@prepared
+def _octets(message_pks: tuple[int, ...]) -> QuerySet[OutboxOctets]:
+    return OutboxOctets.objects.filter(message__in=message_pks)

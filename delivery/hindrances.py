@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from accounts.models import Mailbox
 from accounts.rights import Right
@@ -14,7 +15,7 @@ from delivery.retrying import LOOK_AGAIN
 from delivery.senders import ReplyPolicy, is_still_allowed
 from delivery.states import Origin
 from organizations.models import User
-from protocols.message.addresses import Address, parse_addresses
+from protocols.message.addresses import parse_addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,20 @@ def hindrance_to(message: OutboxMessage, may_send: MaySend) -> Hindrance | None:
 
 def may_stand_in_from(message: OutboxMessage, mailbox: Mailbox) -> bool:
     """Whether its From is an identity of the mailbox, or what the mail server's reply-to policy still allows."""
-    [written] = parse_addresses([message.from_header.encode()], "utf-8").addresses or (Address("", message.sender),)
+    written = _address_in(message.from_header)
+    address = message.sender if written is None else written
     policy = ReplyPolicy.of(mailbox.mail_server)
-    return is_still_allowed(written.address, message.sender_step, identities=mailbox.identities, policy=policy)
+    return is_still_allowed(address, message.sender_step, identities=mailbox.identities, policy=policy)
+
+
+@lru_cache(maxsize=256)
+def _address_in(from_header: str) -> str | None:
+    """The address in From, the same one in most messages of a queue; None where there is none."""
+    addresses = parse_addresses([from_header.encode()], "utf-8").addresses
+    if not addresses:
+        return None
+    [written] = addresses
+    return written.address
 
 
 def why_it_cannot_send(mailbox: Mailbox) -> str:

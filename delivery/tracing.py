@@ -10,11 +10,12 @@ the way know it, recipients never do. So only it proves that a report was writte
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
-from django.utils.crypto import salted_hmac
 
 from protocols.message.returned import OWN_FIELD
 from protocols.smtp.session import ReportRequest
@@ -68,5 +69,12 @@ def _is_ours(salt: str, identifier: str, signature: str) -> bool:
 
 
 def _signature(salt: str, identifier: str, key: str | bytes) -> str:
-    digest = salted_hmac(salt, identifier, secret=key, algorithm="sha256").digest()
+    digest = hmac.digest(_key_for(salt, key), identifier.encode(), "sha256")
     return base64.urlsafe_b64encode(digest[:_SIGNATURE_OCTETS]).decode("ascii")
+
+
+@lru_cache(maxsize=8)
+def _key_for(salt: str, key: str | bytes) -> bytes:
+    """What `django.utils.crypto.salted_hmac` would derive anew for each signature."""
+    secret = key.encode() if isinstance(key, str) else key
+    return hashlib.sha256(salt.encode() + secret).digest()

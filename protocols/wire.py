@@ -191,4 +191,6 @@ class Wire:
 def readable(octets: bytes, *, limit: int = 2000) -> str:
     """A server's words for people: UTF-8 where it is, no control characters that a terminal or page would obey."""
     text = octets[: limit * 4].decode("utf-8", "replace")
+    if text.isprintable():
+        return text[:limit].strip()
     return "".join(character if character.isprintable() else " " for character in text)[:limit].strip()

@@ -13,7 +13,7 @@ from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.prepared import prepared
 
-FEW: Final = 10  # addresses of one question that is prepared for each number of them
+FEW: Final = 100  # addresses of one question that is prepared for each number of them
 
 
 class DeliveryEvent(models.Model):

@@ -17,6 +17,7 @@ from protocols.smtp.octets import Content
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')  # RFC 5321, 4.1.2
 _NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")  # RFC 3461, 4: printable ASCII but "+" and "="
+_ENDS_PATH = re.compile("[<> ]")
 _NOT_UNITEXT = re.compile(r"[\x00-\x20+=\\\x7f]")  # RFC 6533, 3: what stays encoded beside letters of any script
 
 
@@ -47,9 +48,7 @@ class ReportRequest:
     envelope_id: str = ""
 
     def __post_init__(self) -> None:
-        if not (self.envelope_id.isascii() and len(self.envelope_id) <= 100) or not all(
-            map(_printable, self.envelope_id)
-        ):
+        if not (self.envelope_id.isascii() and len(self.envelope_id) <= 100 and self.envelope_id.isprintable()):
             raise UnsafeArgument("An envelope id is at most 100 printable ASCII characters (RFC 3461, 4.4).")
 
 
@@ -98,7 +97,7 @@ def path(address: str, offered: Mapping[str, str]) -> str:
     Raises UnsafeArgument for what could end the path, Refused where SMTPUTF8 (RFC 6531) is needed and missing.
     """
     local, at, domain = address.rpartition("@")
-    unsafe = any(not c.isprintable() or c in "<> " for c in domain) or not all(map(_printable, local))
+    unsafe = _ENDS_PATH.search(domain) or not domain.isprintable() or not local.isprintable()
     quoted = _QUOTED.fullmatch(local) is not None
     if not at or not local or not domain or unsafe or (not quoted and any(c in '<> "' for c in local)):
         raise _no_address(address)
@@ -116,10 +115,6 @@ def path(address: str, offered: Mapping[str, str]) -> str:
 
 def _no_address(address: str) -> UnsafeArgument:
     return UnsafeArgument(f"{address[:100]!r} is not an address that mail can be sent to.")
-
-
-def _printable(character: str) -> bool:
-    return character.isprintable()
 
 
 def _xtext(text: str) -> str:
