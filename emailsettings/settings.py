@@ -121,7 +121,8 @@ if DATABASE_IS_SQLITE:
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",  # a reader that turns writer must wait, not fail
         "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;",
+        # FULL: what was promised survives a power cut (docs/decisions/0014-a-commit-is-on-the-disk.md).
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32000;",
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
