@@ -23,7 +23,8 @@ from tests.servers.postgres import running_cluster
 from tests.servers.processes import accepts, find_program, free_port, unprivileged_user, wait_until
 
 OURS = ("outbox on SQLite", "outbox on PostgreSQL")
-PEERS = ("smtp-source", "smtplib", "send_messages", "post_office")
+POST_OFFICE = ("post_office", "post_office_as_shipped", "post_office_now")  # kinds of benchmarks/django_sender.py
+PEERS = ("smtp-source", "smtplib", "send_messages", *POST_OFFICE)
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ def main(arguments: list[str]) -> None:
             "send_messages": stack.enter_context(django_sender(sys.executable, "django", words, folder)),
         }
         if given.post_office is not None:
-            sender = django_sender(str(given.post_office), "post_office", words, folder)
-            contenders["post_office"] = stack.enter_context(sender)
+            for kind in POST_OFFICE:
+                sender = django_sender(str(given.post_office), kind, words, folder)
+                contenders[kind] = stack.enter_context(sender)
         ours = {
             name: stack.enter_context(outbox(url, port, words, folder))
             for name, url in zip(OURS, databases, strict=True)
