@@ -115,7 +115,7 @@ def _messages_of(attempts: Sequence[Attempt]) -> dict[int, OutboxMessage]:
     pks = tuple(attempt.message_id for attempt in attempts)
     messages = {message.pk: message for message in _claimed(pks)}
     for octets in _octets(pks):
-        messages[octets.message_id].raw = octets.raw
+        messages[octets.message_id].raw = bytes(octets.raw)
     mailboxes = Mailbox.objects.select_related("mail_server__provider", "provider")
     prefetch_related_objects(list(messages.values()), "author", "organization", Prefetch("mailbox", mailboxes))
     return messages
