@@ -8,8 +8,6 @@ docs/decisions/0013-suppression-list.md.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +23,7 @@ from delivery.bounce_words import cause_of
 from delivery.models import OutboxMessage, Suppression
 from delivery.states import Cause, State
 from mailstore.models import Message
-from organizations import audit
+from organizations import audit, spreadsheets
 from organizations.models import Organization, User
 from organizations.paging import newest_first
 
@@ -181,12 +179,12 @@ def search(organization: Organization, filters: Filters) -> QuerySet[Suppression
 
 def as_csv(found: QuerySet[Suppression]) -> Iterator[str]:
     """Yield the file in pieces, newest first; memory does not grow with the list."""
-    yield _lines([COLUMNS])
+    yield spreadsheets.lines([COLUMNS])
     after = ""
     while True:
         page = newest_first(found.select_related("added_by"), "since", after, size=BATCH)
         if page.rows:
-            yield _lines([_row(one) for one in page.rows])
+            yield spreadsheets.lines([_row(one) for one in page.rows])
         if not (after := page.next):
             return
 
@@ -200,12 +198,3 @@ def _row(suppression: Suppression) -> tuple[str, ...]:
         suppression.note,
         str(suppression.added_by or ""),
     )
-
-
-def _lines(rows: list[tuple[str, ...]]) -> str:
-    """As RFC 4180 has it. Spreadsheets would run a cell that begins like a formula: such a one gets an apostrophe."""
-    file = io.StringIO()
-    csv.writer(file).writerows(
-        [f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in row] for row in rows
-    )
-    return file.getvalue()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
@@ -19,7 +19,7 @@ from delivery.explaining import readable_reports
 from delivery.models import OutboxMessage, Suppression
 from delivery.states import Cause
 from delivery.suppression_forms import SuppressionFilterForm, SuppressionForm
-from organizations import audit
+from organizations import audit, spreadsheets
 from organizations.caching import private
 from organizations.models import User
 from organizations.operations import Operation
@@ -91,9 +91,7 @@ def export(request: SignedInRequest) -> HttpResponseBase:
         request=request,
     )
     name = f"suppression-list-{timezone.localdate():%Y-%m-%d}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    pieces = suppression.as_csv(suppression.search(organization, filters))
-    return StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8", headers=headers)
+    return spreadsheets.answer(request, suppression.as_csv(suppression.search(organization, filters)), name)
 
 
 @require_http_methods(["GET", "POST"])

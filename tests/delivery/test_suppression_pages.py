@@ -11,6 +11,8 @@ from django.utils import timezone
 from delivery.bounces import read_arrivals
 from delivery.models import OutboxMessage, Suppression
 from delivery.states import Cause
+from delivery.views import suppressions as views
+from organizations import spreadsheets
 from organizations.models import AuditEntry
 from tests.delivery.reporting import marked, report
 from tests.delivery.writing import COMPOSE, filled
@@ -168,6 +170,16 @@ def test_the_file_holds_what_the_filters_leave(client, organization):
     answer = client.get(f"{LIST}/export", {"q": "a2@"})
     assert len(b"".join(answer.streaming_content).decode().splitlines()) == 2
     assert AuditEntry.objects.filter(action="suppression.exported").count() == 2
+
+
+def test_under_asgi_the_file_leaves_while_it_is_read(administrator, rf, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(spreadsheets, "answer", lambda request, pieces, name: asked.append(name))
+    request = rf.get(f"{LIST}/export")
+    request.user = administrator
+    views.export(request)
+    [name] = asked  # `spreadsheets.answer` hands an ASGI server each piece as it is made
+    assert name.startswith("suppression-list-")
 
 
 @pytest.mark.proves("I7")
