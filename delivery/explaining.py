@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from accounts.models import Mailbox
-from delivery import suppression
+from delivery import suppression, taking_back
 from delivery.deciding import may_decide, may_settle
 from delivery.log import Row, rows
 from delivery.models import Attempt, Look, OutboxMessage, OutboxOctets, OutboxRecipient, Suppression
@@ -88,6 +88,7 @@ class RecipientLine(NamedTuple):
 class Story:
     """Everything the page of one message shows; as many queries for one recipient as for a hundred.
 
+    may_edit: it was taken back by its author, and opens again as it was typed.
     text:    what was written, for those who may read it; None for the others, and where it is no longer kept.
     is_kept: whether its octets are.
     reports: where the delivery reports that this person may read are shown, by their keys.
@@ -103,6 +104,7 @@ class Story:
     reasons: list[str]
     may_decide: bool
     may_settle: bool
+    may_edit: bool
     now: datetime
     text: str | None
     is_kept: bool
@@ -237,6 +239,7 @@ def story_of(message: OutboxMessage, user: User, now: datetime) -> Story:
         reasons=reasons(message),
         may_decide=may_decide(user, message, now),
         may_settle=may_settle(user, message, now),
+        may_edit=message.author_id == user.pk and taking_back.can_be_reopened(message),
         now=now,
         text=_text(message) if is_kept and _may_read(message, user, now) else None,
         is_kept=is_kept,

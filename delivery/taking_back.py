@@ -99,6 +99,12 @@ def _undoable(message: OutboxMessage, states: set[str], now: datetime) -> Undoab
     return Undoable(message, state, min(max(0, left), max(UndoPeriod.values)))
 
 
+def can_be_reopened(message: OutboxMessage) -> bool:
+    """Whether nothing of it has left, and what was typed is still there. One query."""
+    left = OutboxRecipient.objects.filter(message=OuterRef("message")).exclude(state=State.CANCELLED)
+    return Typed.objects.filter(~Exists(left), message=message).exists()
+
+
 def reopened(message: OutboxMessage) -> Reopened | None:
     """The mail as it was typed; None where something of it has left, or where nothing was kept of it."""
     typed = Typed.objects.filter(message=message).select_related("original__mailbox").first()

@@ -147,6 +147,35 @@ def test_what_is_taken_back_opens_as_it_was_typed_with_its_files(send, client, s
     assert len(sink.taken) == 1
 
 
+def test_formatted_mail_that_is_taken_back_opens_with_its_formatting_and_leaves_with_it(
+    send, client, sending_mailbox, sink, clock
+):
+    html = "<p>Dear <strong>Bob</strong>,</p><ul><li><p>oak</p></li><li><p>ash</p></li></ul>"
+    message = send(format="rich", html=html, text="")
+    undo(client, message)
+    form = client.get(reverse("delivery:reopen", args=[message.pk])).context["form"]
+    assert (form["format"].value(), form["html"].value()) == ("rich", html)
+    key = form["submission_key"].value()
+    again = filled(sending_mailbox, format="rich", html=html, text="", submission_key=key)
+    assert client.post(reverse("delivery:reopen", args=[message.pk]), again).status_code == 302
+    content = open_message(bytes(OutboxMessage.objects.latest("pk").raw))
+    assert "<strong>Bob</strong>" in (content.html or "")
+    assert "oak" in (content.text or "")
+
+
+def test_the_page_of_a_mail_that_was_taken_back_opens_it_again_for_its_author_alone(
+    send, client, client_of, administrator
+):
+    message = send()
+    page, link = reverse("delivery:message", args=[message.pk]), reverse("delivery:reopen", args=[message.pk])
+    assert link not in page_of(client, page)
+    undo(client, message)
+    assert link in page_of(client, page)
+    assert link not in page_of(client_of(administrator), page)
+    Typed.objects.all().delete()
+    assert link not in page_of(client, page)
+
+
 def test_an_answer_that_is_taken_back_stays_an_answer(client, sending_mailbox, stored):
     original = stored(sending_mailbox)
     client.post(reverse("delivery:reply", args=[original.pk]), filled(sending_mailbox, quote="> Thursday?", text="Yes"))
