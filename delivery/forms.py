@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
@@ -27,7 +27,6 @@ from organizations.long_select import LongSelect
 from organizations.models import User
 from protocols.message.addresses import Address
 from protocols.message.build import Attachment
-from protocols.message.content import ContentPart
 from protocols.message.filenames import safe_filename
 
 MAX_ATTACHMENTS_SIZE = 20 * 1024 * 1024  # base64 makes 27 MB of it; most servers take 25 to 35 MB
@@ -35,6 +34,19 @@ MAX_TEXT = 1_000_000  # characters
 RICH, PLAIN = "rich", "plain"
 LONGEST_HTML = 16 * 1024 * 1024  # characters: pasted images, in base64, are inside
 MAIL = Limits("a mail", image=10 * 1024 * 1024, total=10 * 1024 * 1024, images=200, html=500_000, tags=30_000)
+
+
+class Attachable(Protocol):
+    """A file that can be ticked. path: its name in the form; size: octets."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def filename(self) -> str: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def size(self) -> int: ...
 
 
 class AddressListField(forms.CharField):
@@ -143,11 +155,11 @@ class ComposeForm(ScheduleFields):
         self,
         *args: Any,
         mailboxes: Sequence[Mailbox],
-        files: Sequence[ContentPart] = (),
+        files: Sequence[Attachable] = (),
         shows_html: bool = False,
         **kwargs: Any,
     ) -> None:
-        """mailboxes: what may stand in From; files: parts of the original that may travel along.
+        """mailboxes: what may stand in From; files: parts of the original, and of the draft, that may travel along.
 
         shows_html: the original has HTML, which goes along as it is where the mail has formatting.
         """

@@ -1,18 +1,26 @@
-"""Saving what is being written, finding it again, and letting it go once it is sent (spec H3)."""
+"""Saving what is being written, with its files, finding it again, and letting it go once it is sent (spec H3)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from delivery.forms import LONGEST_HTML, MAX_TEXT, ComposeForm
-from delivery.models import OutboxMessage, SavedDraft
+from django.db import transaction
+from django.db.models import Count, Sum
+from django.template.defaultfilters import filesizeformat
+
+from delivery.forms import LONGEST_HTML, MAX_ATTACHMENTS_SIZE, MAX_TEXT, ComposeForm
+from delivery.models import DraftFile, OutboxMessage, SavedDraft
 from mailstore.models import Message
 from organizations.models import User
+from protocols.message.build import Attachment
 
 MOST: Final = 200  # drafts of one person; beyond, the oldest are let go
+MOST_FILES: Final = 100  # of one draft
+MOST_OCTETS: Final = 200 * 1024 * 1024  # of the files of all drafts of one person
 KEY: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 KINDS: Final = frozenset(("compose", "reply", "forward"))
 _SWITCHES: Final = frozenset(("signed", "include_original", "as_attachment"))
@@ -41,6 +49,82 @@ def save(user: User, key: str, kind: str, original: Message | None, fields: obje
         beyond = list(user.drafts.values_list("pk", flat=True)[MOST:])
         SavedDraft.objects.filter(pk__in=beyond).delete()
     return draft
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file of a draft without its octets, as the form offers it. is_ticked: it travels along."""
+
+    path: str
+    filename: str
+    content_type: str
+    size: int
+    is_ticked: bool
+
+
+def keep_files(
+    user: User, key: str, chosen: Sequence[Attachment], *, ticked: Collection[str], unticked: Collection[str]
+) -> list[KeptFile]:
+    """Let the files of a draft be those that its composer shows: `chosen` just now, and earlier ones by their paths.
+
+    What is neither ticked nor unticked is not there any more and goes. Raises NotADraft where there is no such draft,
+    or where the files are too much.
+    """
+    with transaction.atomic():
+        draft = SavedDraft.objects.select_for_update().filter(user=user, key=key).first()
+        if draft is None:
+            raise NotADraft("There is no such draft (any more).")
+        known = {one.path: one.pk for one in draft.files.only("pk", "draft")}
+        kept = {known[path] for path in ticked if path in known}
+        left_out = {known[path] for path in unticked if path in known} - kept
+        draft.files.exclude(pk__in=kept | left_out).delete()
+        draft.files.filter(pk__in=kept).update(is_left_out=False)
+        draft.files.filter(pk__in=left_out).update(is_left_out=True)
+        DraftFile.objects.bulk_create(
+            DraftFile(
+                draft=draft,
+                filename=one.filename[:255],
+                content_type=one.content_type[:255].replace("\0", ""),
+                size=len(one.content),
+                content=one.content,
+            )
+            for one in chosen
+        )
+        _check_sizes(user, draft)
+    return files(user, key)
+
+
+def _check_sizes(user: User, draft: SavedDraft) -> None:
+    """Raises NotADraft; the transaction takes back what was written."""
+    mine = draft.files.aggregate(octets=Sum("size", default=0), number=Count("pk"))
+    if mine["octets"] > MAX_ATTACHMENTS_SIZE or mine["number"] > MOST_FILES:
+        limit = filesizeformat(MAX_ATTACHMENTS_SIZE)
+        raise NotADraft(f"The files are too many or too large to be kept with the draft: {limit} together are kept.")
+    every = DraftFile.objects.filter(draft__user=user).aggregate(octets=Sum("size", default=0))
+    if every["octets"] > MOST_OCTETS:
+        raise NotADraft(
+            f"Your drafts hold {filesizeformat(MOST_OCTETS)} of files already. Discard one with large files."
+        )
+
+
+def files(user: User, key: str) -> list[KeptFile]:
+    """The files of a draft, in the order in which they were chosen; none where there is no such draft."""
+    if not KEY.fullmatch(key):
+        return []
+    rows = DraftFile.objects.filter(draft__user=user, draft__key=key).defer("content")
+    return [KeptFile(one.path, one.filename, one.content_type, one.size, not one.is_left_out) for one in rows]
+
+
+def attached(user: User, key: str, paths: Collection[str]) -> list[Attachment]:
+    """Those of its files that have one of these paths, as they travel."""
+    rows = (
+        DraftFile.objects.filter(draft__user=user, draft__key=key) if KEY.fullmatch(key) else DraftFile.objects.none()
+    )
+    return [
+        Attachment(filename=one.filename, content_type=one.content_type, content=bytes(one.content))
+        for one in rows
+        if one.path in paths
+    ]
 
 
 def _kept(fields: Mapping[object, object]) -> dict[str, object]:

@@ -33,6 +33,7 @@ urlpatterns = [
     path("mail/compose/image", drafts.fetch_image, name="compose-image"),
     path("mail/drafts", drafts.drafts, name="drafts"),
     path("mail/drafts/<slug:key>", drafts.save, name="save-draft"),
+    path("mail/drafts/<slug:key>/files", drafts.keep_files, name="draft-files"),
     path("mail/drafts/<slug:key>/discard", drafts.discard, name="discard-draft"),
     path("mail/<int:pk>/reply", compose.reply, name="reply"),
     path("mail/<int:pk>/forward", compose.forward, name="forward"),

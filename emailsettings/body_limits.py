@@ -40,6 +40,7 @@ LIMITS: Final = {
     "delivery:forward": MAIL,
     "delivery:reopen": MAIL,
     "delivery:save-draft": 28 * 1024 * 1024,  # text with images in base64
+    "delivery:draft-files": MAX_ATTACHMENTS_SIZE + 1024 * 1024,
     "accounts:settings-signature": 2 * signature.LARGEST_TOTAL,  # its images come in base64
 }
 THROWN_AWAY: Final = 100 * 1024 * 1024  # octets of a refused body that are read all the same

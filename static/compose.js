@@ -1,7 +1,7 @@
 /* The composer: text with formatting or without, drafts that save themselves, files with their sizes; what is too large,
    or promised and not there, is told before anything is sent. Ctrl+Enter sends. Without this script it is a plain form. */
 
-import { autosave, forget, kept } from "./drafts.js";
+import { autosave, forget, kept, keptBoxes } from "./drafts.js";
 import { promised } from "./forgotten.js";
 import { richText } from "./rich_text.js";
 
@@ -108,10 +108,12 @@ function setUp(form) {
   const wantsPlain = form.elements.format.value === PLAIN && form.elements.text.value !== "";
   const editor = richText(form.elements.html, { root: form.querySelector("[data-rich-text]"), label: "Message", fetchUrl: form.dataset.fetchUrl, onUpdate: changed });
   open = { form, editor, drafts: autosave(form) };
+  if (form.elements.attachments.files.length) open.drafts.choseFiles(); // what was refused comes back with its files
   for (const element of form.querySelectorAll("[data-switch]")) element.hidden = false;
   editor.speak(form.elements.text.lang);
   show(form, wantsPlain ? PLAIN : RICH);
   if (copy) form.querySelector("[data-restored]").hidden = false;
+  form.querySelector("[data-restored-files]").hidden = keptBoxes(form).length > 0;
   if (form.dataset.kind === "reply" && !form.querySelector("[aria-invalid='true']")) {
     if (isRich(form)) editor.focus("start");
     else form.elements.text.setSelectionRange(0, 0);
@@ -123,13 +125,19 @@ function setUp(form) {
 function restore(form, { key, fields }) {
   form.elements.submission_key.value = key;
   for (const [name, value] of Object.entries(fields)) {
-    if (name === "keep") for (const box of form.querySelectorAll("[name=keep]")) box.checked = value.includes(box.value);
+    if (name === "keep") tick(form, value);
     else if (form.elements[name]?.type === "checkbox") form.elements[name].checked = value;
     else if (form.elements[name]) form.elements[name].value = value;
   }
   for (const copies of form.querySelectorAll("details")) copies.open ||= Boolean(fields.cc || fields.bcc);
   followMailbox(form);
   typed = true;
+}
+
+// Files of the original; those of the draft are as the server has them.
+function tick(form, paths) {
+  const own = keptBoxes(form);
+  for (const box of form.querySelectorAll("[name=keep]")) if (!own.includes(box)) box.checked = paths.includes(box.value);
 }
 
 function changed() {
@@ -165,6 +173,7 @@ document.addEventListener("change", (event) => {
     form.querySelector("[data-forgotten]").hidden = true;
     listFiles();
   }
+  if (event.target.matches("input[type=file][name], [name=keep][value^='draft-']")) open?.drafts.choseFiles();
 });
 
 document.addEventListener("click", (event) => {

@@ -1,12 +1,13 @@
 /* What is typed into the composer is saved as it grows: on the server, and in this tab for when the server cannot be
-   reached or the session has ended. A reload, or the way back after signing in again, finds it. */
+   reached or the session has ended. A reload, or the way back after signing in again, finds it. Chosen files are kept
+   on the server alone; they travel out of the page all the same, where it still has them. */
 
 import { csrfToken } from "./csrf.js";
 
 const SOON = 2500; // milliseconds after the last change
 const LARGE = 500_000; // characters: with pictures inside, less often
 const LATER = 20_000;
-const LEFT_OUT = new Set(["csrfmiddlewaretoken", "attachments", "submission_key", "next", "send_at"]);
+const LEFT_OUT = new Set(["csrfmiddlewaretoken", "offered", "attachments", "submission_key", "next", "send_at"]);
 
 const place = () => `composer:${location.pathname}`;
 const key = (form) => form.elements.submission_key.value;
@@ -42,10 +43,14 @@ export function kept(form) {
   return isNew || copy.key === key(form) ? copy : null;
 }
 
-/** Save `form` whenever it was changed, until `done()` is called. Returns {changed, pause, resume, discard, done}.
+/** The files of the draft that the page shows, as boxes to tick. */
+export const keptBoxes = (form) => [...form.querySelectorAll("[name=keep][value^='draft-']")];
+
+/** Save `form` whenever it was changed, until `done()` is called. Returns {changed, choseFiles, pause, resume, discard, done}.
 
     Between `pause()` and `resume()`, while the mail is being sent, nothing is saved: it could come after the mail. */
 export function autosave(form) {
+  let hasNewFiles = false;
   let timer = 0;
   let isDone = false;
   let isPaused = false;
@@ -66,7 +71,11 @@ export function autosave(form) {
 
   async function save() {
     clearTimeout(timer);
-    if (isDone || isPaused || running) return;
+    if (isDone || isPaused) return;
+    if (running) {
+      timer = setTimeout(save, SOON);
+      return;
+    }
     tell(form, "Saving");
     running = send(values(form));
     const words = await running;
@@ -88,7 +97,7 @@ export function autosave(form) {
         const address = new URL(location.href);
         address.searchParams.set("draft", key(form));
         if (!isDone) history.replaceState(history.state, "", address);
-        return "Draft saved";
+        return hasNewFiles ? await sendFiles() : "Draft saved";
       }
       if (answer.type === "opaqueredirect" || answer.status === 403) return "Not saved: you are signed out. Sign in in another tab, then go on here; nothing is lost.";
       if (answer.status === 409) return "Not saved: this mail was sent from another window.";
@@ -101,10 +110,31 @@ export function autosave(form) {
     return "Not saved: the server cannot be reached. It is tried again; keep this page open.";
   }
 
+  // Throws where the line is down, and then it is tried again.
+  async function sendFiles() {
+    const body = new FormData();
+    for (const file of form.elements.attachments.files) body.append("file", file);
+    for (const box of keptBoxes(form)) body.append(box.checked ? "ticked" : "unticked", box.value);
+    hasNewFiles = false;
+    try {
+      const answer = await fetch(`${form.dataset.draftsUrl}/${key(form)}/files`, { method: "POST", signal: abort.signal, redirect: "manual", headers: { "X-CSRFToken": csrfToken() }, body });
+      if (answer.ok) return "Draft saved, with its files";
+      const { problem } = answer.status === 422 ? await answer.json() : {};
+      return `Draft saved without its files. ${problem ?? "They are too large to be kept with it."}`;
+    } catch (error) {
+      hasNewFiles = true;
+      throw error;
+    }
+  }
+
   const hidden = () => document.visibilityState === "hidden" && timer && save();
   document.addEventListener("visibilitychange", hidden);
   return {
     changed,
+    choseFiles() {
+      hasNewFiles = true;
+      changed();
+    },
     pause() {
       isPaused = true;
       clearTimeout(timer);

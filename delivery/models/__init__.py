@@ -1,7 +1,7 @@
 """Outgoing mail: messages, their recipients and attempts."""
 
 from delivery.models.automatic import AutomaticMail
-from delivery.models.drafts import SavedDraft
+from delivery.models.drafts import DraftFile, SavedDraft
 from delivery.models.log import LogRetention, LogRun, LogRunQuerySet
 from delivery.models.looks import Look
 from delivery.models.outbox import (
@@ -26,7 +26,7 @@ from delivery.models.typed import Typed
 
 __all__ = [
     "FIRST_LOOK", "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "AutomaticMail",
-    "DeliveryEvent", "LogRetention", "LogRun", "LogRunQuerySet", "LoginRefusal", "Look", "OctetsGone", "OutboxMessage",
-    "OutboxMessageQuerySet", "OutboxOctets", "OutboxRecipient", "OutboxRecipientQuerySet", "Pulse", "Restore", "Route",
-    "SavedDraft", "Slot", "Suppression", "SuppressionQuerySet", "Typed",
+    "DeliveryEvent", "DraftFile", "LogRetention", "LogRun", "LogRunQuerySet", "LoginRefusal", "Look", "OctetsGone",
+    "OutboxMessage", "OutboxMessageQuerySet", "OutboxOctets", "OutboxRecipient", "OutboxRecipientQuerySet", "Pulse",
+    "Restore", "Route", "SavedDraft", "Slot", "Suppression", "SuppressionQuerySet", "Typed",
 ]  # fmt: skip

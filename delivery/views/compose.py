@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -22,9 +23,10 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts.models import Mailbox
 from delivery import saved_drafts, taking_back, undo_bar
 from delivery.drafting import Draft, Original, draft_for
-from delivery.forms import ComposeForm, attachments, sendable_by
+from delivery.forms import Attachable, ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
 from delivery.outbox import CannotBeQueued, KeyReused, kept_or_told, queue_message
+from delivery.saved_drafts import KeptFile
 from delivery.schedule_times import WallTime
 from delivery.states import State
 from delivery.suppression_forms import refuse_suppressed
@@ -76,10 +78,10 @@ def _composer(
     draft = _draft(request, kind, original, chosen)
     if again is not None:
         draft = replace(again.draft, head=draft.head, shows_html=draft.shows_html)
+    own = _own_files(request)
+    files: list[Attachable] = [*draft.files, *own]
     if request.method == "POST":
-        form = ComposeForm(
-            request.POST, request.FILES, mailboxes=mailboxes, files=draft.files, shows_html=draft.shows_html
-        )
+        form = ComposeForm(request.POST, request.FILES, mailboxes=mailboxes, files=files, shows_html=draft.shows_html)
         ready = form.is_valid() and not refuse_suppressed(form, request.user)
         if ready and (queued := _queue(request, form, original, kind, again)):
             saved_drafts.let_go(request.user, queued.submission_key)
@@ -89,10 +91,11 @@ def _composer(
         if again is not None:
             kept = {"keep": beginning["keep"], "submission_key": again.submission_key}
             beginning |= again.typed.fields | kept
-        beginning |= _saved(request)
-        form = ComposeForm(initial=beginning, mailboxes=mailboxes, files=draft.files, shows_html=draft.shows_html)
+        beginning |= _saved(request, own)
+        form = ComposeForm(initial=beginning, mailboxes=mailboxes, files=files, shows_html=draft.shows_html)
     context = {"form": form, "kind": kind, "title": TITLES[kind], "mailboxes": mailboxes, "draft": draft}
-    context |= {"original": original, "files_title": "Files of the original" if again is None else "Files"}
+    are_its_own = again is not None or bool(own)
+    context |= {"original": original, "files_title": "Files" if are_its_own else "Files of the original"}
     fragment = request.htmx and request.method == "POST"
     template = "delivery/_composer.html" if fragment else "delivery/compose.html"
     return render(request, template, context, status=422 if form.is_bound else 200)
@@ -129,10 +132,27 @@ def _beginning(
     return beginning
 
 
-def _saved(request: SignedInRequest) -> dict[str, object]:
+def _draft_key(request: SignedInRequest) -> str:
+    """Under which its draft is kept, where there is one."""
+    if request.method == "POST":
+        return request.POST.get("submission_key", "")
+    return request.GET.get("draft", "")
+
+
+def _own_files(request: SignedInRequest) -> list[KeptFile]:
+    """The files of its draft. Of a form that is sent, those that it offered: the others come along with it."""
+    kept = saved_drafts.files(request.user, _draft_key(request))
+    offered = set(request.POST.getlist("offered"))
+    return [one for one in kept if request.method == "GET" or one.path in offered]
+
+
+def _saved(request: SignedInRequest, own: Sequence[KeptFile]) -> dict[str, object]:
     """The draft that the address names, as it was typed; empty where there is none (any more)."""
-    saved = saved_drafts.found(request.user, request.GET.get("draft", "")[:64])
-    return {**saved.fields, "submission_key": saved.key} if saved is not None else {}
+    saved = saved_drafts.found(request.user, _draft_key(request))
+    if saved is None:
+        return {}
+    ticked = [*saved.fields.get("keep", ()), *(one.path for one in own if one.is_ticked)]
+    return {**saved.fields, "submission_key": saved.key, "keep": ticked}
 
 
 def _queue(
@@ -140,13 +160,15 @@ def _queue(
 ) -> OutboxMessage | None:
     """Queue what the form holds; None when it cannot be, with the reason at its field."""
     try:
+        keep = form.cleaned_data["keep"]
         files = attachments(form.cleaned_data["attachments"])
+        files += saved_drafts.attached(request.user, form.cleaned_data["submission_key"], keep)
         if again is not None:
-            files += again.files(form.cleaned_data["keep"])
+            files += again.files(keep)
         elif original is not None and form.cleaned_data["as_attachment"]:
             files.append(Original.read(original).whole())
-        elif original is not None and form.cleaned_data["keep"]:
-            files += Original.read(original).files(form.cleaned_data["keep"])
+        elif original is not None and keep:
+            files += Original.read(original).files(keep)
         body = written(form, original, kind)
         wanted = Wanted(
             author=request.user,

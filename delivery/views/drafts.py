@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from django.contrib import messages
+from django.db.models import Count, Q
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import remote_images
 from delivery import saved_drafts
-from delivery.forms import MAIL
+from delivery.forms import MAIL, attachments
 from delivery.saved_drafts import NotADraft
 from mailstore.models import Message
 from organizations.requests import SignedInRequest
@@ -23,7 +24,7 @@ IMAGE_HEADERS = {"Content-Security-Policy": "default-src 'none'; sandbox", "X-Co
 @require_GET
 def drafts(request: SignedInRequest) -> HttpResponse:
     """All of one's own, newest first; there are at most `saved_drafts.MOST`."""
-    mine = request.user.drafts.defer("fields").select_related("original")
+    mine = request.user.drafts.defer("fields").annotate(files_number=Count("files", filter=Q(files__is_left_out=False)))
     return render(request, "delivery/drafts.html", {"drafts": mine})
 
 
@@ -38,6 +39,21 @@ def save(request: SignedInRequest, key: str) -> HttpResponse:
         words = str(exc) if isinstance(exc, NotADraft) else "This is not what a composer holds."
         return JsonResponse({"problem": words}, status=422)
     return HttpResponse(status=204 if kept is not None else 409)
+
+
+@require_POST
+def keep_files(request: SignedInRequest, key: str) -> JsonResponse:
+    """Keep the files that its composer shows with a draft: `file`, chosen just now, and `ticked` and `unticked` ones.
+
+    422 where they are too large, or where there is no such draft.
+    """
+    ticked, unticked = request.POST.getlist("ticked"), request.POST.getlist("unticked")
+    chosen = attachments(request.FILES.getlist("file"))
+    try:
+        kept = saved_drafts.keep_files(request.user, key, chosen, ticked=ticked, unticked=unticked)
+    except NotADraft as exc:
+        return JsonResponse({"problem": str(exc)}, status=422)
+    return JsonResponse({"files": [{"path": one.path, "filename": one.filename, "size": one.size} for one in kept]})
 
 
 @require_POST

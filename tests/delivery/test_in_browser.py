@@ -255,6 +255,28 @@ def test_a_mail_that_cannot_be_sent_just_now_goes_on_being_saved(
 
 
 @pytest.mark.proves("H3")
+def test_a_chosen_file_survives_a_reload_and_leaves_with_the_mail(
+    page: Page, live_server, signed_in, mailbox, tmp_path, assert_accessible
+):
+    file = tmp_path / "price list.txt"
+    file.write_text("42")
+    page.goto(f"{live_server.url}/mail/compose?next=/logs/email")
+    page.get_by_label("To", exact=True).fill("bob@example.org")
+    page.get_by_label("Attachments").set_input_files(file)
+    expect(page.get_by_text("Draft saved, with its files")).to_be_visible()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    expect(page.get_by_label("price list.txt")).to_be_checked()
+    expect(page.get_by_text("Files have to be chosen again.")).to_be_hidden()
+    assert_accessible(page)
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page).to_have_url(re.compile("/logs/email"))
+    sent = message_from_bytes(bytes(OutboxMessage.objects.get().raw), policy=policy.default)
+    assert [part.get_filename() for part in sent.iter_attachments()] == ["price list.txt"]
+    assert not SavedDraft.objects.exists()
+
+
+@pytest.mark.proves("H3")
 def test_nothing_typed_is_lost_when_the_session_ends(page: Page, live_server, signed_in, mailbox, client_of, alice):
     page.goto(f"{live_server.url}/mail/compose")
     box = message_box(page)

@@ -1,0 +1,127 @@
+"""Files of a draft: kept as they are chosen, offered again, sent from there, and gone with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from delivery import saved_drafts
+from delivery.models import DraftFile, OutboxMessage, SavedDraft
+from protocols.message.content import open_message
+from tests.delivery.writing import COMPOSE, filled, initial
+
+pytestmark = [pytest.mark.django_db, pytest.mark.proves("H3")]
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def client(client_of, alice):
+    return client_of(alice)
+
+
+@pytest.fixture
+def draft(client):
+    body = {"kind": "compose", "original": None, "fields": {"to": "bob@example.org", "subject": "Half", "keep": []}}
+    client.post(reverse("delivery:save-draft", args=[KEY]), json.dumps(body), content_type="application/json")
+    return SavedDraft.objects.get()
+
+
+def keep(client, *files: tuple[str, bytes], key: str = KEY, **marks: list[str]):
+    chosen = [SimpleUploadedFile(name, octets, "application/pdf") for name, octets in files]
+    return client.post(reverse("delivery:draft-files", args=[key]), {"file": chosen, **marks})
+
+
+def paths(answer) -> list[str]:
+    return [one["path"] for one in answer.json()["files"]]
+
+
+def attached(message: OutboxMessage) -> list[tuple[str, int]]:
+    return [(part.filename, part.size) for part in open_message(bytes(message.raw)).attachments]
+
+
+def test_a_chosen_file_is_there_again_and_leaves_with_the_mail(client, draft, sending_mailbox):
+    [path] = paths(keep(client, ("offer.pdf", b"%PDF offer")))
+    page = client.get(COMPOSE, {"draft": KEY})
+    assert initial(page)["keep"] == [path]
+    assert "offer.pdf" in page.content.decode()
+    assert "With attachments" in client.get(reverse("delivery:drafts")).content.decode()
+    typed = filled(sending_mailbox, submission_key=KEY, keep=[path], offered=[path])
+    assert client.post(COMPOSE, typed).status_code == 302
+    assert attached(OutboxMessage.objects.get()) == [("offer.pdf", 10)]
+    assert not DraftFile.objects.exists()
+
+
+def test_other_files_chosen_instead_take_the_place_of_the_first(client, draft):
+    keep(client, ("old.pdf", b"1"))
+    keep(client, ("new.pdf", b"22"), ("more.pdf", b"333"))
+    assert [(one.filename, one.size) for one in saved_drafts.files(draft.user, KEY)] == [
+        ("new.pdf", 2),
+        ("more.pdf", 3),
+    ]
+
+
+def test_an_unticked_file_stays_unticked_and_does_not_travel(client, draft, sending_mailbox):
+    first, second = paths(keep(client, ("a.pdf", b"1"), ("b.pdf", b"22")))
+    keep(client, ticked=[second], unticked=[first])
+    page = client.get(COMPOSE, {"draft": KEY})
+    assert initial(page)["keep"] == [second]
+    assert "a.pdf" in page.content.decode()
+    typed = filled(sending_mailbox, submission_key=KEY, keep=[second], offered=[first, second])
+    client.post(COMPOSE, typed)
+    assert attached(OutboxMessage.objects.get()) == [("b.pdf", 2)]
+
+
+def test_a_form_that_still_has_the_file_itself_shows_it_once_and_sends_it_once(client, draft, sending_mailbox):
+    keep(client, ("offer.pdf", b"%PDF offer"))
+    file = SimpleUploadedFile("offer.pdf", b"%PDF offer", "application/pdf")
+    wrong = client.post(COMPOSE, filled(sending_mailbox, submission_key=KEY, to="", attachments=[file]))
+    assert wrong.status_code == 422
+    assert wrong.context["form"].fields["keep"].choices == []
+    file.seek(0)
+    client.post(COMPOSE, filled(sending_mailbox, submission_key=KEY, attachments=[file]))
+    assert attached(OutboxMessage.objects.get()) == [("offer.pdf", 10)]
+
+
+def test_what_is_too_large_is_refused_and_the_earlier_files_stay(client, draft, monkeypatch):
+    monkeypatch.setattr(saved_drafts, "MAX_ATTACHMENTS_SIZE", 10)
+    kept = paths(keep(client, ("small.pdf", b"12345")))
+    answer = keep(client, ("large.pdf", b"123456"), ticked=kept)
+    assert answer.status_code == 422
+    assert "too many or too large to be kept with the draft: 10" in answer.json()["problem"].replace("\xa0", " ")
+    assert [one.filename for one in saved_drafts.files(draft.user, KEY)] == ["small.pdf"]
+
+
+def test_all_drafts_of_a_person_hold_so_much_and_no_more(client, draft, monkeypatch):
+    monkeypatch.setattr(saved_drafts, "MOST_OCTETS", 4)
+    answer = keep(client, ("a.pdf", b"12345"))
+    assert answer.status_code == 422
+    assert "Discard one with large files." in answer.json()["problem"]
+    assert not DraftFile.objects.exists()
+
+
+@pytest.mark.proves("A1", "F3")
+def test_nobody_else_reads_sends_or_changes_them(client, client_of, draft, bob, make_mailbox, sink):
+    [path] = paths(keep(client, ("offer.pdf", b"%PDF offer")))
+    other = client_of(bob)
+    assert keep(other, ("x.pdf", b"1")).status_code == 422
+    assert "offer.pdf" not in other.get(COMPOSE, {"draft": KEY}).content.decode()
+    mailbox = make_mailbox("bob@example.org", bob, smtp_host="127.0.0.1", smtp_port=sink.port, smtp_security="none")
+    typed = filled(mailbox, submission_key=KEY, keep=[path], offered=[path])
+    assert other.post(COMPOSE, typed).status_code == 422
+    assert not OutboxMessage.objects.exists()
+
+
+def test_a_discarded_draft_takes_its_files_along_and_late_ones_find_no_place(client, draft):
+    keep(client, ("offer.pdf", b"%PDF offer"))
+    client.post(reverse("delivery:discard-draft", args=[KEY]))
+    assert not DraftFile.objects.exists()
+    assert keep(client, ("offer.pdf", b"%PDF offer")).status_code == 422
+
+
+def test_the_draft_of_a_mail_that_was_taken_back_opens_where_its_files_are(client, draft):
+    SavedDraft.objects.update(key="reopened-7")
+    page = client.get(reverse("delivery:drafts")).content.decode()
+    assert f"{reverse('delivery:reopen', args=[7])}?draft=reopened-7" in page
