@@ -67,6 +67,7 @@ def token(
         signal.connect(close_old_connections)
 
 
+@pytest.mark.sampled(60)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_schemathesis_finds_nothing(label: str, mode: str, token: str):

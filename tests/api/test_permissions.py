@@ -37,6 +37,7 @@ declared = [row for row in rows() if row.route.startswith("api:")]
 
 
 @pytest.mark.proves("F6", "A1", "A4", "F3", "L1")
+@pytest.mark.sampled(5)
 @pytest.mark.django_db
 @pytest.mark.parametrize("batch", in_batches(declared), ids=named)
 def test_everybody_gets_what_the_table_says(batch: tuple[Row, ...], world: World, api_of: MakeApi):

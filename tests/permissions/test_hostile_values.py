@@ -163,6 +163,7 @@ def walks(world: World, everything: bool) -> Callable[..., Iterator[Walk]]:
     return walk
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("area", _areas())
 def test_no_form_is_broken_by_what_is_typed(area: str, walks, chosen: Chosen, everything: bool):
     found: list[str] = []

@@ -33,6 +33,7 @@ one_per_route = [row for route, row in {row.route: row for row in reversed(pages
 
 
 @pytest.mark.proves("F6", "A1", "A4", "F3")
+@pytest.mark.sampled(6)
 @pytest.mark.django_db
 @pytest.mark.parametrize("batch", in_batches(pages), ids=named)
 def test_everybody_gets_what_the_table_says(batch: tuple[Row, ...], world: World):

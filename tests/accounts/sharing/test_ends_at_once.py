@@ -134,6 +134,7 @@ def ending(request: pytest.FixtureRequest, world: World) -> tuple[Ending, Callab
 
 
 @pytest.mark.proves("F3", "T18")
+@pytest.mark.sampled(4)
 def test_every_route_that_shows_mail_closes_at_once(ending):
     case, ends = ending
     assert len(SHOWING_MAIL) >= 6

@@ -38,6 +38,7 @@ def drive(*options: str) -> int:
     return int(killed[-1])
 
 
+@pytest.mark.long
 @pytest.mark.proves("J5", "R2", "R5", "R34", "V4", "V5", "I1", "I3", "I6")
 def test_a_mail_whose_way_is_cut_anywhere_arrives_once():
     assert drive("--stops", "40", "--random", "4", "--pauses", "4", "--cuts", "4") == 40

@@ -38,6 +38,7 @@ def drive(*options: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.proves("J5", "R1", "R5", "R33", "R34", "V1", "V2", "V3", "V5", "V6")
 def test_a_sync_stopped_anywhere_ends_as_if_nothing_had_happened():
     said = drive("--stops", "60", "--random", "6", "--pauses", "6", "--seed", str(random.getrandbits(32)))
