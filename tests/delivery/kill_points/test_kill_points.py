@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from tests import environment
 from tests.delivery.kill_points.scenarios import SCENARIOS
@@ -41,7 +42,8 @@ def drive(*options: str) -> int:
 @pytest.mark.long
 @pytest.mark.proves("J5", "R2", "R5", "R34", "V4", "V5", "I1", "I3", "I6")
 def test_a_mail_whose_way_is_cut_anywhere_arrives_once():
-    assert drive("--stops", "40", "--random", "4", "--pauses", "4", "--cuts", "4") == 40
+    sample = [] if connection.vendor == "sqlite" else ["--scenarios", "15"]  # all of them once, on the first engine
+    assert drive("--stops", "40", "--random", "4", "--pauses", "4", "--cuts", "4", *sample) == 40
 
 
 @pytest.mark.slow
