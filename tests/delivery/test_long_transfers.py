@@ -9,11 +9,14 @@ import pytest
 from django.utils import timezone
 
 from delivery import dispatching, ledger, sweeping
+from delivery.forms import MAX_ATTACHMENTS_SIZE
 from delivery.models import LEASE, OutboxRecipient, Route
 from delivery.states import State
 from delivery.tasks import submit_message
 from protocols.smtp.octets import BLOCK
 from tests.delivery.conftest import states
+from tests.delivery.kill_points.bench import running_sink
+from tests.servers.warm import WarmProcess
 
 pytestmark = pytest.mark.django_db
 
@@ -82,3 +85,29 @@ def test_many_recipients_at_a_slow_server_keep_their_claim_and_hold_back_no_outc
     dispatching.Turn(Route.objects.leading(sending_mailbox)).take()
     assert (len(seen), seen[-1]) == (5, State.SENT)
     assert set(states(second).values()) == {State.SENT}
+
+
+PEAK = """
+from pathlib import Path
+from delivery.tasks import submit_message
+Path("/proc/self/clear_refs").write_text("5")  # the kernel measures the peak anew
+submit_message({pk})
+Path({file!r}).write_text(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.proves("R25")
+def test_the_largest_mail_leaves_a_worker_of_less_than_200_megabytes(
+    make_mailbox, make_message, alice, tmp_path, warm_process: WarmProcess
+):
+    raw = LARGE + (b"x" * 76 + b"\r\n") * (MAX_ATTACHMENTS_SIZE * 4 // 3 // 76)
+    with running_sink("chunking", tmp_path) as sink:
+        to_sink = {"smtp_host": "127.0.0.1", "smtp_port": sink.port, "smtp_security": "none", "imap_host": ""}
+        message = make_message(make_mailbox("alice@example.org", alice, **to_sink), alice, "bob@example.org", raw=raw)
+        code = PEAK.format(pk=message.pk, file=str(tmp_path / "peak"))
+        assert warm_process.run(code, dials=[sink.port]) == 0
+        assert sink.taken() == {("large@tests.example", "bob@example.org"): 1}
+    assert states(message) == {"bob@example.org": State.SENT}
+    peak = int((tmp_path / "peak").read_text()) / 1024
+    assert peak < 200, f"{peak:.0f} MB for a mail of {len(raw) / 2**20:.0f}"
