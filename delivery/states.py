@@ -11,6 +11,8 @@
 
     queued, sending ──(the database was restored from a backup: perhaps sent since)──▶ uncertain
 
+The database refuses every other move, whoever asks for it; docs/delivery.md draws the same for its readers.
+
 Nothing is queued again from `uncertain` by itself, so nothing is ever sent twice by itself, but once from a mailbox
 whose people prefer that (`Mailbox.retries_uncertain`). A report, or a trace that proves it was sent, settles it.
 """

@@ -18,6 +18,7 @@ from mailservers.models import MailServer
 from organizations.scopes import Scope
 from protocols.message.content import open_message
 from tests.api.conftest import Api, assert_problem, fields
+from tests.delivery.moving import put
 from tests.simultaneously import simultaneously
 
 pytestmark = pytest.mark.proves("L1")
@@ -215,7 +216,7 @@ def test_what_waits_is_cancelled_once(api, make_message, mailbox, alice):
 
 def test_the_uncertain_is_settled_by_a_person(api, make_message, mailbox, alice):
     message = make_message(mailbox, alice)
-    OutboxRecipient.objects.update(state=State.UNCERTAIN)
+    put(OutboxRecipient.objects.all(), State.UNCERTAIN)
     assert api.post(f"/outbox/{message.pk}/decide", {"decision": "mark-sent"}).data["state"] == "sent"
 
 
@@ -234,7 +235,7 @@ def test_reading_the_outbox_does_not_open_sending(api_of, alice, mailbox):
 @pytest.mark.proves("I7")
 def test_what_came_back_is_told_with_its_reason(api, mailbox):
     queued = api.post("/outbox", mail(mailbox), **KEY).data["id"]
-    OutboxRecipient.objects.update(state=State.BOUNCED, bounce="hard", bounce_reason="userunknown")
+    put(OutboxRecipient.objects.all(), State.BOUNCED, bounce="hard", bounce_reason="userunknown")
     told = api.get(f"/outbox/{queued}").data
     assert told["state"] == "bounced"
     [recipient] = told["recipient_list"]

@@ -15,6 +15,7 @@ from delivery.receipts import MAX_BATCH, BatchAnswer, OutboxReceipt
 from delivery.states import Origin, Priority, State
 from delivery.tasks import submit_message
 from tests.api.conftest import Api, assert_problem, fields
+from tests.delivery.moving import put
 from tests.simultaneously import simultaneously
 
 pytestmark = pytest.mark.django_db
@@ -166,7 +167,7 @@ def test_a_moment_that_cannot_be_is_refused_at_its_field(send, days):
 
 def test_what_has_left_cannot_be_put_to_another_time(api, send):
     pk = send(scheduled_for=in_days(1)).data["id"]
-    OutboxRecipient.objects.update(state=State.SENT, claim=1)
+    put(OutboxRecipient.objects.all(), State.SENT, claim=1)
     answer = api.patch(f"/outbox/{pk}", {"scheduled_for": in_days(2)})
     assert_problem(answer, 409, "too-late")
     assert "already been handed over" in answer.data["detail"]

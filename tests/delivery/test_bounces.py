@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, models
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import Mailbox
 from delivery import bounces, deciding, suppression
 from delivery.bounce_words import words_for
 from delivery.bounces import read_arrivals
-from delivery.models import OutboxRecipient, Suppression
+from delivery.models import OutboxMessage, OutboxRecipient, Suppression
 from delivery.outbox import CannotBeQueued
 from delivery.states import MOVES, State
 from delivery.tasks import read_arrivals as read_arrivals_task
 from delivery.tasks import submit_message
 from mailstore.models import Arrival, Folder, Message
+from mailstore.packs import PackWriter
 from notifications.models import Notification
 from organizations.models import OperationGrant
 from organizations.operations import Operation
 from protocols.message.octets import Octets
 from protocols.message.reports import Action, Kind, Reason, RecipientReport, Report
 from tests.delivery.conftest import states
+from tests.delivery.moving import put
 from tests.delivery.reporting import GONE, report
+from tests.delivery.storing import store
 
 pytestmark = pytest.mark.django_db
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 def read() -> int:
@@ -103,7 +113,7 @@ def test_a_report_that_is_faster_than_the_outcome_waits_for_it(sent, arrived, ma
     message = sent("bob@partner.example", state=State.SENDING)
     arrived(mailbox, report())
     assert read() == 0
-    message.recipients.update(state=State.SENT)
+    put(message.recipients.all(), State.SENT)
     assert read() == 1
     assert states(message) == {"bob@partner.example": State.BOUNCED}
 
@@ -298,3 +308,64 @@ def test_a_database_that_is_away_blames_no_arrival(sent, arrived, mailbox, monke
         with pytest.raises(OperationalError):
             read()
     assert read() == 1
+
+
+# --- Many at once -------------------------------------------------------------------------------------------------
+
+MOST_SECONDS = 0.06  # of a processor for one report, on a busy machine; it takes a fifth of that
+MOST_MEGABYTES = 40
+
+
+@pytest.mark.proves("I7")
+@pytest.mark.parametrize("number", [100, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_wave_of_reports_takes_bounded_time_and_memory(sent, mailbox, number):
+    come_back(sent("bob0@partner.example", message_id="offer-0@example.org"), mailbox, number)
+    reverse("delivery:message", args=[1])  # what every process loads once
+    Path("/proc/self/clear_refs").write_text("5")  # the kernel measures the peak anew
+    memory, began = megabytes("VmRSS"), time.process_time()
+    told = runs = 0
+    while Arrival.objects.filter(is_read_for_reports=False).exists():
+        told, runs = told + read(), runs + 1
+    seconds, grown = time.process_time() - began, megabytes("VmHWM") - memory
+    print(f"{number} reports: {runs} runs, {1000 * seconds / number:.1f} ms each, {grown:.1f} MB")
+    assert told == Suppression.objects.count() == number
+    assert not OutboxRecipient.objects.exclude(state=State.BOUNCED).exists()
+    assert seconds / number < MOST_SECONDS
+    assert grown < MOST_MEGABYTES
+
+
+def come_back(pattern: OutboxMessage, mailbox: Mailbox, number: int) -> None:
+    """Let so many mails like `pattern` have left, and a report arrive about each."""
+    [recipient] = pattern.recipients.all()
+    copies = [copied(pattern, submission_key=f"w{n}", message_id=f"offer-{n}@example.org") for n in range(1, number)]
+    for one in copies:
+        one.raw = pattern.raw
+    messages = OutboxMessage.objects.bulk_create(copies)
+    OutboxRecipient.objects.bulk_create(
+        copied(recipient, message_id=message.pk, address=f"bob{n}@partner.example")
+        for n, message in enumerate(messages, 1)
+    )
+    first = store(mailbox, report("bob0@partner.example", returned="Message-ID: <offer-0@example.org>"), uid=1)
+    stored = []
+    with PackWriter(mailbox.pk, 2) as writer:
+        for n in range(1, number):
+            raw = report(f"bob{n}@partner.example", returned=f"Message-ID: <offer-{n}@example.org>")
+            place = writer.append(raw)
+            where = {"pack": place.pack, "offset": place.offset, "stored_size": place.size, "size": len(raw)}
+            stored.append(copied(first, uid=n + 1, **where))
+        writer.settle()
+    Arrival.objects.bulk_create(Arrival(message=one) for one in [first, *Message.objects.bulk_create(stored)])
+
+
+def copied(row: Row, **changes: object) -> Row:
+    """A new row with the same values but for `changes`."""
+    fields = {
+        field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields if not field.primary_key
+    }
+    return type(row)(**fields | changes)
+
+
+def megabytes(what: str) -> float:
+    """Of this process."""
+    [kilobytes] = re.findall(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(kilobytes) / 1024

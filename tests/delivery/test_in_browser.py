@@ -21,6 +21,7 @@ from delivery.tasks import submit_message
 from organizations.models import User
 from protocols.diagnosis import Cause, Diagnosis, Retry, Who
 from tests.accounts.settings.pictures import png
+from tests.delivery.moving import put
 from tests.servers.browser import message_box
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -71,7 +72,7 @@ def log_of_many_states(make_message, mailbox, alice) -> list[OutboxMessage]:
             text="5.1.1 No such user here",
             explanation=DIAGNOSIS.as_json(),
         )
-        message.recipients.update(state=state, state_at=now - timedelta(minutes=3), claim=attempt.claim)
+        put(message.recipients.all(), state, state_at=now - timedelta(minutes=3), claim=attempt.claim)
         first = message.recipients.first()
         if state in (State.FAILED, State.QUEUED):
             message.recipients.filter(pk=first.pk).update(
@@ -87,7 +88,7 @@ def log_of_many_states(make_message, mailbox, alice) -> list[OutboxMessage]:
                 bounce_reason="userunknown",
             )
         if state in (State.FAILED, State.BOUNCED):
-            message.recipients.exclude(pk=first.pk).update(state=State.SENT)
+            put(message.recipients.exclude(pk=first.pk), State.SENT)
         made.append(message)
     return made
 

@@ -15,6 +15,7 @@ from delivery.tasks import submit_message
 from organizations.models import OperationGrant
 from organizations.operations import Operation
 from tests.delivery.conftest import states
+from tests.delivery.moving import put
 
 pytestmark = pytest.mark.django_db
 
@@ -104,7 +105,7 @@ def test_the_filters_narrow_the_log(client_of, make_message, make_mailbox, sendi
     OutboxMessage.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=40))
     make_message(other, alice, "erin@example.org", subject="From the other")
     failed = make_message(sending_mailbox, alice, "frank@example.org", "grace@example.org", subject="Half failed")
-    failed.recipients.filter(address__startswith="frank").update(state=State.FAILED)
+    put(failed.recipients.filter(address__startswith="frank"), State.FAILED)
     everything = {"Old one", "From the other", "Half failed"}
     client = client_of(alice)
 
@@ -243,7 +244,7 @@ def test_sending_again_asks_first_and_says_to_whom(client_of, make_message, mail
     many = make_message(mailbox, alice, *(f"p{number}@example.org" for number in range(8)))
 
     def asked(state: State, words: str) -> str:
-        many.recipients.update(state=state)
+        put(many.recipients.all(), state)
         page = client_of(alice).get(reverse("delivery:message", args=[many.pk])).content.decode()
         before, _, after = page.partition(f"{words}</summary>")
         assert before != page
@@ -270,7 +271,7 @@ def test_one_of_several_recipients_can_be_cancelled(client_of, make_message, mai
 
 
 def test_a_button_pressed_too_late_changes_nothing_and_says_so(client_of, message, alice):
-    message.recipients.update(state=State.SENT)
+    put(message.recipients.all(), State.SENT)
     response = client_of(alice).post(reverse("delivery:decide", args=[message.pk, "cancel"]), follow=True)
     assert "it had already been handed over" in response.content.decode()
     assert states(message) == {"bob@example.org": State.SENT}
@@ -278,7 +279,7 @@ def test_a_button_pressed_too_late_changes_nothing_and_says_so(client_of, messag
 
 @pytest.mark.proves("I6")
 def test_a_copy_that_failed_says_that_the_mail_was_sent_and_offers_to_save_it_again(client_of, message, alice):
-    message.recipients.update(state=State.SENT)
+    put(message.recipients.all(), State.SENT)
     note = "The mail was sent; only the copy failed: the mailbox is full."
     OutboxMessage.objects.filter(pk=message.pk).update(sent_copy=SentCopy.FAILED, sent_copy_note=note)
     client = client_of(alice)
@@ -292,7 +293,7 @@ def test_a_copy_that_failed_says_that_the_mail_was_sent_and_offers_to_save_it_ag
 
 @pytest.mark.proves("R20")
 def test_a_double_click_on_send_once_more_makes_one_message(client_of, message, alice):
-    message.recipients.update(state=State.SENT)
+    put(message.recipients.all(), State.SENT)
     client, url = client_of(alice), reverse("delivery:resend", args=[message.pk])
     answers = {client.post(url, {"submission_key": "one-click"}).url for _ in range(2)}
     assert len(answers) == 1
@@ -320,5 +321,5 @@ def test_mail_that_failed_waits_for_no_copy_in_sent(client_of, message, alice):
     OutboxMessage.objects.filter(pk=message.pk).update(sent_copy=SentCopy.WAITING)
     url = reverse("delivery:message", args=[message.pk])
     assert "None, since nothing was sent" not in client_of(alice).get(url).content.decode()
-    OutboxRecipient.objects.filter(message=message).update(state=State.FAILED)
+    put(OutboxRecipient.objects.filter(message=message), State.FAILED)
     assert "None, since nothing was sent" in client_of(alice).get(url).content.decode()

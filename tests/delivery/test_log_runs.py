@@ -17,6 +17,7 @@ from delivery.states import Decision, RunState, SentCopy, State
 from delivery.tasks import carry_on_run
 from organizations.models import AuditEntry
 from tests.delivery.conftest import states
+from tests.delivery.moving import put
 
 pytestmark = [pytest.mark.django_db, pytest.mark.proves("I9")]
 
@@ -31,9 +32,9 @@ def failed(make_message, sending_mailbox, alice):
         for number in range(4)
     ]
     for message in made:
-        message.recipients.update(state=State.SENT)
+        put(message.recipients.all(), State.SENT)
     for message in made[:3]:
-        message.recipients.filter(address__startswith="bob").update(state=State.FAILED)
+        put(message.recipients.filter(address__startswith="bob"), State.FAILED)
     return made[:3]
 
 
@@ -102,7 +103,7 @@ def test_a_run_goes_on_where_a_worker_stopped_and_doubles_nothing(failed, alice,
 def test_what_may_not_be_sent_is_passed_over_and_counted(make_message, shared_mailbox, failed, alice, bob):
     MailboxGrant.objects.filter(user=bob).update(may_send=False, may_access=True)
     theirs = make_message(shared_mailbox, alice, "x@example.org")
-    theirs.recipients.update(state=State.SENT)
+    put(theirs.recipients.all(), State.SENT)
     waiting = make_message(failed[0].mailbox, alice, "y@example.org")
     run = log_runs.start(bob, Decision.RESEND, [theirs.pk, 10**9], {}, timezone.now(), submission_key="1")
     carry_on_run(run.pk)
@@ -171,7 +172,7 @@ def test_old_texts_go_before_old_rows_and_what_is_unsettled_stays(client_of, mak
         at = now - timedelta(days=days)
         message = made[name] = make_message(sending_mailbox, alice, "bob@example.org", created_at=at, subject=name)
         state = {"waiting": State.QUEUED, "uncertain": State.UNCERTAIN}.get(name, State.FAILED)
-        message.recipients.update(state=state, state_at=at)
+        put(message.recipients.all(), state, state_at=at)
     LogRetention.objects.create(organization=alice.organization, octets_days=90, rows_days=900)
     retention.let_go(now)
     assert set(OutboxMessage.objects.values_list("subject", flat=True)) == set(ages) - {"older"}

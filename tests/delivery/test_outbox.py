@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from email import message_from_bytes
 
 import pytest
+from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -289,6 +292,34 @@ def test_no_move_that_the_table_does_not_know_is_possible(queue):
             with pytest.raises(IllegalMove):
                 OutboxRecipient.objects.filter(message=message).move(origin, to, timezone.now())
     assert states(message) == {"bob@example.org": State.QUEUED}
+
+
+@pytest.mark.proves("I1")
+@pytest.mark.parametrize("origin", State)
+def test_the_database_refuses_every_move_that_the_table_does_not_know(make_message, sending_mailbox, alice, origin):
+    """Also one by hand, past all code of ours."""
+    for to in [*State, "lost"]:
+        [row] = make_message(sending_mailbox, alice, recipient={"state": origin}).recipients.all()
+        mine = OutboxRecipient.objects.filter(pk=row.pk)
+        if to == origin or to in MOVES[origin]:
+            assert mine.update(state=to) == 1
+        else:
+            with pytest.raises(IntegrityError), transaction.atomic():
+                mine.update(state=to)
+            assert mine.get().state == origin
+
+
+@pytest.mark.proves("I1")
+def test_the_database_takes_no_recipient_in_a_state_that_is_none(make_message, sending_mailbox, alice):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        make_message(sending_mailbox, alice, recipient={"state": "lost"})
+
+
+@pytest.mark.proves("I1")
+def test_the_drawing_in_the_docs_is_the_table():
+    drawn = re.findall(r"^ +(\w+) --> (\w+)", (settings.BASE_DIR / "docs" / "delivery.md").read_text(), re.MULTILINE)
+    assert set(drawn) == {(origin, to) for origin, following in MOVES.items() for to in following}
+    assert len(drawn) == len(set(drawn))
 
 
 def test_a_message_shows_what_needs_a_person_first():

@@ -25,6 +25,7 @@ from delivery.tasks import submit_message, sweep_outbox
 from notifications.models import Notification
 from organizations.models import AuditEntry
 from tests.delivery.conftest import states
+from tests.delivery.moving import put
 from tests.mailstore.receiving.server import Account
 
 SENT, UNSURE = {"bob@example.org": State.SENT}, {"bob@example.org": State.UNCERTAIN}
@@ -199,7 +200,7 @@ def test_a_new_installation_has_nothing_to_notice(message):
 @pytest.mark.proves("R38")
 def test_the_administrator_says_so_where_the_whole_machine_was_put_back(message, going, make_message, alice):
     held = make_message(message.mailbox, alice, "bob@example.org")
-    held.recipients.update(state=State.SENDING, claimed_at=timezone.now(), claim=99)
+    put(held.recipients.all(), State.SENDING, claimed_at=timezone.now(), claim=99)
     out = StringIO()
     call_command("mark_restored", stdout=out)
     assert "2 messages waited to be sent then" in out.getvalue()

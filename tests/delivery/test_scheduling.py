@@ -20,6 +20,7 @@ from delivery.wanted import Wanted
 from organizations.models import AuditEntry
 from protocols.message.addresses import Address
 from tests.delivery.conftest import states
+from tests.delivery.moving import put
 from tests.simultaneously import simultaneously
 
 pytestmark = [pytest.mark.django_db, pytest.mark.proves("I5")]
@@ -222,7 +223,7 @@ def test_one_recipient_can_be_taken_back_and_the_others_get_it(schedule, alice, 
 )
 def test_too_late_is_told_as_it_is(schedule, alice, state, words):
     message = schedule()
-    message.recipients.update(state=state)
+    put(message.recipients.all(), state)
     assert cancelling.cancel(message, alice, NOW) == 0
     assert words in cancelling.why_not_cancelled(message)
     assert cancelling.why_not_cancelled(message, ["nobody@example.org"]) == cancelling.NOBODY

@@ -14,6 +14,7 @@ from delivery.outbox import CannotBeQueued
 from delivery.states import Automatic, Decision, Origin, Priority, State
 from delivery.tasks import carry_on_run
 from tests.delivery.conftest import states
+from tests.delivery.moving import put
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +45,7 @@ def test_a_notice_to_somebody_else_is_not_sent_once_more_and_read(make_message, 
 
 def test_whoever_was_taken_off_a_mail_does_not_get_it_once_more(make_message, sending_mailbox, alice):
     message = make_message(sending_mailbox, alice, "bob@x.org", "wrong@x.org", recipient={"state": State.SENT})
-    message.recipients.filter(address="wrong@x.org").update(state=State.CANCELLED)
+    put(message.recipients.filter(address="wrong@x.org"), State.CANCELLED)
     assert once_more(alice, message).done == 1
     [copy] = copies()
     assert set(states(copy)) == {"bob@x.org"}

@@ -20,6 +20,7 @@ from delivery.wanted import Wanted
 from mailstore.models import Arrival, Message
 from protocols.message.addresses import Address
 from tests.delivery.conftest import states
+from tests.delivery.moving import put
 from tests.delivery.reporting import complaint, enveloped, marked, report
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +88,7 @@ def test_a_report_that_is_read_again_puts_nobody_back_whom_somebody_took_off(sen
     read()
     suppression.remove(Suppression.objects.get(), alice)
     assert deciding.try_again(message, alice, timezone.now()) == 1
-    message.recipients.update(state=State.SENT)
+    put(message.recipients.all(), State.SENT)
     Arrival.objects.update(is_read_for_reports=False)
     arrived(mailbox, report(returned=marked(message)))  # the same octets in another folder
     assert read() == 0

@@ -16,6 +16,7 @@ from delivery.models import Attempt, DeliveryEvent, Look, OutboxMessage
 from delivery.states import SentCopy, Sequel, State
 from delivery.tasks import resolve_uncertain, submit_message
 from delivery.timeline import Entry, Step
+from tests.delivery.moving import put
 
 pytestmark = pytest.mark.django_db
 
@@ -139,9 +140,9 @@ def test_copies_are_named_only_to_who_may_see_them(message, alice, bob, sink):
 
 def test_a_failure_without_an_attempt_and_what_a_backup_set_aside_have_lines_of_their_own(message, alice):
     now = timezone.now()
-    message.recipients.all().update(state=State.FAILED, state_at=now, note="Given up after two days: no way out.")
+    put(message.recipients.all(), State.FAILED, state_at=now, note="Given up after two days: no way out.")
     assert titles(message, alice) == ["Written", "Given up"]
-    message.recipients.all().update(state=State.UNCERTAIN, note="A backup was put back.", look_at=None)
+    put(message.recipients.all(), State.UNCERTAIN, note="A backup was put back.", look_at=None)
     assert titles(message, alice) == ["Written", "Nobody knows whether it was sent"]
 
 
