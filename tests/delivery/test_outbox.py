@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import timedelta
 from email import message_from_bytes
+from email.utils import parsedate_to_datetime
 
 import pytest
 from django.conf import settings
@@ -120,6 +122,21 @@ def test_a_blind_copy_stands_in_the_envelope_and_never_on_the_wire(queue, sink):
     assert taken.recipients == ["bob@example.org", "sam@example.org"]
     assert b"sam" not in taken.raw.lower()
     assert b"bcc" not in taken.raw.lower()
+
+
+@pytest.mark.proves("I8")
+def test_each_field_stands_once_and_what_servers_write_is_left_to_them(queue):
+    """A signature (DKIM) would break at the first server that rewrites; the one that sends for the domain makes it."""
+    raw = queue(cc=[Address("Jörg", "carol@example.org")], bcc=[Address("", "sam@example.org")], subject="ü" * 300).raw
+    head = message_from_bytes(raw)
+    times = Counter(name.lower() for name in head)
+    assert set(times.values()) == {1}
+    assert {"from", "to", "cc", "subject", "date", "message-id", "mime-version", "content-type"} <= set(times)
+    assert not {"bcc", "received", "return-path", "dkim-signature", "sender"} & set(times)
+    assert parsedate_to_datetime(head["Date"]).tzinfo is not None
+    assert re.fullmatch(r"<[^\s<>@]+@example\.org>", head["Message-ID"])
+    assert raw.partition(b"\r\n\r\n")[0].isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 998  # RFC 5322, 2.1.1
 
 
 @pytest.mark.proves("T4")

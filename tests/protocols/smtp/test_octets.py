@@ -26,7 +26,7 @@ def cut(raw: bytes, places: list[int]) -> list[bytes]:
     return [raw[start:end] for start, end in pairwise(edges)]
 
 
-@pytest.mark.proves("T3")
+@pytest.mark.proves("T3", "I8")
 @given(raws, st.lists(st.integers(0, 10_000), max_size=8))
 def test_what_leaves_has_only_whole_line_ends_and_doubled_dots(raw: bytes, places: list[int]) -> None:
     octets = b"".join(Content(cut(raw, places)).blocks())

@@ -76,7 +76,7 @@ def submit(session: SmtpSession, recipient: str, raw: bytes) -> RecipientReply:
     return reply
 
 
-@pytest.mark.proves("T3")
+@pytest.mark.proves("T3", "I8")
 @pytest.mark.parametrize("chunks", [True, False], ids=["chunks", "DATA"])
 @pytest.mark.parametrize(
     "maker",

@@ -305,7 +305,7 @@ def test_a_mark_that_fails_keeps_the_final_dot_back() -> None:
     assert server.plaintext.endswith(RAW)
 
 
-@pytest.mark.proves("R25")
+@pytest.mark.proves("R25", "I8")
 def test_a_message_too_large_is_refused_before_it_is_offered() -> None:
     failure, server = failure_of(READY + "C: QUIT", then=lambda session: submit(session, raw=b"x" * 1000))
     assert type(failure) is Refused
