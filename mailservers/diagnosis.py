@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -18,9 +20,11 @@ from mailservers.models import DiagnosisRule
 from organizations.models import Organization
 from protocols.diagnosis import Cause, Diagnosis, Retry, Who
 from protocols.endpoint import Endpoint, Protocol, Security
-from protocols.errors import CertificateRefused, DestinationRefused, MailError
+from protocols.errors import CertificateRefused, Deferred, DestinationRefused, MailError
 from providers.lookup import provider_at
 from providers.models import Provider
+
+DEFERRED: Final = "deferred"  # the kind of a 4yz
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 
@@ -59,8 +63,17 @@ def choose(
         found = _holds(rule, error, protocol, endpoint, provider_key)
         if found is not None:
             named = {name: text for name, text in found.items() if text}
-            return _spoken(rule, {**words, **named}, fixes_for(error, protocol=protocol, endpoint=endpoint))
+            spoken = _spoken(rule, {**words, **named}, fixes_for(error, protocol=protocol, endpoint=endpoint))
+            return replace(spoken, retry=_retry(rule, error))
     return _without_rules(error, words, fixes_for(error, protocol=protocol, endpoint=endpoint))
+
+
+def _retry(rule: DiagnosisRule, error: MailError) -> Retry:
+    """What the rule says; but words alone never make a 4yz final (RFC 5321, 4.2.1): only a rule that names the kind."""
+    retry = Retry(rule.retry)
+    if retry is Retry.STOP and isinstance(error, Deferred) and rule.kind != DEFERRED:
+        return Retry.BACK_OFF
+    return retry
 
 
 def _order(rule: DiagnosisRule) -> tuple[int, int, int]:

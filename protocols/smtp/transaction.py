@@ -16,6 +16,7 @@ from protocols.smtp.envelope import ReportRequest, mail_command, rcpt_command
 from protocols.smtp.octets import Content
 from protocols.smtp.replies import RecipientReply, Reply
 from protocols.smtp.transfer import Progress, UnknownChunking
+from protocols.steps import StepName
 
 BATCH: Final = 100  # commands in one pipelined go
 
@@ -129,7 +130,9 @@ class _Transaction:
         if refused is not None:
             if data is not None and data.code == 354:
                 connection.broken = True  # it takes whatever follows for the message
-            raise refused.failure("The server refused the sender.")
+            error = refused.failure("The server refused the sender.")
+            error.step = StepName.SENDER
+            raise error
         return data
 
     def _exchange(self, said: Sequence[tuple[str, str]], at_once: int) -> Iterator[tuple[str, str, Reply]]:

@@ -204,6 +204,56 @@ def test_the_retry_class_comes_from_the_rule_and_not_from_the_code():
     assert said(login("NO no")).retry is Retry.STOP
 
 
+@pytest.mark.proves("R18")
+@pytest.mark.parametrize(
+    ("code", "reply"),
+    [
+        ("relay-denied", "450 4.7.1 Relay access denied"),
+        ("login-required", "454 4.7.0 Authentication required"),
+        ("may-not-send-as", "450 4.7.1 Sender address rejected: not owned by user"),
+        ("recipient-unknown", "450 5.1.1 User unknown in local recipient table"),
+        ("recipient-domain-unknown", "450 4.1.2 Recipient address rejected: Domain not found"),
+        ("message-too-large", "452 4.3.1 Message too large for now"),
+        ("content-refused", "451 4.3.0 The virus scanner is away"),
+        ("references-too-long", "451 IMC53"),
+    ],
+)
+def test_a_4yz_is_explained_by_its_words_and_never_final_by_them(code: str, reply: str):
+    diagnosis = said(deferred(reply))
+    assert (diagnosis.code, diagnosis.retry) == (code, Retry.BACK_OFF)
+
+
+def test_a_rule_that_names_the_kind_may_make_a_4yz_final():
+    final = DiagnosisRule(code="odd", title="No.", causes=[], retry="stop", kind="deferred", pattern="closed for good")
+    diagnosis = choose([final], deferred("450 closed for good"), protocol=SMTP, endpoint=AT[SMTP])
+    assert diagnosis.retry is Retry.STOP
+
+
+@pytest.mark.proves("R18")
+@pytest.mark.parametrize(
+    ("reply", "retry"),
+    [
+        ("554 5.7.1 Please try again later", Retry.STOP),
+        ("550 5.7.1 Greylisted", Retry.STOP),
+        ("554 5.3.2 Service not available", Retry.STOP),
+        ("550 5.1.1 User unknown, error 421", Retry.STOP),
+        ("552 5.5.3 Too many recipients", Retry.BACK_OFF),  # RFC 5321, 4.5.3.1.10
+        ("552 5.2.2 Mailbox full", Retry.BACK_OFF),  # RFC 3463, 3.3
+        ("554 5.7.1 Client host blocked using zen.spamhaus.org", Retry.BACK_OFF),
+        ("450 4.7.1 Please try again later", Retry.BACK_OFF),
+        ("421 4.3.2 Closing", Retry.BACK_OFF),
+    ],
+)
+def test_a_5yz_is_final_whatever_it_promises_but_where_the_rules_say_why_not(reply: str, retry: Retry):
+    error = deferred(reply) if reply.startswith("4") else refused(reply)
+    assert said(error).retry is retry
+
+
+def test_a_refused_sender_is_explained_by_its_words_first():
+    assert said(refused("552 5.3.4 Message size exceeds fixed limit", StepName.SENDER)).code == "message-too-large"
+    assert said(refused("550 5.1.8 No", StepName.SENDER)).code == "sender-refused"
+
+
 def test_a_link_out_of_a_reply_is_taken_only_from_the_provider_itself():
     reply = "NO [WEBALERT {}] Web login required."
     good = said(login(reply.format("https://accounts.google.com/continue")), IMAP, "google")
