@@ -74,7 +74,7 @@ class Turn:
                 if slot is None:
                     return False  # whoever has them goes on
                 faultpoint("connection taken")
-                if len(self._queue) >= PLENTY and way.probe is None:
+                if len(self._queue) >= PLENTY and way.probe is None and not way.route.slowed:
                     has_plenty()
                 return self._send(way, slot)
         finally:

@@ -12,14 +12,15 @@ from datetime import datetime
 from time import monotonic
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, Q, Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from delivery import suppression
 from delivery.hindrances import Hindrance
 from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient, Suppression
 from delivery.news import tell_of_outcome
-from delivery.retrying import next_try
+from delivery.retrying import LATE, next_try
 from delivery.statements import Taken
 from delivery.states import Origin, SentCopy, State
 from organizations import live
@@ -60,9 +61,9 @@ class Ledger:
 
     @property
     def has_run_out(self) -> bool:
-        """Whether no recipient has time left."""
+        """Whether no recipient has time left. What was due at the very end may still begin."""
         now = timezone.now()
-        return all(recipient.expires_at < now for recipient in self.recipients.values())
+        return all(recipient.expires_at + LATE < now for recipient in self.recipients.values())
 
     def mark_final_dot(self) -> None:
         """Called just before the last octets leave. Raises ClaimLost, and then they must not."""
@@ -107,8 +108,13 @@ class Ledger:
             if settled and self.message.sent_copy == SentCopy.WAITING:
                 OutboxMessage.objects.filter(pk=self.message.pk).want_copy(now)
 
-    def refused(self, addresses: Sequence[str], diagnosis: Diagnosis, reply: str) -> None:
-        """Try again when the rule says so and there is time left; failed for good otherwise."""
+    def refused(
+        self, addresses: Sequence[str], diagnosis: Diagnosis, reply: str, *, earliest: datetime | None = None
+    ) -> None:
+        """Try again when the rule says so and there is time left; failed for good otherwise.
+
+        earliest: when its way out is open again.
+        """
         now, failed = timezone.now(), 0
         with transaction.atomic():
             for address in addresses:
@@ -121,6 +127,7 @@ class Ledger:
                     chance=random.random(),  # noqa: S311
                     rule=diagnosis.code,
                     reply=reply,
+                    earliest=earliest,
                 )
                 if moment is None:
                     failed += self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
@@ -131,7 +138,8 @@ class Ledger:
             self._tell(State.FAILED, failed, now)
 
     def wait(self, hindrance: Hindrance) -> None:
-        """Give all back without counting a try, since nobody was asked; what has run out of time fails.
+        """Give all back without counting a try, since nobody was asked; what has run out of time fails. Nothing waits
+        beyond its time: it ends there, with a last look.
 
         A notice of ours waits for nobody: account mail takes it.
         """
@@ -141,14 +149,14 @@ class Ledger:
             return
         now = timezone.now()
         with transaction.atomic():
-            late = [address for address, one in self.recipients.items() if not_before > one.expires_at]
+            late = [address for address, one in self.recipients.items() if one.expires_at <= now]
             failed = self._fail(late, f"Given up after two days: {cause}", now, reply)
             self._tell(State.FAILED, failed, now)
             OutboxRecipient.objects.requeue(
                 self.attempt.claim,
                 set(self.recipients) - set(late),
                 now,
-                not_before=not_before,
+                not_before=Least("expires_at", Value(not_before, output_field=DateTimeField())),
                 reply=_cut(reply),
                 note=f"It waits: {cause}"[:LONGEST_NOTE],
                 counts=False,

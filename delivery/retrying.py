@@ -15,6 +15,7 @@ SLOWED_AFTER = 3  # messages in a row
 JITTER = 0.2  # each wait is this much shorter or longer, so that a broken server does not meet all messages at once
 ONCE_LATER = timedelta(minutes=10)
 NEXT_DAY = timedelta(hours=24)
+LATE = timedelta(minutes=1)  # by which a try that was due at the end may begin
 LOOK_AGAIN = timedelta(minutes=10)  # for what waits on a person: asks nobody, so it may be often
 
 
@@ -27,14 +28,16 @@ def next_try(
     chance: float,
     rule: str = "",
     reply: str = "",
+    earliest: datetime | None = None,
 ) -> datetime | None:
     """Return when to try again, None when it has failed for good.
 
     tries:      how many tries there were before the one that just ended.
-    expires_at: no try begins after it.
+    expires_at: no try begins after it. A wait of a day, or for a way out, that would go beyond it ends there.
     chance:     a number from 0 to 1 that places the try within its jitter.
     rule:       the code of the doctor's rule; greylisting has steps of its own.
     reply:      the server's words, which may say how long to wait.
+    earliest:   when its way out is open again; None: it is.
     """
     if retry is Retry.STOP or (retry is Retry.ONCE_LATER and tries > 0):
         return None
@@ -46,8 +49,11 @@ def next_try(
         steps = GREYLISTED_STEPS if rule == GREYLISTED else STEPS
         jittered = steps[min(tries, len(steps) - 1)] * (1 + JITTER * (2 * chance - 1))
         wait = max(jittered, asked_wait(reply) * (1 + JITTER * chance))
-    moment = now + wait
-    return moment if moment <= expires_at else None
+    moment = max(now + wait, earliest or now)
+    if moment <= expires_at:
+        return moment
+    has_last_try = retry is Retry.NEXT_DAY or now + wait <= expires_at
+    return expires_at if has_last_try and expires_at - now > STEPS[0] else None
 
 
 def pause_after(slowed: int) -> timedelta | None:

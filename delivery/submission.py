@@ -42,6 +42,7 @@ from protocols.errors import (
     OutcomeUnknown,
     Refused,
     Unreachable,
+    UnsafeArgument,
 )
 from protocols.smtp.session import RecipientReply, SmtpSession
 from protocols.steps import Step, StepName
@@ -52,6 +53,7 @@ SMALL = 200_000  # octets
 QUICK = 0.5  # seconds
 DATABASE_WAITS = (0.2, 1, 3, 8, 16)  # seconds
 REFUSES_US = frozenset({"relay-denied", "login-required", "sender-refused", "address-blocked"})  # codes of rules
+NOBODY_ASKED = (PasswordUnreadable, UnsafeArgument, DestinationRefused)  # errors of ours, before any server hears of us
 UNKNOWN_FAILURE = "unknown-failure"  # the code of the diagnosis that knows nothing
 
 
@@ -134,23 +136,33 @@ class Line:
         return self._session
 
     def _not_opened(self, ledger: Ledger, error: MailError) -> Hindrance | None:
-        """Nothing was said about the message. What is wrong holds for all that go this way."""
+        """Nothing was said about the message, so it does not fail. What is wrong holds for all that go this way."""
         diagnosis = self._diagnose(error, ledger.message.organization)
-        hindrance: Hindrance | None = None
         if isinstance(error, LoginRefused):
-            hindrance = self._login_refused(ledger, error, diagnosis)
-        elif isinstance(error, PasswordUnreadable):
-            hindrance = self._password_unreadable(ledger, diagnosis)
+            hindrance: Hindrance | None = self._login_refused(ledger, error, diagnosis)
+        elif isinstance(error, NOBODY_ASKED):
+            hindrance = self._nobody_asked(ledger, diagnosis)
         else:
-            ledger.refused(ledger.addresses, diagnosis, error.reply or str(error))
-            if isinstance(error, Unreachable) and not isinstance(error, DestinationRefused):
-                hindrance = troubles.unreached(self.way, f"{error}", timezone.now())
-            elif diagnosis.retry is not Retry.STOP:
-                hindrance = troubles.put_off(self.way, diagnosis, timezone.now())
+            hindrance = self._out_of_order(ledger, error, diagnosis)
         self._close(ledger, error, diagnosis)
         ledger.do_not_count()
         faultpoint("outcome settled")
         self._settled(ledger.message)
+        return hindrance
+
+    def _out_of_order(self, ledger: Ledger, error: MailError, diagnosis: Diagnosis) -> Hindrance | None:
+        """The server takes no mail at present: tried again until the message has no time left, whatever the code."""
+        now, mailbox = timezone.now(), ledger.message.mailbox
+        assert mailbox is not None
+        if isinstance(error, Deferred) or diagnosis.retry in (Retry.ONCE_LATER, Retry.NEXT_DAY):
+            hindrance = troubles.put_off(self.way, diagnosis, now)
+        elif isinstance(error, Unreachable) and diagnosis.retry is not Retry.STOP:
+            hindrance = troubles.unreached(self.way, f"{error}", now)
+        else:
+            hindrance = troubles.unfit(self.way, mailbox, diagnosis, now)
+        later = diagnosis if diagnosis.retry is Retry.NEXT_DAY else replace(diagnosis, retry=Retry.BACK_OFF)
+        earliest = hindrance.until if hindrance else None
+        ledger.refused(ledger.addresses, later, error.reply or str(error), earliest=earliest)
         return hindrance
 
     def _hand_over(self, ledger: Ledger, session: SmtpSession) -> Hindrance | None:
@@ -174,9 +186,10 @@ class Line:
             self.write_outcome()
             ledger.uncertain(exc.reply)
             self._close(ledger, exc)
+            hindrance = troubles.unanswered(self.way, timezone.now())
         except MailError as exc:
             self.write_outcome()
-            diagnosis = self._spared(self._diagnose(exc, message.organization), whole=True)
+            diagnosis = self._of_message(exc, message.organization, whole=True)
             ledger.refused(ledger.addresses, diagnosis, exc.reply or str(exc))
             self._close(ledger, exc, diagnosis)
             hindrance = self._judge(diagnosis, deferred=isinstance(exc, Deferred))
@@ -227,7 +240,7 @@ class Line:
             (
                 alike,
                 words,
-                None if accepted else self._spared(self._diagnose(_as_error(alike[0], words), organization)),
+                None if accepted else self._of_message(_as_error(alike[0], words), organization),
             )
             for accepted, alike, words in _grouped(replies)
         ]
@@ -277,8 +290,8 @@ class Line:
         ledger.wait(hindrance)
         return hindrance
 
-    def _password_unreadable(self, ledger: Ledger, diagnosis: Diagnosis) -> Hindrance:
-        """Nobody was asked, so nothing fails: it waits until the password is typed again, or the key comes back."""
+    def _nobody_asked(self, ledger: Ledger, diagnosis: Diagnosis) -> Hindrance:
+        """No server is to blame: it waits until the password is typed again, or an administrator allows the address."""
         now, mailbox = timezone.now(), ledger.message.mailbox
         assert mailbox is not None
         troubles.tell(mailbox, diagnosis, now)
@@ -286,11 +299,15 @@ class Line:
         ledger.wait(hindrance)
         return hindrance
 
-    def _spared(self, diagnosis: Diagnosis, *, whole: bool = False) -> Diagnosis:
-        """A server that stands in for another may not let this login send as that address: no reason to fail for good.
+    def _of_message(self, error: MailError, organization: Organization, *, whole: bool = False) -> Diagnosis:
+        """What a refusal means for the message. `whole`: it was refused before any recipient was.
 
-        The message then waits for its own server. `whole`: the message was refused before any recipient was.
+        What a 4yz puts off is not given up after the second time. That a server which stands in for another may not
+        let this login send as that address is no reason to fail for good: the message waits for its own server.
         """
+        diagnosis = self._diagnose(error, organization)
+        if isinstance(error, Deferred) and diagnosis.retry is Retry.ONCE_LATER:
+            return replace(diagnosis, retry=Retry.BACK_OFF)
         about_us = whole or diagnosis.code in REFUSES_US
         if self.way.detour and about_us and diagnosis.retry is Retry.STOP:
             return replace(diagnosis, retry=Retry.BACK_OFF)

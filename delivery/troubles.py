@@ -6,21 +6,31 @@ import logging
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.disconnections import tell_connected, tell_disconnected
 from accounts.models import Mailbox
 from delivery.hindrances import Hindrance
-from delivery.retrying import NEXT_DAY, ONCE_LATER, pause_after
+from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.retrying import NEXT_DAY, ONCE_LATER, SLOWED_AFTER, pause_after
+from delivery.states import State
 from delivery.ways import Way, clock, unreachable
 from mailservers.circuits import Circuit
+from mailservers.models import MailServer
+from notifications.kinds import Kind
+from notifications.telling import tell as notify
 from organizations import live
+from organizations.holders import holders_of
+from organizations.operations import Operation
 from protocols.diagnosis import Diagnosis, Retry
 from protocols.endpoint import Protocol
 
 log = logging.getLogger(__name__)
 
 BETWEEN_FAILURES = timedelta(seconds=30)  # so that a moment without network does not open a circuit
+BETWEEN_QUOTA_TRIES = timedelta(hours=1)  # at least, whatever runs out of time meanwhile
+LOST_AT_MOST = 2  # answers in a row, before a pause
 
 
 def tell(mailbox: Mailbox, diagnosis: Diagnosis, now: datetime) -> None:
@@ -57,9 +67,12 @@ def cured(mailbox: Mailbox) -> None:
 
 
 def reached(way: Way) -> None:
-    """The server answered and took the login: its circuit is closed."""
+    """The server answered and took the login: its circuit is closed, and whoever was told that is told this."""
     if Circuit.objects.note_success(way.organization_pk, way.endpoint):
         log.info("%s answers again; what waited for it goes on.", way.endpoint)
+        if way.server is not None:
+            for mailbox in Mailbox.objects.filter(mail_server=way.server, attention__protocol=Protocol.SMTP.value):
+                cured(mailbox)
         _announce(way)
 
 
@@ -74,6 +87,32 @@ def unreached(way: Way, words: str, now: datetime) -> Hindrance:
     return unreachable(circuit, now)
 
 
+def unfit(way: Way, mailbox: Mailbox, diagnosis: Diagnosis, now: datetime) -> Hindrance:
+    """What answers takes no mail from us, whatever the message: a web server, no login or protection offered, "554".
+
+    It may pass, as a restart does, so it counts as not reached. Once that has happened several times in a row, who can
+    mend it is told, once, with the cause and the next step.
+    """
+    cure = diagnosis.causes[0].cure if diagnosis.causes else ""
+    hindrance = unreached(way, f"{diagnosis.title.rstrip('.')}. {cure}".strip(), now)
+    since = Circuit.objects.to(way.organization_pk, way.endpoint).open().values_list("opened_at", flat=True).first()
+    if since is not None:
+        tell(mailbox, diagnosis, now)
+        if way.server is not None:
+            _tell_administrators(way.server, diagnosis, since, now)
+    return hindrance
+
+
+def unanswered(way: Way, now: datetime) -> Hindrance | None:
+    """The answer to a whole message was lost. A Hindrance where that happened to the one before, too.
+
+    Each further one would be uncertain as well. After the pause a single one tells whether the server answers again.
+    """
+    lost = way.route.count_put_off()
+    wait = pause_after(lost + SLOWED_AFTER - LOST_AT_MOST)
+    return None if wait is None else _hold(way, f"{way.endpoint} hangs up instead of answering", now + wait)
+
+
 def put_off(way: Way, diagnosis: Diagnosis, now: datetime) -> Hindrance | None:
     """The server put off a message for a reason that is not the message's. A Hindrance when the others wait too.
 
@@ -82,17 +121,40 @@ def put_off(way: Way, diagnosis: Diagnosis, now: datetime) -> Hindrance | None:
     """
     slowed = way.route.count_put_off()
     if diagnosis.retry is Retry.NEXT_DAY:
-        wait: timedelta | None = NEXT_DAY
-    elif diagnosis.retry is Retry.ONCE_LATER:
-        wait = ONCE_LATER
-    else:
-        wait = pause_after(slowed)
-    if wait is None:
-        return None
-    hindrance = Hindrance(f"{diagnosis.title.rstrip('.')}; it goes on at {clock(now + wait)}.", now + wait)
-    way.route.hold(now + wait, hindrance.note)
-    log.warning("%s holds the mail of %s for %s: %s", way.endpoint, way.route, wait, diagnosis.code)
+        return _hold(way, diagnosis.title, _next_day(way, now))
+    wait = ONCE_LATER if diagnosis.retry is Retry.ONCE_LATER else pause_after(slowed)
+    return None if wait is None else _hold(way, diagnosis.title, now + wait)
+
+
+def _hold(way: Way, why: str, until: datetime) -> Hindrance:
+    hindrance = Hindrance(f"{why.rstrip('.')}; it goes on at {clock(until)}.", until)
+    way.route.hold(until, hindrance.note)
+    log.warning("%s holds the mail of %s until %s: %s", way.endpoint, way.route, until, why)
     return hindrance
+
+
+def _next_day(way: Way, now: datetime) -> datetime:
+    """In a day; earlier where the time of something that waits ends before, since its last try is due then."""
+    waiting = OutboxRecipient.objects.filter(
+        state__in=(State.QUEUED, State.SENDING), message__in=way.route.behind(OutboxMessage.objects.all())
+    )
+    soon = waiting.filter(expires_at__gt=now + BETWEEN_QUOTA_TRIES, expires_at__lt=now + NEXT_DAY)
+    ends: datetime | None = soon.order_by("expires_at").values_list("expires_at", flat=True).first()
+    return ends or now + NEXT_DAY
+
+
+def _tell_administrators(server: MailServer, diagnosis: Diagnosis, since: datetime, now: datetime) -> None:
+    """Who manages mail servers, once for each time that it broke."""
+    cure = diagnosis.causes[0].cure if diagnosis.causes else ""
+    notify(
+        holders_of(Operation.MANAGE_MAIL_SERVERS, server.organization_id),
+        Kind.MAILBOX_DISCONNECTED,
+        title=f"The mail server “{server}” needs attention",
+        text=f"{diagnosis.title.rstrip('.')}. {cure}".strip(),
+        url=reverse("email-settings"),
+        key=f"mail-server-{server.pk}-unfit-{since.timestamp():.6f}",
+        now=now,
+    )
 
 
 def _announce(way: Way) -> None:

@@ -1,8 +1,8 @@
 """Not trying a server that cannot be reached, message by message: the circuit breaker.
 
 After a few failures in a row the circuit opens: everything for that server waits without being tried, except one probe
-at a time, each later than the one before. The first that reaches the server closes it. What the server *says* never
-opens it: only that nobody answers, or that the line breaks before the login.
+at a time, each later than the one before. The first that logs in at the server closes it. What a server says of a
+message never opens it: only that nobody answers, or that what answers takes no mail from us, whatever the message.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Least
 
 from accounts.models import Mailbox
 from delivery import log_words
@@ -243,7 +244,7 @@ class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):
         addresses: Iterable[str],
         now: datetime,
         *,
-        not_before: datetime,
+        not_before: datetime | Least,
         reply: str = "",
         note: str = "",
         counts: bool = True,
