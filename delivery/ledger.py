@@ -162,6 +162,18 @@ class Ledger:
                 counts=False,
             )
 
+    def again(self, note: str, reply: str, now: datetime) -> None:
+        """Give all back at once, without counting a try: what was refused is said otherwise the next time."""
+        OutboxRecipient.objects.requeue(
+            self.attempt.claim,
+            self.addresses,
+            now,
+            not_before=now,
+            reply=_cut(reply),
+            note=note[:LONGEST_NOTE],
+            counts=False,
+        )
+
     def leave_out(self, suppressed: Mapping[str, Suppression]) -> None:
         """Fail those whose address came onto the suppression list while they waited; the others stay claimed."""
         now = timezone.now()

@@ -24,6 +24,7 @@ from delivery.hindrances import REFUSED_ONCE, Hindrance
 from delivery.ledger import ClaimLost, Ledger
 from delivery.logins import SECOND_TRY_AFTER, TRIES
 from delivery.models import OutboxMessage
+from delivery.null_sender import sender_is_named, wants_a_sender
 from delivery.retrying import LOOK_AGAIN
 from delivery.statements import Taken, write
 from delivery.tracing import wanted_reports
@@ -190,7 +191,10 @@ class Line:
         except MailError as exc:
             self.write_outcome()
             diagnosis = self._of_message(exc, message.organization, whole=True)
-            ledger.refused(ledger.addresses, diagnosis, exc.reply or str(exc))
+            if wants_a_sender(message, exc, diagnosis):
+                diagnosis = sender_is_named(ledger, self.way.endpoint.host, exc.reply)
+            else:
+                ledger.refused(ledger.addresses, diagnosis, exc.reply or str(exc))
             self._close(ledger, exc, diagnosis)
             hindrance = self._judge(diagnosis, deferred=isinstance(exc, Deferred))
         else:
