@@ -162,6 +162,11 @@ class Ledger:
                 counts=False,
             )
 
+    def suppress(self, addresses: Sequence[str], diagnosis: Diagnosis, reply: str) -> None:
+        """Put those on the suppression list who were refused for good, where the words say that later mail would be."""
+        if diagnosis.retry is Retry.STOP and reply[:1] == "5":
+            suppression.enter_refused(self.message, addresses, _cut(reply), timezone.now())
+
     def again(self, note: str, reply: str, now: datetime) -> None:
         """Give all back at once, without counting a try: what was refused is said otherwise the next time."""
         OutboxRecipient.objects.requeue(

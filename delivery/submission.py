@@ -225,6 +225,7 @@ class Line:
             for alike, words, diagnosis in self._answers(replies, ledger.message.organization):
                 if diagnosis is not None:
                     ledger.refused([one.address for one in alike], diagnosis, words)
+                    ledger.suppress([one.address for one in alike], diagnosis, words)
         faultpoint("refusals written")
 
     def _mark(self, ledger: Ledger) -> None:
@@ -258,6 +259,8 @@ class Line:
                     ledger.accepted(addresses, words)
                 else:
                     ledger.refused(addresses, diagnosis, words)
+                    if self.phase != "message":  # it was said of these recipients
+                        ledger.suppress(addresses, diagnosis, words)
             diagnoses = [diagnosis for _, _, diagnosis in answers if diagnosis]
             worst = min(diagnoses, key=lambda one: one.retry != Retry.STOP, default=None)
             ledger.close(phase=self.phase, tls=self.tls, diagnosis=worst, replies=replies)

@@ -1,9 +1,9 @@
 """The suppression list: addresses that get no mail until somebody takes them off it (spec I7).
 
-Hard bounces and complaints enter it, on evidence that nobody else could have forged (`delivery.matching`); people put
-addresses there and take them off. Soft bounces never enter it: a full mailbox or a busy server says nothing about the
-next mail, and what stays broken turns into a hard bounce or an "expired" that its author sees. Why:
-docs/decisions/0013-suppression-list.md.
+Hard bounces and complaints enter it, on evidence that nobody else could have forged (`delivery.matching`), and whom our
+own mail server refuses in the same words; people put addresses there and take them off. Soft bounces never enter it: a
+full mailbox or a busy server says nothing about the next mail, and what stays broken turns into a hard bounce or an
+"expired" that its author sees. Why: docs/decisions/0013-suppression-list.md.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from mailstore.models import Message
 from organizations import audit, spreadsheets
 from organizations.models import Organization, User
 from organizations.paging import newest_first
+from protocols.message.bounce_reasons import judge
+from protocols.message.reports import Action, Kind
 
 MOST_AT_ONCE: Final = 5_000  # addresses that are pasted together
 LONGEST_PASTE: Final = 500_000  # characters
 NAMED: Final = 3  # wrong addresses that an error names
+LONGEST_WORDS: Final = 300
 BATCH: Final = 1_000  # rows of the file that are read at once
 COLUMNS: Final = ("address", "since (UTC)", "why", "reason", "note", "put there by")
 SUPPRESSED: Final = "suppressed"  # as `OutboxRecipient.bounce_reason`: it was not even tried
@@ -63,6 +66,8 @@ def among(organization_pk: int, addresses: Collection[str]) -> Mapping[str, Supp
 
 def why(suppression: Suppression) -> str:
     """Return one sentence on why it is on the list."""
+    if suppression.cause == Cause.BOUNCE and suppression.note:
+        return f"The mail server refused it. {cause_of(suppression.reason)} Its words: {suppression.note}"
     if suppression.cause == Cause.BOUNCE:
         return f"Mail to it came back. {cause_of(suppression.reason)}"
     if suppression.cause == Cause.COMPLAINT:
@@ -102,6 +107,25 @@ def enter(
         defaults={"cause": cause, "reason": reason, "since": now, "message": original, "report": report},
     )
     return is_new
+
+
+def enter_refused(original: OutboxMessage, addresses: Collection[str], reply: str, now: datetime) -> int:
+    """Put addresses on the list that our server has refused for good as recipients; return how many are new there.
+
+    reply: its words, with the code; kept as the evidence. The verdict is the one of a report that quotes them: the
+    address, or its domain, does not exist, has moved, or takes no mail.
+    """
+    verdict = judge(Action.FAILED, "", reply, "RCPT")
+    if verdict.kind != Kind.HARD:
+        return 0
+    organization = original.organization_id
+    found = {"cause": Cause.BOUNCE, "reason": verdict.reason.value, "note": reply[:LONGEST_WORDS], "since": now}
+    return sum(
+        Suppression.objects.get_or_create(
+            organization_id=organization, address=Suppression.key(address), defaults={**found, "message": original}
+        )[1]
+        for address in addresses
+    )
 
 
 def read_pasted(text: str) -> Pasted:

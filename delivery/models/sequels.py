@@ -60,7 +60,7 @@ class Suppression(models.Model):
 
     address: in small letters, the domain in A-labels.
     reason:  of a hard bounce, one of `protocols.message.reports.Reason`.
-    note:    why, in the words of whoever put it there.
+    note:    why, in the words of whoever put it there: a person, or the server that refused it.
     message, report: the mail that came back or was complained about, and what told so, as long as they are stored.
     """
 

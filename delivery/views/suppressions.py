@@ -46,7 +46,7 @@ class Line:
     def more(self) -> str:
         """What the tag beside it does not say."""
         if self.suppression.cause == Cause.BOUNCE:
-            return cause_of(self.suppression.reason)
+            return f"{cause_of(self.suppression.reason)} {self.suppression.note}".strip()
         return self.suppression.note
 
 

@@ -245,7 +245,7 @@ def test_cancelling_what_is_being_sent_changes_nothing(queue, alice):
 @pytest.mark.proves("I9")
 def test_trying_again_sends_the_same_octets_to_those_who_failed(queue, alice, sink):
     message = queue(cc=[Address("", "carol@example.org")])
-    sink.recipients = {"bob@example.org": "550 5.1.1 No such user"}
+    sink.recipients = {"bob@example.org": "550 5.7.1 No"}
     submit_message(message.pk)
     sink.recipients = {}
     assert deciding.try_again(message, alice, timezone.now()) == 1

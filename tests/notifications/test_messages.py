@@ -73,7 +73,7 @@ def test_recipients_that_fail_one_after_the_other_are_one_change_of_state(
 
 @pytest.mark.proves("A7")
 def test_what_fails_again_after_a_person_tried_again_is_told_again(sending_mailbox, sink, alice, make_message):  # noqa: F811
-    sink.recipients = {"gone@example.net": GONE, "too@example.net": "551 5.1.6 Moved"}
+    sink.recipients = {"gone@example.net": "550 5.7.1 No", "too@example.net": "554 5.7.1 Not at all"}
     message = make_message(sending_mailbox, alice, "gone@example.net", "too@example.net")
     submit(message)
     assert len(told(alice)) == 1
