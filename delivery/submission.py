@@ -294,6 +294,7 @@ class Line:
                 troubles.pause(mailbox, diagnosis, now)
             else:
                 troubles.tell(mailbox, diagnosis, now)
+                troubles.tell_administrators(self.way, diagnosis, now, now)
         ledger.wait(hindrance)
         return hindrance
 

@@ -17,7 +17,6 @@ from delivery.retrying import NEXT_DAY, ONCE_LATER, SLOWED_AFTER, pause_after
 from delivery.states import State
 from delivery.ways import Way, clock, unreachable
 from mailservers.circuits import Circuit
-from mailservers.models import MailServer
 from notifications.kinds import Kind
 from notifications.telling import tell as notify
 from organizations import live
@@ -93,13 +92,11 @@ def unfit(way: Way, mailbox: Mailbox, diagnosis: Diagnosis, now: datetime) -> Hi
     It may pass, as a restart does, so it counts as not reached. Once that has happened several times in a row, who can
     mend it is told, once, with the cause and the next step.
     """
-    cure = diagnosis.causes[0].cure if diagnosis.causes else ""
-    hindrance = unreached(way, f"{diagnosis.title.rstrip('.')}. {cure}".strip(), now)
+    hindrance = unreached(way, _with_cure(diagnosis), now)
     since = Circuit.objects.to(way.organization_pk, way.endpoint).open().values_list("opened_at", flat=True).first()
     if since is not None:
         tell(mailbox, diagnosis, now)
-        if way.server is not None:
-            _tell_administrators(way.server, diagnosis, since, now)
+        tell_administrators(way, diagnosis, since, now)
     return hindrance
 
 
@@ -143,18 +140,25 @@ def _next_day(way: Way, now: datetime) -> datetime:
     return ends or now + NEXT_DAY
 
 
-def _tell_administrators(server: MailServer, diagnosis: Diagnosis, since: datetime, now: datetime) -> None:
-    """Who manages mail servers, once for each time that it broke."""
-    cure = diagnosis.causes[0].cure if diagnosis.causes else ""
+def tell_administrators(way: Way, diagnosis: Diagnosis, since: datetime, now: datetime) -> None:
+    """Of a shared server: tell who manages mail servers, once for each time that it broke."""
+    server = way.server
+    if server is None:
+        return
     notify(
         holders_of(Operation.MANAGE_MAIL_SERVERS, server.organization_id),
         Kind.MAILBOX_DISCONNECTED,
         title=f"The mail server “{server}” needs attention",
-        text=f"{diagnosis.title.rstrip('.')}. {cure}".strip(),
+        text=_with_cure(diagnosis),
         url=reverse("email-settings"),
         key=f"mail-server-{server.pk}-unfit-{since.timestamp():.6f}",
         now=now,
     )
+
+
+def _with_cure(diagnosis: Diagnosis) -> str:
+    cure = diagnosis.causes[0].cure if diagnosis.causes else ""
+    return f"{diagnosis.title.rstrip('.')}. {cure}".strip()
 
 
 def _announce(way: Way) -> None:

@@ -124,8 +124,9 @@ class Route(models.Model):
         return messages.filter(mailbox=self.mailbox_id, mailbox__mail_server=None)
 
     def hold(self, until: datetime, why: str) -> None:
-        """Nothing leaves by this login before `until`: its server asked for that."""
-        Route.objects.filter(pk=self.pk).update(held_until=until, held_for=why[:500])
+        """Nothing leaves by this login before `until`: its server asked for that. A longer pause stays."""
+        shorter = Route.objects.filter(Q(held_until=None) | Q(held_until__lt=until), pk=self.pk)
+        shorter.update(held_until=until, held_for=why[:500])
 
     def count_put_off(self) -> int:
         """One more message was put off by the server; how many in a row these are."""

@@ -19,6 +19,7 @@ from mailservers.circuits import OPENS_AFTER, Circuit
 from mailservers.models import MailServer
 from mailservers.rulebook import load_rules
 from notifications.models import Notification
+from protocols.credentials import Secret
 from protocols.diagnosis import Retry
 from tests.delivery.conftest import states
 from tests.delivery.hostile.script import Script, honest, read
@@ -295,6 +296,34 @@ def test_a_wait_that_ends_after_the_time_ends_with_it(make_message, sending_mail
     recipient = message.recipients.get()
     assert recipient.state == State.FAILED
     assert recipient.note.startswith("Given up after two days: the server refused the login")
+
+
+@pytest.mark.proves("D4")
+def test_of_a_shared_login_that_is_refused_those_are_told_once_who_manage_servers(
+    make_message, sending_mailbox, organization, alice, administrator, sink, clock
+):
+    office = MailServer.objects.create(
+        organization=organization, name="Office", host="127.0.0.1", port=sink.port, security="none"
+    )
+    office.username, office.password = "office", Secret("wrong")
+    office.save()
+    Mailbox.objects.filter(pk=sending_mailbox.pk).update(mail_server=office)
+    message = make_message(sending_mailbox, alice)
+    for _ in range(5):
+        OutboxRecipient.objects.update(not_before=timezone.now())
+        submit_message(message.pk)
+        clock.shift(timedelta(minutes=11))
+    assert len(sink.logins) == 2
+    assert Notification.objects.get(user=administrator).title == "The mail server “Office” needs attention"
+
+
+def test_a_pause_is_never_made_shorter(sending_mailbox):
+    route = Route.objects.leading(sending_mailbox)
+    day = timezone.now() + timedelta(days=1)
+    route.hold(day, "its quota is used up.")
+    route.hold(timezone.now() + timedelta(minutes=1), "it was put off.")
+    route.refresh_from_db()
+    assert (route.held_until, route.held_for) == (day, "its quota is used up.")
 
 
 @pytest.mark.parametrize(
