@@ -2,9 +2,10 @@
 
 Reads lines of JSON from its standard input and answers each with one line:
 {"do": "send", "number": N}     queues N mails as rows, then runs the very task of a worker until none is left;
-{"do": "enqueue", "number": N}  queues N mails through the API, one request for each.
-The answer has seconds by the clock and of the processor, and how many statements the database got for each mail. The
-database is the one of DATABASE_URL and is migrated first.
+{"do": "enqueue", "number": N}  queues N mails through the API, one request for each;
+{"do": "open", "number": 1}     tells what opens the API to others: token, mailbox and the text of a mail.
+The answer to the first two has seconds by the clock and of the processor, and how many statements the database got for
+each mail. The database is the one of DATABASE_URL and is migrated first.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ class World:
         self.text = "\n".join("".join(text[start : start + 70]) for start in range(0, octets, 70))
         scopes, now = [Scope.OUTBOX_SEND], timezone.now()
         _, token = tokens.issue_token(self.author, "Benchmark", scopes, now=now, expires_at=None)
+        self.token = token
         self.client = Client(HTTP_HOST="localhost", HTTP_AUTHORIZATION=f"Bearer {token}")
         self.places = itertools.count()
 
@@ -135,6 +137,10 @@ def main(port: str, octets: str, seed: str) -> None:
     world = World(int(port), int(octets), int(seed))
     for line in sys.stdin:
         order = json.loads(line)
+        if order["do"] == "open":
+            opening = {"token": world.token, "mailbox": world.mailbox.pk, "text": world.text}
+            print(json.dumps(opening), flush=True)
+            continue
         number, count = order["number"], itertools.count()
         work = world.queue(number) if order["do"] == "send" else world.enqueue(number)
 

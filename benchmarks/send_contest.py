@@ -15,8 +15,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Protocol
+from typing import Any, Protocol
 
+from benchmarks import api_calls
 from benchmarks.full_pull import IN_MEMORY
 from benchmarks.report import Figure, options, ratio, report
 from tests.servers.postgres import running_cluster
@@ -50,11 +51,15 @@ class Worker:
     order: str
 
     def __call__(self, number: int, order: str = "") -> Cost:
+        return Cost(**self.ask((order or self.order).replace("N", str(number))))
+
+    def ask(self, order: str) -> dict[str, Any]:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write((order or self.order).replace("N", str(number)) + "\n")
+        self.process.stdin.write(order + "\n")
         self.process.stdin.flush()
-        return Cost(**json.loads(self.process.stdout.readline()))
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
 
 
 def main(arguments: list[str]) -> None:
@@ -86,6 +91,7 @@ def main(arguments: list[str]) -> None:
         print(f"{given.messages:,} mails of {given.octets:,} octets, seed {given.seed}, {given.rounds} rounds")
         figures = compare(contenders, given.rounds, given.messages)
         figures += enqueueing(ours[OURS[0]], given.rounds, given.messages)
+        figures += enqueueing_over_http(port, words, given.rounds, given.messages)
         figures += statements(ours, given.messages)
         print(f"load {os.getloadavg()[0]:.0f}")
         report(figures, given.json)
@@ -117,6 +123,32 @@ def enqueueing(sender: Worker, rounds: int, messages: int) -> list[Figure]:
         Figure("queued through the API, SQLite", [messages / cost.seconds for cost in costs], "1/s"),
         Figure("the same, processor for each", [cost.processor / messages * 1e6 for cost in costs], "us"),
     ]
+
+
+def enqueueing_over_http(port: int, words: tuple[str, ...], rounds: int, messages: int) -> list[Figure]:
+    """The server of `./run` with its database on a disk, which every answer waits for."""
+    messages = min(messages, 300)
+    rates: dict[int, list[float]] = {1: [], 4: []}
+    used: dict[int, list[float]] = {1: [], 4: []}
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
+        folder = Path(name)
+        environment = _environment(f"sqlite:///{folder / 'benchmark.sqlite3'}", port, folder)
+        with _worker([sys.executable, "-m", "benchmarks.outbox_sender", *words], environment, "") as sender:
+            opening = api_calls.Opening(**sender.ask('{"do": "open", "number": 1}'))
+        for place in ("BROKER_URL", "CACHE_URL"):
+            del environment[place]  # the embedded one
+        with api_calls.running_server(environment, opening) as server:
+            api_calls.queue(server, 20, 4)
+            for _ in range(rounds):
+                for clients in rates:
+                    before = server.processor()
+                    rates[clients].append(messages / api_calls.queue(server, messages, clients))
+                    used[clients].append((server.processor() - before) / messages * 1e6)
+    figures = [Figure(f"queued over HTTP, clients: {clients}", rate, "1/s") for clients, rate in rates.items()]
+    figures += [
+        Figure(f"the same, clients: {clients}, processor of the server", each, "us") for clients, each in used.items()
+    ]
+    return figures
 
 
 def statements(ours: dict[str, Worker], messages: int) -> list[Figure]:
@@ -178,10 +210,18 @@ def django_sender(python: str, kind: str, words: tuple[str, ...], folder: Path) 
 
 @contextmanager
 def outbox(database: str, port: int, words: tuple[str, ...], folder: Path) -> Iterator[Worker]:
-    environment = {
+    environment = _environment(database, port, folder)
+    run = [sys.executable, "-m", "benchmarks.outbox_sender", *words]
+    with _worker(run, environment, '{"do": "send", "number": N}') as worker:
+        yield worker
+
+
+def _environment(database: str, port: int, folder: Path) -> dict[str, str]:
+    return {
         **os.environ,
         "DATABASE_URL": database,
         "EMAILSETTINGS_STATE_DIR": str(folder),
+        "EMAILSETTINGS_MAIL_DIR": str(folder / "mail"),
         "EMAILSETTINGS_SANDBOX": "0",
         "EMAILSETTINGS_DIAL_NETWORKS": "127.0.0.0/8",
         "EMAILSETTINGS_DIAL_PORTS": str(port),
@@ -192,9 +232,6 @@ def outbox(database: str, port: int, words: tuple[str, ...], folder: Path) -> It
         "CELERY_TASK_ALWAYS_EAGER": "0",  # a nudge must not send in the middle of the queueing that is measured
         "LOG_LEVEL": "WARNING",
     }
-    run = [sys.executable, "-m", "benchmarks.outbox_sender", *words]
-    with _worker(run, environment, '{"do": "send", "number": N}') as worker:
-        yield worker
 
 
 @contextmanager
