@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -131,22 +132,27 @@ class NewMessage(Asked):
         return SenderChoice(self.from_address, reply_to)
 
     def files(self) -> list[Attachment]:
-        """The decoded attachments. Raises Invalid where one is no base64, or all are too much together."""
-        files, errors = [], []
-        for number, file in enumerate(self.attachments):
-            try:
-                content = base64.b64decode(file.content, validate=True)
-            except (binascii.Error, ValueError):
-                errors.append(FieldError(f"attachments.{number}.content", "This is not base64."))
-            else:
-                name = safe_filename(file.filename, file.content_type)
-                files.append(Attachment(filename=name, content_type=file.content_type, content=content))
-        if sum(len(file.content) for file in files) > MAX_ATTACHMENTS_SIZE:
-            limit = MAX_ATTACHMENTS_SIZE // 2**20
-            errors.append(FieldError("attachments", f"The files are too large together; {limit} MB can be sent."))
-        if errors:
-            raise Invalid(*errors)
-        return files
+        """The decoded attachments. Raises Invalid as `decoded` does."""
+        return decoded(self.attachments)
+
+
+def decoded(attachments: Sequence[File]) -> list[Attachment]:
+    """The files as they travel. Raises Invalid where one is no base64, or all are too much together."""
+    files, errors = [], []
+    for number, file in enumerate(attachments):
+        try:
+            content = base64.b64decode(file.content, validate=True)
+        except (binascii.Error, ValueError):
+            errors.append(FieldError(f"attachments.{number}.content", "This is not base64."))
+        else:
+            name = safe_filename(file.filename, file.content_type)
+            files.append(Attachment(filename=name, content_type=file.content_type, content=content))
+    if sum(len(file.content) for file in files) > MAX_ATTACHMENTS_SIZE:
+        limit = MAX_ATTACHMENTS_SIZE // 2**20
+        errors.append(FieldError("attachments", f"The files are too large together; {limit} MB can be sent."))
+    if errors:
+        raise Invalid(*errors)
+    return files
 
 
 class OutboxSummary(BaseModel):

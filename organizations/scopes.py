@@ -23,6 +23,8 @@ class Scope(models.TextChoices):
     MESSAGES_WRITE = "messages:write", "Mark, move and delete mail"
     OUTBOX_READ = "outbox:read", "See what was sent and what became of it"
     OUTBOX_SEND = "outbox:send", "Send mail, and decide about mail that waits"
+    DRAFTS_READ = "drafts:read", "Read the mail you have begun"
+    DRAFTS_WRITE = "drafts:write", "Begin, change and discard mail; nothing is sent"
     SUPPRESSIONS_READ = "suppressions:read", "See which addresses get no mail, and why"
     SUPPRESSIONS_WRITE = "suppressions:write", "Put addresses on the suppression list, and take them off"
     PEOPLE_READ = "people:read", "See people and roles"

@@ -24,6 +24,8 @@ LARGEST_BODY = 256 * 1024  # octets
 LARGER_BODIES: Final = {
     "outbox_send": 30 * 1024 * 1024,
     "outbox_batch": 30 * 1024 * 1024,
+    "drafts_create": 30 * 1024 * 1024,
+    "drafts_update": 30 * 1024 * 1024,
     "mailboxes_set_signature": 8 * 1024 * 1024,
     "providers_set_logo": 512 * 1024,
 }

@@ -17,6 +17,7 @@ import accounts.sharing_api
 import accounts.signature_api
 import accounts.token_api
 import delivery.api
+import delivery.drafts_api
 import delivery.log_api
 import delivery.sending_api  # its operations are in the router of delivery.api: they share addresses
 import delivery.suppression_api
@@ -55,6 +56,7 @@ ROUTERS = (
     mailstore.reconciliation_api.router,
     delivery.api.router,
     delivery.log_api.router,
+    delivery.drafts_api.router,
     delivery.suppression_api.router,
     organizations.api.router,
     organizations.role_api.router,

@@ -143,9 +143,8 @@ def _share(mailbox: Mailbox, people: dict[str, User]) -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(is_shared=True)
 
 
-def _draft(user: User) -> str:
-    SavedDraft.objects.create(user=user, key="half-a-mail", kind="compose", fields={}, changed_at=timezone.now())
-    return "half-a-mail"
+def _draft(user: User) -> SavedDraft:
+    return SavedDraft.objects.create(user=user, key="half-a-mail", kind="compose", fields={}, changed_at=timezone.now())
 
 
 def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessage) -> dict[str, object]:
@@ -164,6 +163,7 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         by=world.people["administrator"],
         now=timezone.now(),
     )
+    draft = _draft(world.people["owner"])
     mailed: list[str] = []
     mail(invitation, lambda token: mailed.append(token) or token, now=timezone.now())
     return {
@@ -171,7 +171,8 @@ def _things(world: World, mailbox: Mailbox, message: Message, sent: OutboxMessag
         "invitation_token": mailed[0],
         "address_token": _wish(world),
         "notification": _told(world.people["owner"], sent),
-        "draft": _draft(world.people["owner"]),
+        "draft": draft.key,
+        "draft_row": draft.pk,
         "mailbox": mailbox.pk,
         "server": server.pk,
         "folder": message.folder_id,
