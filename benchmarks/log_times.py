@@ -6,16 +6,14 @@ page -> {"ms": [...], "processor": [...], "queries": N}.
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypedDict
 
+from benchmarks.apart import measured_apart
 from benchmarks.report import Figure, options, ratio, report
 
 LIMIT = "an empty page"
@@ -47,7 +45,7 @@ def main() -> None:
                 database = f"sqlite:///{folder}/log-{given.rows}-{given.seed}.sqlite3"
             else:
                 database = stack.enter_context(running_cluster()).create_database("log")
-            figures += _figures(ENGINES[engine], _measure(database, folder, size))
+            figures += _figures(ENGINES[engine], measured_apart("benchmarks.log_times", database, folder, size))
     report(figures, given.json)
 
 
@@ -61,28 +59,6 @@ def _figures(engine: str, times: dict[str, Times]) -> list[Figure]:
         figures.append(Figure(name, measured["ms"], "ms", peers))
         figures.append(Figure(f"{engine}: {page}, processor", measured["processor"], "ms"))
     return figures
-
-
-def _measure(database: str, folder: Path, size: list[str]) -> dict[str, Times]:
-    """In a process of its own, since a database is chosen once per process."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database,
-        "DJANGO_SETTINGS_MODULE": "emailsettings.settings",
-        "EMAILSETTINGS_STATE_DIR": str(folder),
-        "EMAILSETTINGS_SANDBOX": "0",
-        "PYTHONWARNINGS": "ignore",
-        "EMAILSETTINGS_ENCRYPTION_KEYS": "benchmark:" + base64.b64encode(bytes(32)).decode(),
-        "SECRET_KEY": "of no worth outside of this benchmark",
-        "ALLOWED_HOSTS": "testserver",
-        "BROKER_URL": "memory://",
-        "CACHE_URL": "locmem://",
-        "LOG_LEVEL": "ERROR",
-    }
-    command = [sys.executable, "-m", "benchmarks.log_times", *size]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    times: dict[str, Times] = json.loads(done.stdout)
-    return times
 
 
 if __name__ == "__main__":

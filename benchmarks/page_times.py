@@ -1,21 +1,19 @@
 """The work behind `benchmarks/pages`: fill a database, ask for each page in turn, compare.
 
 `python -m benchmarks.page_times ROUNDS SEED MAILBOXES MESSAGES` measures on the database of DATABASE_URL and prints one
-`python -m benchmarks.page_times ROUNDS SEED MAILBOXES MESSAGES` measures on the database of DATABASE_URL and prints one
 JSON object: page -> {"ms": [...], "processor": [...], "queries": [with a small store, the full one]}. "processor" is
+what this process and that of the database used, in milliseconds.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TypedDict
 
+from benchmarks.apart import measured_apart
 from benchmarks.report import Figure, options, ratio, report
 
 IN_MEMORY = Path("/dev/shm")
@@ -44,7 +42,7 @@ def main() -> None:
     ):
         databases = {"SQLite": f"sqlite:///{folder}/pages.sqlite3", "PostgreSQL": cluster.create_database("pages")}
         for engine, database in databases.items():
-            figures += _figures(engine, _measure(database, folder, size))
+            figures += _figures(engine, measured_apart("benchmarks.page_times", database, Path(folder), size))
     report(figures, given.json)
 
 
@@ -58,28 +56,6 @@ def _figures(engine: str, times: dict[str, Times]) -> list[Figure]:
         figures.append(Figure(f"{engine}: {page}, {full} queries", measured["ms"], "ms", peers))
         figures.append(Figure(f"{engine}: {page}, processor", measured["processor"], "ms"))
     return figures
-
-
-def _measure(database: str, folder: str, size: list[str]) -> dict[str, Times]:
-    """In a process of its own, since a database is chosen once per process."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": database,
-        "DJANGO_SETTINGS_MODULE": "emailsettings.settings",
-        "EMAILSETTINGS_STATE_DIR": folder,
-        "EMAILSETTINGS_SANDBOX": "0",
-        "PYTHONWARNINGS": "ignore",
-        "EMAILSETTINGS_ENCRYPTION_KEYS": "benchmark:" + base64.b64encode(bytes(32)).decode(),
-        "SECRET_KEY": "of no worth outside of this benchmark",
-        "ALLOWED_HOSTS": "testserver",
-        "BROKER_URL": "memory://",
-        "CACHE_URL": "locmem://",
-        "LOG_LEVEL": "ERROR",
-    }
-    command = [sys.executable, "-m", "benchmarks.page_times", *size]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    times: dict[str, Times] = json.loads(done.stdout)
-    return times
 
 
 if __name__ == "__main__":
