@@ -6,7 +6,6 @@ import random
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -19,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox, MailboxGrant
+from benchmarks.asking import ask, milliseconds
 from benchmarks.log_times import LIMIT, Times
 from delivery import log_index, log_words
 from delivery.models import OutboxMessage, OutboxRecipient
@@ -52,11 +52,11 @@ def measure(rounds: int, seed: int, rows: int) -> dict[str, Times]:
     times: dict[str, Times] = {}
     for name, (client, url) in pages.items():
         with CaptureQueriesContext(connection) as captured:
-            _ask(client, url)
+            ask(client, url)
         times[name] = {"ms": [], "processor": [], "queries": len(captured)}
     for _ in range(rounds):
         for name, (client, url) in pages.items():
-            _add(times[name], *_milliseconds(client, url))
+            _add(times[name], *milliseconds(client, url))
     return times | _queueing(world)
 
 
@@ -344,26 +344,6 @@ def _client_of(user: User) -> Client:
 def _add(times: Times, wall: float, processor: float) -> None:
     times["ms"].append(wall)
     times["processor"].append(processor)
-
-
-def _milliseconds(client: Client, url: str) -> tuple[float, float]:
-    """By the clock, and of the processor."""
-    began, used = perf_counter(), _processor_seconds()
-    _ask(client, url)
-    return (perf_counter() - began) * 1000, (_processor_seconds() - used) * 1000
-
-
-def _processor_seconds() -> float:
-    """Of this process, and of the one that serves it on PostgreSQL (Linux counts its nanoseconds)."""
-    if connection.vendor != "postgresql":
-        return process_time()
-    pid = connection.connection.info.backend_pid
-    return process_time() + int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def _ask(client: Client, url: str) -> None:
-    answer = client.get(url)
-    assert answer.status_code == 200, f"{url}: {answer.status_code}"
 
 
 def _tell(words: str) -> None:

@@ -6,8 +6,6 @@ import random
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
-from pathlib import Path
-from time import perf_counter, process_time
 
 from django.core.management import call_command
 from django.db import connection
@@ -17,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Mailbox, MailboxGrant
+from benchmarks.asking import ask, milliseconds
 from benchmarks.page_times import LIMIT, Times
 from delivery.models import OutboxMessage, OutboxRecipient
 from mailstore.models import LEASE, Folder, Message, SyncSchedule
@@ -47,7 +46,7 @@ def measure(rounds: int, seed: int, mailboxes: int, messages: int) -> dict[str, 
         times[page] = {"ms": [], "processor": [], "queries": [small[page], _queries(world.client, url)]}
     for _ in range(rounds):
         for page, url in world.pages().items():
-            wall, processor = _milliseconds(world.client, url)
+            wall, processor = milliseconds(world.client, url)
             times[page]["ms"].append(wall)
             times[page]["processor"].append(processor)
     return times
@@ -183,25 +182,5 @@ class World:
 
 def _queries(client: Client, url: str) -> int:
     with CaptureQueriesContext(connection) as captured:
-        _ask(client, url)
+        ask(client, url)
     return len(captured)
-
-
-def _milliseconds(client: Client, url: str) -> tuple[float, float]:
-    """By the clock, and of the processor."""
-    began, used = perf_counter(), _processor_seconds()
-    _ask(client, url)
-    return (perf_counter() - began) * 1000, (_processor_seconds() - used) * 1000
-
-
-def _processor_seconds() -> float:
-    """Of this process, and of the one that serves it on PostgreSQL (Linux counts its nanoseconds)."""
-    if connection.vendor != "postgresql":
-        return process_time()
-    pid = connection.connection.info.backend_pid
-    return process_time() + int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def _ask(client: Client, url: str) -> None:
-    answer = client.get(url)
-    assert answer.status_code == 200, f"{url}: {answer.status_code}"
