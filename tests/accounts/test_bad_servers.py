@@ -11,6 +11,8 @@ from mailservers import checking
 from protocols.endpoint import Endpoint
 from tests.servers import certificates
 
+pytestmark = pytest.mark.once
+
 HOST = "mail.sandbox.test"
 PASSWORD = "typed-secret-1284"
 
@@ -89,6 +91,7 @@ def test_tls_on_a_port_that_speaks_plainly_first(connect, scripted):
     assert "imap_security" in answer.text
 
 
+@pytest.mark.long  # it waits until both sides have given up
 def test_starttls_on_a_port_that_expects_tls(connect, scripted):
     peer = scripted("S: * OK ready\nC", certificates.good(HOST), tls=True)
     words = failed(connect(imap_port=peer.port, imap_security="starttls"))
