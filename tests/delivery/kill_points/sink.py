@@ -3,8 +3,8 @@
     python -m tests.delivery.kill_points.sink FILE [KEYWORD...]
 
 It prints its port and takes mail until it is ended; the keywords are what EHLO offers. Each accepted message becomes a
-line of JSON in FILE: {"message_id", "recipients"}. What it says to RCPT is in the address: `unknown-7@` is refused,
-`later-7@` is deferred the first time and taken from then on.
+line of JSON in FILE: {"message_id", "recipients"}. What it says to RCPT is in the address: `unknown-7@` and
+`unwelcome-7@` are refused, `later-7@` is deferred the first time and taken from then on.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Sink(socketserver.ThreadingTCPServer):
     def answer_to(self, recipient: bytes) -> str:
         if recipient.startswith(b"unknown-"):
             return "550 5.1.1 no such user"
+        if recipient.startswith(b"unwelcome-"):
+            return "550 5.7.1 not from you"
         with self._lock:
             if recipient.startswith(b"later-") and recipient not in self._deferred:
                 self._deferred.add(recipient)

@@ -113,10 +113,10 @@ def _(world: World) -> None:
 
 
 def _queue_one(world: World) -> None:
-    world.queue("unknown")
+    world.queue("unwelcome")
 
 
-@scenario("tried again after a failure", {"unknown": State.FAILED}, before=_queue_one)
+@scenario("tried again after a failure", {"unwelcome": State.FAILED}, before=_queue_one)
 def _(world: World) -> None:
     deciding.try_again(world.message(), world.author, timezone.now())
 
