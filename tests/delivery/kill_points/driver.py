@@ -8,25 +8,23 @@ may be uncertain.
 
 from __future__ import annotations
 
-import ast
 import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from django.db import connections
 
-import delivery
 from tests.delivery.kill_points.bench import Bench, SinkProcess, prepared
 from tests.delivery.kill_points.scenarios import Scenario
 from tests.delivery.kill_points.steps import WITHIN
 from tests.mailstore.kill_points import killing
 from tests.mailstore.kill_points.driver import IN_TRANSACTION
 from tests.mailstore.kill_points.killing import ErrorLines, Unexpected
+from tests.mailstore.kill_points.sampling import Share, Tally, some_points
 from tests.mailstore.kill_points.snapshots import Snapshots, break_connections
 from tests.servers.dovecot import Dovecot
 
@@ -36,40 +34,11 @@ CLOSES: Final = "outcome settled"  # between those two it is the outcome of the 
 
 
 @dataclass
-class Tally:
-    """What was done and what went wrong."""
-
-    killed: int = 0
-    killed_at_random: int = 0
-    paused: int = 0
-    cut_off: int = 0
+class SendingTally(Tally):
     uncertain: int = 0
-    passed: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-
-    def fault(self, line: str) -> None:
-        """Note what went wrong, and say it at once: a long run may not come to its end."""
-        self.faults.append(line)
-        print(f"FAULT {line}", flush=True)
 
     def __str__(self) -> str:
-        return (
-            f"killed at {self.killed} steps and {self.killed_at_random} random moments, {self.paused} pauses,"
-            f" {self.cut_off} times without database: {len(self.faults)} faults,"
-            f" {self.uncertain} recipients uncertain as they should be"
-        )
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many of its steps a scenario is killed at (None: all), how often at random moments, how often paused, and how
-    often the database goes away.
-    """
-
-    stops: int | None
-    at_random: int
-    pauses: int
-    cuts: int
+        return f"{super().__str__()}, {self.uncertain} recipients uncertain as they should be"
 
 
 class Driver:
@@ -79,7 +48,7 @@ class Driver:
         self._random = randomness
         self._windows: dict[str, bool] = {}
         self._seconds = 0.0
-        self.tally = Tally()
+        self.tally = SendingTally()
 
     def drive(self, scenario: Scenario, sinks: dict[str, SinkProcess], dovecot: Dovecot, share: Share) -> str:
         """Put one scenario through its share; return a line that says what was done."""
@@ -89,14 +58,14 @@ class Driver:
             with prepared(scenario, sinks, dovecot, self._snapshots) as bench:
                 self._windows = self._dry_run(bench)
                 points = list(self._windows)
-                for point in self._chosen(points, share.stops):
+                for point in some_points(points, share.stops, self._random):
                     self._kill_at(bench, point)
                 for _ in range(share.at_random):
                     self._kill_after(bench, self._random.uniform(0, self._seconds))
                 quiet = [point for point in points if not _holds_locks(point)]
-                for point in self._chosen(quiet, share.pauses):
+                for point in some_points(quiet, share.pauses, self._random):
                     self._pause(bench, point)
-                for point in self._chosen(points, share.cuts):
+                for point in some_points(points, share.cuts, self._random):
                     self._cut_off(bench, point)
         finally:
             logging.getLogger().removeHandler(errors)
@@ -174,20 +143,6 @@ class Driver:
         self.tally.cut_off += 1
         self._note(bench, f"cut off at {point}", faults)
 
-    def _chosen(self, points: list[str], number: int | None) -> list[str]:
-        """All steps, or some of them: each name is as likely as any other, however often it is passed."""
-        if number is None or number >= len(points):
-            return points
-        by_name: dict[str, list[str]] = {}
-        for point in points:
-            by_name.setdefault(point.rpartition(":")[0], []).append(point)
-        chosen: list[str] = []
-        while len(chosen) < number:
-            point = self._random.choice(by_name[self._random.choice(list(by_name))])
-            if point not in chosen:
-                chosen.append(point)
-        return chosen
-
     def _note(self, bench: Bench, what: str, faults: list[str]) -> None:
         self.tally.uncertain += bench.uncertain
         connections.close_all()
@@ -198,17 +153,3 @@ class Driver:
 def _holds_locks(point: str) -> bool:
     """Whether it lies in a transaction, also of the sync behind the copy: who is paused there stops all others."""
     return WITHIN in point or point.rpartition(":")[0] in IN_TRANSACTION
-
-
-def named_stops() -> set[str]:
-    """Every stop that the code of sending names."""
-    return set(_named_in(Path(delivery.__path__[0])))
-
-
-def _named_in(folder: Path) -> Iterator[str]:
-    for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "faultpoint":
-                [name] = node.args
-                assert isinstance(name, ast.Constant)
-                yield str(name.value)

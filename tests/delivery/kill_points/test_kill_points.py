@@ -35,7 +35,7 @@ def drive(*options: str) -> int:
     done = subprocess.run(command, cwd=environment.ROOT, env=inherited, capture_output=True, text=True, check=False)
     print(done.stdout)
     assert done.returncode == 0, f"{done.stdout[-8000:]}\n{done.stderr[-8000:]}"
-    killed = re.findall(r"killed at (\d+) steps", done.stdout)
+    killed = re.findall(r"killed at (\d+) stops", done.stdout)
     return int(killed[-1])
 
 

@@ -13,38 +13,36 @@ import argparse
 import logging
 import os
 import random
-import secrets
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+import mailstore
 from tests import environment
+from tests.mailstore.kill_points.sampling import named_stops, options_of, shares, some_of
 
 if TYPE_CHECKING:
-    from tests.delivery.kill_points.scenarios import Scenario as WayOut
-    from tests.mailstore.kill_points.driver import Driver, Share
+    from tests.mailstore.kill_points.driver import Driver
     from tests.mailstore.kill_points.scenarios import Scenario
     from tests.servers.dovecot import Dovecot
-
-Named = TypeVar("Named", "Scenario", "WayOut")
 
 #: A server without what makes a sync short: states with the list, counted changes, news on opening a folder.
 PLAIN = "imap_capability = IMAP4rev1 ID ENABLE LITERAL+ UIDPLUS UNSELECT CHILDREN NAMESPACE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+    options = options_of(arguments, __doc__, stops=60, at_random=8, pauses=6, cuts=6)
     seed = options.seed
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="es-kill-", dir="/tmp"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(environment.clean_up)
         stack.enter_context(own_database())
-        from tests.mailstore.kill_points.driver import Driver, named_stops
+        from tests.mailstore.kill_points.driver import Driver
         from tests.mailstore.kill_points.scenarios import SCENARIOS
         from tests.mailstore.kill_points.snapshots import snapshots
         from tests.servers.dovecot import running_dovecot
@@ -61,19 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drive(driver, chosen, servers, options)
         tally = driver.tally
         if len(chosen) == len(SCENARIOS):
-            for name in sorted(named_stops() - set(tally.passed)):
+            for name in sorted(named_stops(mailstore) - set(tally.passed)):
                 tally.fault(f"no scenario passes {name!r}")
     print(f"seed {seed}: {len(chosen)} scenarios, {tally}", *tally.faults, sep="\n")
     return bool(tally.faults)
-
-
-def some_of(scenarios: Sequence[Named], options: argparse.Namespace, randomness: random.Random) -> list[Named]:
-    """Those that were asked for by name and number, in their order."""
-    named = [scenario for scenario in scenarios if options.scenario in scenario.name]
-    if options.scenarios is None or options.scenarios >= len(named):
-        return named
-    places = randomness.sample(range(len(named)), options.scenarios)
-    return [named[place] for place in sorted(places)]
 
 
 def _drive(driver: Driver, scenarios: list[Scenario], servers: dict[str, Dovecot], options: argparse.Namespace) -> None:
@@ -81,26 +70,8 @@ def _drive(driver: Driver, scenarios: list[Scenario], servers: dict[str, Dovecot
     runs = [(each, server) for each in scenarios for server in servers if each.server in ("", server)]
     if not options.all:  # each scenario on one of the servers
         runs = [(each, each.server or randomness.choice(list(servers))) for each in scenarios]
-    shares = _shares(len(runs), options, randomness)
-    for (scenario, server), share in zip(runs, shares, strict=True):
+    for (scenario, server), share in zip(runs, shares(len(runs), options, randomness), strict=True):
         print(driver.drive(scenario, server, servers[server], share), flush=True)
-
-
-def _shares(runs: int, options: argparse.Namespace, randomness: random.Random) -> Iterator[Share]:
-    """Spread what was asked for over all runs as evenly as it goes."""
-    from django.db import connection
-
-    from tests.mailstore.kill_points.driver import Share
-
-    cuts = options.cuts if connection.vendor == "postgresql" else 0
-    order = list(range(runs))
-    randomness.shuffle(order)
-    for place in order:
-        stops, at_random, pauses, cut = (
-            None if number is None else number // runs + (place < number % runs)
-            for number in (None if options.all else options.stops, options.random, options.pauses, cuts)
-        )
-        yield Share(stops, at_random or 0, pauses or 0, cut or 0)
 
 
 @contextmanager
@@ -134,19 +105,6 @@ def own_database() -> Iterator[None]:
         with maintenance() as cluster:
             for database in (name, f"{name}_empty", f"{name}_beginning"):
                 cluster.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
-
-
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--stops", type=int, default=60, help="in all; without --all")
-    parser.add_argument("--random", type=int, default=8, help="kills at random moments")
-    parser.add_argument("--pauses", type=int, default=6, help="pauses past the lease")
-    parser.add_argument("--cuts", type=int, default=6, help="broken connections to a PostgreSQL database")
-    parser.add_argument("--scenario", default="", help="only those with this in their names")
-    parser.add_argument("--scenarios", type=int, help="at most so many, chosen by the seed")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
-    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -7,22 +7,20 @@ are compared (V1 to V3), and one more sync has to change nothing (V6).
 
 from __future__ import annotations
 
-import ast
 import logging
 import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from django.db import connections
 
-import mailstore
 from tests.mailstore.kill_points import killing, state
 from tests.mailstore.kill_points.bench import Bench, prepared
 from tests.mailstore.kill_points.killing import ErrorLines, Unexpected
+from tests.mailstore.kill_points.sampling import Share, Tally, some_points
 from tests.mailstore.kill_points.scenarios import Scenario
 from tests.mailstore.kill_points.snapshots import Snapshots, break_connections
 from tests.servers.dovecot import Dovecot
@@ -32,41 +30,6 @@ IN_TRANSACTION: Final = frozenset({
     "folders written", "new name written", "removals written", "flags written", "epoch written", "rows written",
     "batch written", "comparison written", "rows removed",
 })  # fmt: skip
-
-
-@dataclass
-class Tally:
-    """What was done and what went wrong."""
-
-    killed: int = 0
-    killed_at_random: int = 0
-    paused: int = 0
-    cut_off: int = 0
-    passed: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-
-    def fault(self, line: str) -> None:
-        """Note what went wrong, and say it at once: a long run may not come to its end."""
-        self.faults.append(line)
-        print(f"FAULT {line}", flush=True)
-
-    def __str__(self) -> str:
-        return (
-            f"killed at {self.killed} stops and {self.killed_at_random} random moments, {self.paused} pauses,"
-            f" {self.cut_off} times without database, {len(self.faults)} faults"
-        )
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many of its stops a scenario is killed at (None: all), how often at random moments, how often paused, and how
-    often the database goes away.
-    """
-
-    stops: int | None
-    at_random: int
-    pauses: int
-    cuts: int
 
 
 class Driver:
@@ -83,14 +46,14 @@ class Driver:
         try:
             with prepared(scenario, dovecot, self._snapshots) as bench:
                 points = self._dry_run(bench, server)
-                for point in self._chosen(points, share.stops):
+                for point in some_points(points, share.stops, self._random):
                     self._kill_at(bench, server, point)
                 for _ in range(share.at_random):
                     self._kill_after(bench, server, self._random.uniform(0, bench.seconds))
                 quiet = [point for point in points if point.rpartition(":")[0] not in IN_TRANSACTION]
-                for point in self._chosen(quiet, share.pauses):
+                for point in some_points(quiet, share.pauses, self._random):
                     self._pause(bench, server, point)
-                for point in self._chosen(points, share.cuts):
+                for point in some_points(points, share.cuts, self._random):
                     self._cut_off(bench, server, point)
         finally:
             logging.getLogger().removeHandler(errors)
@@ -158,36 +121,10 @@ class Driver:
         self.tally.cut_off += 1
         self._note(bench, server, f"cut off at {point}", faults)
 
-    def _chosen(self, points: list[str], number: int | None) -> list[str]:
-        """All points, or some of them: each name is as likely as any other, however often it is passed."""
-        if number is None or number >= len(points):
-            return points
-        by_name: dict[str, list[str]] = {}
-        for point in points:
-            by_name.setdefault(point.rpartition(":")[0], []).append(point)
-        chosen: list[str] = []
-        while len(chosen) < number:
-            point = self._random.choice(by_name[self._random.choice(list(by_name))])
-            if point not in chosen:
-                chosen.append(point)
-        return chosen
-
     def _note(self, bench: Bench, server: str, what: str, faults: list[str]) -> None:
         connections.close_all()
         for line in faults:
             self.tally.fault(f"{bench.scenario.name} on {server}, {what}: {line}")
-
-
-def named_stops() -> set[str]:
-    """Every stop that the code of receiving names."""
-    found: set[str] = set()
-    for file in Path(mailstore.__path__[0]).glob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "faultpoint":
-                [name] = node.args
-                assert isinstance(name, ast.Constant)
-                found.add(str(name.value))
-    return found
 
 
 def _occurrences(names: list[str]) -> Iterator[str]:

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+import mailstore
 from tests import environment
-from tests.mailstore.kill_points.driver import named_stops
+from tests.mailstore.kill_points.sampling import named_stops
 from tests.mailstore.kill_points.scenarios import SCENARIOS
 from tests.servers.dovecot import BINARY
 from tests.servers.processes import unavailable
@@ -59,4 +60,4 @@ def test_a_sync_stopped_everywhere_ends_as_if_nothing_had_happened():
 def test_there_are_scenarios_and_stops_enough():
     assert len(SCENARIOS) >= 20
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
-    assert len(named_stops()) >= 40
+    assert len(named_stops(mailstore)) >= 40
