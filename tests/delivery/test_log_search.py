@@ -21,6 +21,7 @@ from organizations.models import ApiToken, OperationGrant, User
 from organizations.operations import Operation
 from organizations.tokens import make_token
 from protocols.message.addresses import Address
+from tests.delivery.moving import put
 
 pytestmark = pytest.mark.django_db
 
@@ -45,8 +46,7 @@ def written(make_message, make_mailbox, shared_mailbox, alice, bob):
             created_at=BEGAN + timedelta(hours=number),
         )
         for recipient in message.recipients.all():
-            recipient.state = chance.choice(list(State))
-            recipient.save(update_fields=["state"])
+            put(message.recipients.filter(pk=recipient.pk), chance.choice(list(State)))
     gone.delete()
     return mailboxes
 
