@@ -97,8 +97,8 @@ SHOWN_AT = {
 #: A refused request may be noted: in the log, in the session, and that somebody looked at another's settings.
 NOTES = {"organizations_auditentry", "django_session"}
 SAMPLE = 1  # values of each field without --all
-#: Administrators are let in here, and have nothing to send from.
-ASKED = {"delivery:compose": ("owner",)}
+#: Administrators are let in here, and have nothing to send from, or no draft.
+ASKED = {"delivery:compose": ("owner",), "delivery:draft-files": ("owner",)}
 #: Want the address of a picture, where nobody is dialled; JSON, which no form writes; messages that have left already.
 NEVER_TAKEN = {
     "accounts:settings-signature-fetch",
