@@ -144,7 +144,8 @@ def _write(request: ApiRequest, draft: SavedDraft, body: DraftChanges) -> DraftD
         with transaction.atomic():
             saved = saved_drafts.save(request.user, draft.key, draft.kind, draft.original, fields, timezone.now())
             if "attachments" in body.sent and saved is not None:
-                saved_drafts.keep_files(request.user, saved.key, files, ticked=(), unticked=())
+                before = [one.path for one in saved_drafts.files(request.user, saved.key)]
+                saved_drafts.keep_files(request.user, saved.key, files, removed=before)
     except NotADraft as exc:
         raise invalid("attachments" if "files" in str(exc) else "", str(exc)) from exc
     return _document(get_object_or_404(SavedDraft, user=request.user, key=draft.key))

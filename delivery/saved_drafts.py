@@ -63,12 +63,19 @@ class KeptFile:
 
 
 def keep_files(
-    user: User, key: str, chosen: Sequence[Attachment], *, ticked: Collection[str], unticked: Collection[str]
-) -> list[KeptFile]:
-    """Let the files of a draft be those that its composer shows: `chosen` just now, and earlier ones by their paths.
+    user: User,
+    key: str,
+    chosen: Sequence[Attachment],
+    *,
+    ticked: Collection[str] = (),
+    unticked: Collection[str] = (),
+    removed: Collection[str] = (),
+) -> list[str]:
+    """Add `chosen` to the files of a draft, and do to earlier ones, by their paths, what its composer did; all or none.
 
-    What is neither ticked nor unticked is not there any more and goes. Raises NotADraft where there is no such draft,
-    or where the files are too much.
+    Only what is `removed` goes: a file that this window does not know was chosen in another one. A file that is there
+    already, octet by octet, is not stored again, so an upload whose answer was lost may be repeated. Returns the paths
+    of `chosen`, in its order. Raises NotADraft where there is no such draft, or where the files are too much.
     """
     with transaction.atomic():
         draft = SavedDraft.objects.select_for_update().filter(user=user, key=key).first()
@@ -77,21 +84,20 @@ def keep_files(
         known = {one.path: one.pk for one in draft.files.only("pk", "draft")}
         kept = {known[path] for path in ticked if path in known}
         left_out = {known[path] for path in unticked if path in known} - kept
-        draft.files.exclude(pk__in=kept | left_out).delete()
-        draft.files.filter(pk__in=kept).update(is_left_out=False)
+        draft.files.filter(pk__in={known[path] for path in removed if path in known}).delete()
         draft.files.filter(pk__in=left_out).update(is_left_out=True)
-        DraftFile.objects.bulk_create(
-            DraftFile(
-                draft=draft,
-                filename=one.filename[:255],
-                content_type=one.content_type[:255].replace("\0", ""),
-                size=len(one.content),
-                content=one.content,
-            )
-            for one in chosen
-        )
+        stored = [_stored(draft, one) for one in chosen]
+        draft.files.filter(pk__in=kept | {one.pk for one in stored}).update(is_left_out=False)
         _check_sizes(user, draft)
-    return files(user, key)
+    return [one.path for one in stored]
+
+
+def _stored(draft: SavedDraft, file: Attachment) -> DraftFile:
+    """The row of a file: the one that holds it already, or a new one."""
+    names = {"filename": file.filename[:255], "content_type": file.content_type[:255].replace("\0", "")}
+    alike = draft.files.filter(size=len(file.content), **names)
+    there = next((one for one in alike if bytes(one.content) == file.content), None)
+    return there or DraftFile.objects.create(draft=draft, size=len(file.content), content=file.content, **names)
 
 
 def _check_sizes(user: User, draft: SavedDraft) -> None:

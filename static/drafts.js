@@ -11,6 +11,7 @@ const LEFT_OUT = new Set(["csrfmiddlewaretoken", "offered", "attachments", "subm
 
 const place = () => `composer:${location.pathname}`;
 const key = (form) => form.elements.submission_key.value;
+const uploaded = new Map(); // paths of the files that stand in the file field, as the server keeps them, by draft
 
 /** The values of `form` by name; files are none of them. */
 function values(form) {
@@ -115,10 +116,14 @@ export function autosave(form) {
     const body = new FormData();
     for (const file of form.elements.attachments.files) body.append("file", file);
     for (const box of keptBoxes(form)) body.append(box.checked ? "ticked" : "unticked", box.value);
+    for (const path of uploaded.get(key(form)) ?? []) body.append("removed", path); // the choice now replaces them
     hasNewFiles = false;
     try {
       const answer = await fetch(`${form.dataset.draftsUrl}/${key(form)}/files`, { method: "POST", signal: abort.signal, redirect: "manual", headers: { "X-CSRFToken": csrfToken() }, body });
-      if (answer.ok) return "Draft saved, with its files";
+      if (answer.ok) {
+        uploaded.set(key(form), (await answer.json()).chosen);
+        return "Draft saved, with its files";
+      }
       const { problem } = answer.status === 422 ? await answer.json() : {};
       return `Draft saved without its files. ${problem ?? "They are too large to be kept with it."}`;
     } catch (error) {

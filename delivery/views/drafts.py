@@ -43,17 +43,19 @@ def save(request: SignedInRequest, key: str) -> HttpResponse:
 
 @require_POST
 def keep_files(request: SignedInRequest, key: str) -> JsonResponse:
-    """Keep the files that its composer shows with a draft: `file`, chosen just now, and `ticked` and `unticked` ones.
+    """Keep each `file` with a draft, and note which earlier ones were `ticked`, `unticked` or `removed` in a composer.
 
-    422 where they are too large, or where there is no such draft.
+    Answers the files of the draft, and the paths of those that were sent. 422 where they are too large, or where there
+    is no such draft.
     """
-    ticked, unticked = request.POST.getlist("ticked"), request.POST.getlist("unticked")
-    chosen = attachments(request.FILES.getlist("file"))
+    marks = {mark: request.POST.getlist(mark) for mark in ("ticked", "unticked", "removed")}
     try:
-        kept = saved_drafts.keep_files(request.user, key, chosen, ticked=ticked, unticked=unticked)
+        chosen = saved_drafts.keep_files(request.user, key, attachments(request.FILES.getlist("file")), **marks)
     except NotADraft as exc:
         return JsonResponse({"problem": str(exc)}, status=422)
-    return JsonResponse({"files": [{"path": one.path, "filename": one.filename, "size": one.size} for one in kept]})
+    kept = saved_drafts.files(request.user, key)
+    files = [{"path": one.path, "filename": one.filename, "size": one.size} for one in kept]
+    return JsonResponse({"files": files, "chosen": chosen})
 
 
 @require_POST

@@ -55,12 +55,27 @@ def test_a_chosen_file_is_there_again_and_leaves_with_the_mail(client, draft, se
 
 
 def test_other_files_chosen_instead_take_the_place_of_the_first(client, draft):
-    keep(client, ("old.pdf", b"1"))
-    keep(client, ("new.pdf", b"22"), ("more.pdf", b"333"))
+    first = keep(client, ("old.pdf", b"1")).json()["chosen"]
+    keep(client, ("new.pdf", b"22"), ("more.pdf", b"333"), removed=first)
     assert [(one.filename, one.size) for one in saved_drafts.files(draft.user, KEY)] == [
         ("new.pdf", 2),
         ("more.pdf", 3),
     ]
+
+
+def test_a_window_does_not_remove_files_that_another_one_has_added(client, draft):
+    [mine] = keep(client, ("mine.pdf", b"1")).json()["chosen"]
+    keep(client, ("theirs.pdf", b"22"))  # from another window
+    keep(client, ticked=[mine])
+    keep(client, ("other.pdf", b"333"), removed=[mine])
+    assert [one.filename for one in saved_drafts.files(draft.user, KEY)] == ["theirs.pdf", "other.pdf"]
+
+
+def test_an_upload_whose_answer_was_lost_may_be_repeated(client, draft):
+    first = keep(client, ("offer.pdf", b"%PDF offer"), ("terms.pdf", b"%PDF")).json()["chosen"]
+    again = keep(client, ("offer.pdf", b"%PDF offer"), ("terms.pdf", b"%PDF"), ("terms.pdf", b"%PDX")).json()["chosen"]
+    assert again[:2] == first
+    assert [one.filename for one in saved_drafts.files(draft.user, KEY)] == ["offer.pdf", "terms.pdf", "terms.pdf"]
 
 
 def test_an_unticked_file_stays_unticked_and_does_not_travel(client, draft, sending_mailbox):
