@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from django.utils.datastructures import MultiValueDict
 from accounts.models import DefaultSender, Mailbox, Signature
 from accounts.rich_text import CleanHtml, Limits, RichTextRefused, clean
 from accounts.rights import Right
+from delivery import lost_files
 from delivery.addressing import MAX_RECIPIENTS, read_addresses
 from delivery.from_field import FromField, mailbox_key
 from delivery.schedule_form import ScheduleFields
@@ -156,11 +157,13 @@ class ComposeForm(ScheduleFields):
         *args: Any,
         mailboxes: Sequence[Mailbox],
         files: Sequence[Attachable] = (),
+        lost: Mapping[str, str] | None = None,
         shows_html: bool = False,
         **kwargs: Any,
     ) -> None:
         """mailboxes: what may stand in From; files: parts of the original, and of the draft, that may travel along.
 
+        lost: names by path of files that the page offered as well and that are gone.
         shows_html: the original has HTML, which goes along as it is where the mail has formatting.
         """
         super().__init__(*args, **kwargs)
@@ -168,7 +171,9 @@ class ComposeForm(ScheduleFields):
         self.rich: CleanHtml | None = None  # after cleaning, where it was written with formatting
         kept = self.fields["keep"]
         assert isinstance(kept, forms.MultipleChoiceField)
+        self.lost = lost or {}
         kept.choices = [(part.path, part.filename or part.content_type) for part in files]
+        kept.choices += self.lost.items()
         self.size_limit = MAX_ATTACHMENTS_SIZE
         self.sizes = {part.path: part.size for part in files}
         field = self.fields["mailbox"]
@@ -186,6 +191,14 @@ class ComposeForm(ScheduleFields):
         if any(character in subject for character in "\r\n\0"):
             raise forms.ValidationError("A subject is one line. Take the line break out of it.")
         return subject
+
+    def clean_keep(self) -> list[str]:
+        """Raises ValidationError as long as a file that is gone is ticked, and was not chosen again."""
+        ticked: list[str] = self.cleaned_data["keep"]
+        again = {safe_filename(file.name or "") for file in self.cleaned_data.get("attachments") or ()}
+        if missing := [name for path, name in self.lost.items() if path in ticked and name not in again]:
+            raise forms.ValidationError(lost_files.refusal(missing))
+        return [path for path in ticked if path not in self.lost]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

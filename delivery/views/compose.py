@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.models import Mailbox
-from delivery import saved_drafts, taking_back, undo_bar
+from delivery import lost_files, saved_drafts, taking_back, undo_bar
 from delivery.drafting import Draft, Original, draft_for
 from delivery.forms import Attachable, ComposeForm, attachments, sendable_by
 from delivery.models import OutboxMessage
@@ -81,11 +81,16 @@ def _composer(
     own = _own_files(request)
     files: list[Attachable] = [*draft.files, *own]
     if request.method == "POST":
-        form = ComposeForm(request.POST, request.FILES, mailboxes=mailboxes, files=files, shows_html=draft.shows_html)
+        lost = lost_files.lost(request.POST, {one.path for one in files})
+        form = ComposeForm(
+            request.POST, request.FILES, mailboxes=mailboxes, files=files, lost=lost, shows_html=draft.shows_html
+        )
         ready = form.is_valid() and not refuse_suppressed(form, request.user)
         if ready and (queued := _queue(request, form, original, kind, again)):
             saved_drafts.let_go(request.user, queued.submission_key)
             return _leave(request, form, queued)
+        if "keep" in form.errors and (earlier := _sent_before(request)):
+            form.add_error(None, _already_sent(KeyReused(earlier)))
     else:
         beginning = draft.initial() | _beginning(request, chosen, original, draft)
         if again is not None:
@@ -94,7 +99,7 @@ def _composer(
         beginning |= _saved(request, own)
         form = ComposeForm(initial=beginning, mailboxes=mailboxes, files=files, shows_html=draft.shows_html)
     context = {"form": form, "kind": kind, "title": TITLES[kind], "mailboxes": mailboxes, "draft": draft}
-    are_its_own = again is not None or bool(own)
+    are_its_own = again is not None or bool(own) or bool(form.lost)
     context |= {"original": original, "files_title": "Files" if are_its_own else "Files of the original"}
     fragment = request.htmx and request.method == "POST"
     template = "delivery/_composer.html" if fragment else "delivery/compose.html"
@@ -142,7 +147,7 @@ def _draft_key(request: SignedInRequest) -> str:
 def _own_files(request: SignedInRequest) -> list[KeptFile]:
     """The files of its draft. Of a form that is sent, those that it offered: the others come along with it."""
     kept = saved_drafts.files(request.user, _draft_key(request))
-    offered = set(request.POST.getlist("offered"))
+    offered = lost_files.offered(request.POST)
     return [one for one in kept if request.method == "GET" or one.path in offered]
 
 
@@ -207,6 +212,11 @@ def _once(wanted: Wanted, form: ComposeForm, original: Message | None, kind: str
         if not queued.was_queued_before and (queued.undo_until or queued.scheduled_for):
             taking_back.remember(queued, kind, original, form)
     return queued
+
+
+def _sent_before(request: SignedInRequest) -> OutboxMessage | None:
+    """The mail that this form has become already, and its draft with it."""
+    return OutboxMessage.objects.filter(author=request.user, submission_key=_draft_key(request)).first()
 
 
 def _already_sent(error: KeyReused) -> str:

@@ -9,6 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from delivery import saved_drafts
+from delivery.lost_files import NAMELESS, refusal
 from delivery.models import DraftFile, OutboxMessage, SavedDraft
 from protocols.message.content import open_message
 from tests.delivery.writing import COMPOSE, filled, initial
@@ -127,6 +128,55 @@ def test_nobody_else_reads_sends_or_changes_them(client, client_of, draft, bob, 
     typed = filled(mailbox, submission_key=KEY, keep=[path], offered=[path])
     assert other.post(COMPOSE, typed).status_code == 422
     assert not OutboxMessage.objects.exists()
+
+
+@pytest.fixture
+def lost(client, draft, sending_mailbox):
+    """What Send posts from a window whose draft was discarded in another one, with the file it shows."""
+    [path] = paths(keep(client, ("offer.pdf", b"%PDF offer")))
+    page = client.get(COMPOSE, {"draft": KEY}).content.decode()
+    assert f'name="offered" value="{path} offer.pdf"' in page
+    client.post(reverse("delivery:discard-draft", args=[KEY]))
+    return filled(sending_mailbox, submission_key=KEY, keep=[path], offered=[f"{path} offer.pdf"])
+
+
+def test_a_mail_whose_file_is_gone_names_it_and_is_not_sent_however_often_it_is_tried(client, lost):
+    for _ in range(2):
+        answer = client.post(COMPOSE, lost)
+        assert answer.status_code == 422
+        page = answer.content.decode()
+        assert "“offer.pdf” is gone" in page
+        assert "<b>(gone)</b>" in page
+        assert f'name="offered" value="{lost["offered"][0]}"' in page
+        assert answer.context["form"]["keep"].value() == lost["keep"]
+    assert not OutboxMessage.objects.exists()
+
+
+def test_a_file_that_is_gone_is_left_out_once_it_is_unticked(client, lost):
+    client.post(COMPOSE, lost)
+    assert client.post(COMPOSE, {**lost, "keep": []}).status_code == 302
+    assert attached(OutboxMessage.objects.get()) == []
+
+
+def test_a_file_that_is_gone_may_be_chosen_again(client, lost):
+    chosen = SimpleUploadedFile("offer.pdf", b"%PDF offer", "application/pdf")
+    assert client.post(COMPOSE, {**lost, "attachments": [chosen]}).status_code == 302
+    assert attached(OutboxMessage.objects.get()) == [("offer.pdf", 10)]
+
+
+def test_a_second_press_of_send_is_told_of_the_mail_and_not_of_a_lost_file_alone(client, draft, sending_mailbox):
+    [path] = paths(keep(client, ("offer.pdf", b"%PDF offer")))
+    typed = filled(sending_mailbox, submission_key=KEY, keep=[path], offered=[f"{path} offer.pdf"])
+    client.post(COMPOSE, typed)
+    page = client.post(COMPOSE, typed).content.decode()
+    assert reverse("delivery:message", args=[OutboxMessage.objects.get().pk]) in page
+
+
+def test_many_files_that_are_gone_are_told_in_one_sentence():
+    names = [f"{number}.pdf" for number in range(7)]
+    assert refusal(names[:2]).startswith("“0.pdf” and “1.pdf” are gone: ")
+    assert "“4.pdf” and 2 more are gone" in refusal(names)
+    assert refusal([NAMELESS]).startswith("A file is gone: ")
 
 
 def test_a_discarded_draft_takes_its_files_along_and_late_ones_find_no_place(client, draft):
