@@ -216,7 +216,6 @@ class Ledger:
         replies: Sequence[RecipientReply] = (),
     ) -> None:
         """End the attempt's own row: where it ended and what the server said."""
-        decisive = max(replies, key=lambda reply: (not reply.accepted, reply.code), default=None)
         attempt = self.attempt
         attempt.ended_at = timezone.now()
         attempt.phase = phase
@@ -225,8 +224,9 @@ class Ledger:
         if error is not None:
             attempt.code, attempt.enhanced_code = error.code, error.enhanced
             attempt.text = _cut(error.reply or str(error))
-        elif decisive is not None:
-            attempt.code, attempt.enhanced_code, attempt.text = decisive.code, decisive.enhanced, _cut(decisive.text)
+        elif replies:
+            worst = decisive(replies)
+            attempt.code, attempt.enhanced_code, attempt.text = worst.code, worst.enhanced, _cut(worst.text)
         else:
             attempt.text = _cut(text)
         attempt.replies = _as_rows(replies)
@@ -243,6 +243,11 @@ class Ledger:
 
     def _tell(self, state: State, settled: int, now: datetime) -> None:
         tell_of_outcome(self.message, state, settled, claim=self.attempt.claim, now=now)
+
+
+def decisive(replies: Sequence[RecipientReply]) -> RecipientReply:
+    """The one of several answers by which an attempt is known: a refusal before a delay before an acceptance."""
+    return max(replies, key=lambda reply: (not reply.accepted, reply.code))
 
 
 def without_suppressed(ledgers: Iterable[Ledger]) -> list[Ledger]:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts.sessions import smtp_session
 from delivery import troubles
 from delivery.hindrances import REFUSED_ONCE, Hindrance
-from delivery.ledger import ClaimLost, Ledger
+from delivery.ledger import ClaimLost, Ledger, decisive
 from delivery.logins import SECOND_TRY_AFTER, TRIES
 from delivery.models import OutboxMessage
 from delivery.null_sender import sender_is_named, wants_a_sender
@@ -70,6 +70,7 @@ class Line:
         self._exchange = 0.0  # seconds that the last one took
         self._answered_at = 0.0  # when it ended
         self.phase = ""
+        self._refused_alone: frozenset[str] = frozenset()  # recipients of the message at hand, refused before its text
         self.tls = ""
         self._carried = 0
         self._session: SmtpSession | None = None
@@ -168,7 +169,7 @@ class Line:
 
     def _hand_over(self, ledger: Ledger, session: SmtpSession) -> Hindrance | None:
         message = ledger.message
-        self.phase = "sender"
+        self.phase, self._refused_alone = "sender", frozenset()
         self._carried += 1
         if message.size > SMALL or self._exchange > QUICK:
             self.write_outcome()  # the next mark is not that near
@@ -221,6 +222,7 @@ class Line:
 
     def _note_refused(self, ledger: Ledger, replies: Sequence[RecipientReply]) -> None:
         """Written before the mark: whatever happens after it, nothing is unclear about these."""
+        self._refused_alone = frozenset(reply.address for reply in replies)
         with transaction.atomic():
             for alike, words, diagnosis in self._answers(replies, ledger.message.organization):
                 if diagnosis is not None:
@@ -263,7 +265,8 @@ class Line:
                         ledger.suppress(addresses, diagnosis, words)
             diagnoses = [diagnosis for _, _, diagnosis in answers if diagnosis]
             worst = min(diagnoses, key=lambda one: one.retry != Retry.STOP, default=None)
-            ledger.close(phase=self.phase, tls=self.tls, diagnosis=worst, replies=replies)
+            phase = "sender" if decisive(replies).address in self._refused_alone else self.phase
+            ledger.close(phase=phase, tls=self.tls, diagnosis=worst, replies=replies)
 
     def _judge_answers(self, answers: list[_Answer]) -> Hindrance | None:
         """Judge the server by its answers to one message: some recipients taken is taken, all put off is put off."""

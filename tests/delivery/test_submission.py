@@ -92,6 +92,8 @@ def test_partial_acceptance_is_settled_one_by_one_and_the_accepted_never_get_it_
         "later@example.org": State.QUEUED,
         "gone@example.org": State.FAILED,
     }
+    attempt = message.attempts.get()
+    assert (attempt.phase, attempt.code, attempt.text) == ("sender", 550, "5.1.1 No such user")
     waiting = message.recipients.get(address="later@example.org")
     assert timedelta(seconds=40) < waiting.not_before - timezone.now() < timedelta(seconds=75)
     assert waiting.last_reply == "450 4.2.0 Come back later"
