@@ -135,10 +135,17 @@ class Route(models.Model):
         return self.slowed
 
     def release(self) -> None:
-        """The server takes mail again."""
-        if self.slowed or self.held_until is not None:
-            Route.objects.filter(pk=self.pk).update(held_until=None, held_for="", slowed=0)
-            self.held_until, self.held_for, self.slowed = None, "", 0
+        """The server takes mail: what it put off before counts no more, and a pause that was outwaited is over.
+
+        A pause that another worker was asked for meanwhile stays: "too many logins" is no less true for what goes on
+        over a connection that was open before.
+        """
+        mine = Route.objects.filter(pk=self.pk)
+        if self.slowed:
+            mine.filter(slowed__gt=0).update(slowed=0)
+        if self.held_until is not None:
+            mine.filter(held_until=self.held_until).update(held_until=None, held_for="")
+        self.held_until, self.held_for, self.slowed = None, "", 0
 
 
 @prepared

@@ -191,6 +191,19 @@ def test_a_server_that_puts_off_message_after_message_gets_a_pause(make_message,
     assert Route.objects.get(pk=route.pk).slowed == 0
 
 
+def test_a_success_ends_no_pause_that_another_worker_was_asked_for_meanwhile(sending_mailbox):
+    now = timezone.now()
+    Route.objects.leading(sending_mailbox).hold(now - timedelta(minutes=1), "it was put off.")
+    one, another = (Route.objects.leading(sending_mailbox) for _ in range(2))
+    another.hold(now + timedelta(days=1), "its quota is used up.")
+    one.release()
+    one.refresh_from_db()
+    assert (one.held_until, one.held_for) == (now + timedelta(days=1), "its quota is used up.")
+    one.release()
+    one.refresh_from_db()
+    assert (one.held_until, one.held_for) == (None, "")
+
+
 @pytest.mark.proves("I3", "R15")
 def test_a_used_up_quota_holds_the_whole_login_for_a_day(make_message, sending_mailbox, alice, sink):
     load_rules()
