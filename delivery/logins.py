@@ -57,6 +57,11 @@ class Login:
         refusal = self.refusal()
         return refusal.count if refusal else 1
 
+    def occasion(self) -> str:
+        """Names this trouble: the same for all who are refused, another one once the login worked or was changed."""
+        row = LoginRefusal.objects.filter(key=self.key).values_list("pk", flat=True).first()
+        return f"login-{self.fingerprint[:32]}-{row or 0}"
+
     def note_success(self) -> bool:
         """Forget the refusals; True when there were any."""
         return LoginRefusal.objects.filter(key=self.key).delete()[0] > 0

@@ -297,7 +297,7 @@ class Line:
                 troubles.pause(mailbox, diagnosis, now)
             else:
                 troubles.tell(mailbox, diagnosis, now)
-                troubles.tell_administrators(self.way, diagnosis, now, now)
+                troubles.tell_administrators(self.way, diagnosis, self.way.login.occasion(), now)
         ledger.wait(hindrance)
         return hindrance
 

@@ -96,7 +96,7 @@ def unfit(way: Way, mailbox: Mailbox, diagnosis: Diagnosis, now: datetime) -> Hi
     since = Circuit.objects.to(way.organization_pk, way.endpoint).open().values_list("opened_at", flat=True).first()
     if since is not None:
         tell(mailbox, diagnosis, now)
-        tell_administrators(way, diagnosis, since, now)
+        tell_administrators(way, diagnosis, f"unfit-{since.timestamp():.6f}", now)
     return hindrance
 
 
@@ -140,8 +140,8 @@ def _next_day(way: Way, now: datetime) -> datetime:
     return ends or now + NEXT_DAY
 
 
-def tell_administrators(way: Way, diagnosis: Diagnosis, since: datetime, now: datetime) -> None:
-    """Of a shared server: tell who manages mail servers, once for each time that it broke."""
+def tell_administrators(way: Way, diagnosis: Diagnosis, occasion: str, now: datetime) -> None:
+    """Of a shared server: tell who manages mail servers, once for each `occasion`, however many workers meet it."""
     server = way.server
     if server is None:
         return
@@ -151,7 +151,7 @@ def tell_administrators(way: Way, diagnosis: Diagnosis, since: datetime, now: da
         title=f"The mail server “{server}” needs attention",
         text=_with_cure(diagnosis),
         url=reverse("email-settings"),
-        key=f"mail-server-{server.pk}-unfit-{since.timestamp():.6f}",
+        key=f"mail-server-{server.pk}-{occasion}",
         now=now,
     )
 

@@ -11,16 +11,20 @@ from django.utils import timezone
 
 from accounts.models import Mailbox
 from delivery import dispatching
+from delivery.ledger import Ledger
 from delivery.models import Attempt, OutboxRecipient, Route
 from delivery.retrying import LATE, ONCE_LATER, next_try
 from delivery.states import State
+from delivery.submission import Line
 from delivery.tasks import submit_message, submit_route
+from delivery.ways import Way, way_of
 from mailservers.circuits import OPENS_AFTER, Circuit
 from mailservers.models import MailServer
 from mailservers.rulebook import load_rules
 from notifications.models import Notification
 from protocols.credentials import Secret
 from protocols.diagnosis import Retry
+from protocols.errors import LoginRefused
 from tests.delivery.conftest import states
 from tests.delivery.hostile.script import Script, honest, read
 from tests.servers.scripted import scripted
@@ -315,6 +319,35 @@ def test_of_a_shared_login_that_is_refused_those_are_told_once_who_manage_server
         clock.shift(timedelta(minutes=11))
     assert len(sink.logins) == 2
     assert Notification.objects.get(user=administrator).title == "The mail server “Office” needs attention"
+
+
+@pytest.mark.proves("D4")
+def test_of_two_workers_whose_shared_login_is_refused_one_tells_and_after_it_worked_it_is_told_anew(
+    make_message, sending_mailbox, organization, alice, administrator, sink
+):
+    office = MailServer.objects.create(
+        organization=organization, name="Office", host="127.0.0.1", port=sink.port, security="none", username="office"
+    )
+    Mailbox.objects.filter(pk=sending_mailbox.pk).update(mail_server=office)
+    sending_mailbox.refresh_from_db()
+    way = way_of(Route.objects.through(office), timezone.now())
+    assert isinstance(way, Way)
+
+    def refuse(count: int) -> None:
+        ledgers = []
+        for _ in range(count):
+            message = make_message(sending_mailbox, alice)
+            attempt = Attempt.objects.begin(message.pk, timezone.now())
+            ledgers.append(Ledger(attempt, message))
+        for ledger in ledgers:
+            Line(way)._not_opened(ledger, LoginRefused("The login was refused.", reply="535 5.7.8 no"))
+
+    refuse(3)
+    told = Notification.objects.filter(user=administrator)
+    assert told.count() == 1
+    way.login.note_success()
+    refuse(3)
+    assert told.count() == 2
 
 
 def test_a_pause_is_never_made_shorter(sending_mailbox):
