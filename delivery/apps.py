@@ -6,6 +6,7 @@ class DeliveryConfig(AppConfig):
     verbose_name = "Outgoing mail"
 
     def ready(self) -> None:
-        from delivery import log_index
+        from delivery import changed_ways, log_index
 
         log_index.listen(self)
+        changed_ways.listen()

@@ -192,6 +192,7 @@ class Turn:
             not_before=Least("expires_at", Value(hindrance.until, output_field=DateTimeField())),
             note=f"It waits: {hindrance.note}"[:LONGEST_NOTE],
             last_reply=hindrance.reply[:LONGEST_REPLY],
+            waits_for_way=True,
         )
 
 

@@ -133,7 +133,13 @@ class Ledger:
                     failed += self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
                 else:
                     OutboxRecipient.objects.requeue(
-                        self.attempt.claim, [address], now, not_before=moment, reply=_cut(reply), note=diagnosis.title
+                        self.attempt.claim,
+                        [address],
+                        now,
+                        not_before=moment,
+                        reply=_cut(reply),
+                        note=diagnosis.title,
+                        waits_for_way=earliest is not None or diagnosis.retry is Retry.NEXT_DAY,
                     )
             self._tell(State.FAILED, failed, now)
 
@@ -160,6 +166,7 @@ class Ledger:
                 reply=_cut(reply),
                 note=f"It waits: {cause}"[:LONGEST_NOTE],
                 counts=False,
+                waits_for_way=True,
             )
 
     def suppress(self, addresses: Sequence[str], diagnosis: Diagnosis, reply: str) -> None:

@@ -248,12 +248,20 @@ class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):
         reply: str = "",
         note: str = "",
         counts: bool = True,
+        waits_for_way: bool = False,
     ) -> int:
         """Give them back for a later try. `counts`: whether this was a try, for the back-off."""
         mine = self.held(claim).filter(address__in=list(addresses))
         tries = F("tries") + 1 if counts else F("tries")
         return mine.move(
-            State.SENDING, State.QUEUED, now, not_before=not_before, last_reply=reply, note=note, tries=tries
+            State.SENDING,
+            State.QUEUED,
+            now,
+            not_before=not_before,
+            last_reply=reply,
+            note=note,
+            tries=tries,
+            waits_for_way=waits_for_way,
         )
 
     def claim_for(self, attempts: Collection[Attempt], now: datetime) -> int:
@@ -276,6 +284,7 @@ class OutboxRecipient(models.Model):
     report:     the message that told so, as long as it is stored.
     look_at:    while it is uncertain, when it is looked for next; None: no more by itself.
     was_retried_uncertain: it was queued again by itself, since its mailbox wants that; that happens once.
+    waits_for_way: while it is queued, that it is not due for its way out alone, not for anything of its own.
     """
 
     message = models.ForeignKey(OutboxMessage, models.CASCADE, related_name="recipients")
@@ -295,6 +304,7 @@ class OutboxRecipient(models.Model):
     report = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
     look_at = models.DateTimeField(null=True, blank=True)
     was_retried_uncertain = models.BooleanField(default=False)
+    waits_for_way = models.BooleanField(db_default=False)
 
     objects = OutboxRecipientQuerySet.as_manager()
 
