@@ -164,7 +164,7 @@ def file_copy_again(message: OutboxMessage, user: User, now: datetime) -> int:
     """Try once more to file the copy in the Sent folder."""
     check_sender(user, message.mailbox, now)
     failed = OutboxMessage.objects.filter(pk=message.pk, sent_copy=SentCopy.FAILED)
-    moved = failed.update(sent_copy=SentCopy.WAITING, sent_copy_not_before=now, sent_copy_note="")
+    moved = failed.update(sent_copy=SentCopy.WAITING, sent_copy_not_before=now, sent_copy_note="", sent_copy_failures=0)
     nudge(file_sent_copy, message.pk)
     return noted("outbox.copy_retried", message, user, moved)
 

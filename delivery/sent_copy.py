@@ -95,9 +95,10 @@ def _file(message: OutboxMessage, claim: int) -> bool:
     except PasswordUnreadable as exc:
         return _wait(message, claim, f"{exc} The copy follows when it was typed again.")
     except (Unreachable, Deferred) as exc:
-        if _is_full(exc) or claim > len(WAITS):
+        failures = message.sent_copy_failures + 1
+        if _is_full(exc) or failures > len(WAITS):
             return _end(message, claim, SentCopy.FAILED, _sentence(exc))
-        return _wait(message, claim, f"{_sentence(exc)} It is tried again.")
+        return _wait(message, claim, f"{_sentence(exc)} It is tried again.", failures)
     except LoginRefused as exc:
         runs.refused_to_watch(mailbox.pk, timezone.now())
         return _wait(message, claim, f"{_sentence(exc)} The copy follows when the right password is stored.")
@@ -137,10 +138,12 @@ def _end(message: OutboxMessage, claim: int, state: SentCopy, why: str) -> bool:
     return bool(ended) and state is SentCopy.FILED
 
 
-def _wait(message: OutboxMessage, claim: int, note: str) -> bool:
-    not_before = timezone.now() + WAITS[min(claim, len(WAITS)) - 1]
+def _wait(message: OutboxMessage, claim: int, note: str, failures: int = 0) -> bool:
+    """failures: in a row, of the server; 0 where it was not asked, which uses up no try."""
+    wait = WAITS[min(failures or claim, len(WAITS)) - 1]
+    kept = {"sent_copy_failures": failures} if failures else {}
     OutboxMessage.objects.filing(message.pk, claim).update(
-        sent_copy=SentCopy.WAITING, sent_copy_not_before=not_before, sent_copy_note=note[:500]
+        sent_copy=SentCopy.WAITING, sent_copy_not_before=timezone.now() + wait, sent_copy_note=note[:500], **kept
     )
     return False
 

@@ -127,6 +127,9 @@ class OutboxMessage(models.Model):
     sent_copy_not_before = models.DateTimeField(null=True, blank=True, help_text="Null: nothing was sent yet.")
     sent_copy_claimed_at = models.DateTimeField(null=True, blank=True)
     sent_copy_tries = models.PositiveSmallIntegerField(default=0, help_text="Also the fencing number of the filing.")
+    sent_copy_failures = models.PositiveSmallIntegerField(
+        db_default=0, help_text="Filings in a row that the server did not take."
+    )
 
     _raw: bytes | None = None  # of a row that was just made, or once they were read
 

@@ -129,6 +129,31 @@ def test_a_server_that_cannot_be_reached_is_tried_again_and_then_says_so(
     assert note.startswith("The mail was sent; only the copy failed: ")
 
 
+@pytest.mark.proves("I6")
+def test_what_waited_for_a_paused_mailbox_has_all_its_tries_left_and_a_person_gives_them_anew(
+    message, filing_mailbox, alice, time_machine
+):
+    time_machine.move_to(timezone.now(), tick=True)
+
+    def file(times: int) -> str:
+        for _ in range(times):
+            file_sent_copy(message.pk)
+            time_machine.shift(timedelta(hours=2))
+        return copy_of(message)[0]
+
+    submit_message(message.pk)
+    filing_mailbox.paused_at = timezone.now()
+    filing_mailbox.save()
+    assert file(len(sent_copy.WAITS) + 1) == SentCopy.WAITING
+    filing_mailbox.paused_at, filing_mailbox.imap_host = None, "127.0.0.2"
+    filing_mailbox.save()
+    assert file(len(sent_copy.WAITS)) == SentCopy.WAITING
+    assert file(1) == SentCopy.FAILED
+    deciding.file_copy_again(message, alice, timezone.now())
+    assert file(len(sent_copy.WAITS)) == SentCopy.WAITING
+    assert file(1) == SentCopy.FAILED
+
+
 @pytest.mark.proves("D4")
 def test_a_login_that_is_being_refused_is_not_tried_for_the_copy(message, filing_mailbox, dovecot):
     submit_message(message.pk)
