@@ -18,8 +18,8 @@ from delivery.forms import LONGEST_HTML, MAX_TEXT, PLAIN, RICH
 from delivery.from_field import mailbox_key
 from delivery.models import SavedDraft
 from delivery.resources import File, decoded
-from delivery.saved_drafts import NotADraft
-from organizations.calls import ApiRequest, Asked, Key, Listing, Text, invalid, needs
+from delivery.saved_drafts import DraftsFull, NotADraft
+from organizations.calls import ApiRequest, Asked, Key, Listing, Problem, Text, invalid, needs
 from organizations.paging import newest_first
 from organizations.scopes import Scope
 
@@ -109,7 +109,7 @@ def drafts_list(request: ApiRequest, listing: Query[Listing]) -> DraftList:
 
 @router.post("/drafts", auth=writes, operation_id="drafts_create", response={201: DraftDocument})
 def drafts_create(request: ApiRequest, body: DraftChanges) -> Status[DraftDocument]:
-    """Begin a mail. You find it in the composer, under Drafts; nothing is sent."""
+    """Begin a mail. You find it in the composer, under Drafts; nothing is sent. 409 where there is no room for it."""
     return Status(201, _write(request, SavedDraft(user=request.user, key=uuid.uuid4().hex, kind="compose"), body))
 
 
@@ -137,7 +137,7 @@ def _own(request: ApiRequest) -> QuerySet[SavedDraft]:
 
 
 def _write(request: ApiRequest, draft: SavedDraft, body: DraftChanges) -> DraftDocument:
-    """Raises Invalid."""
+    """Raises Invalid, or Problem where there is no room."""
     files = decoded(body.attachments)
     fields = {**(draft.fields or {}), **body.fields()}
     try:
@@ -146,6 +146,8 @@ def _write(request: ApiRequest, draft: SavedDraft, body: DraftChanges) -> DraftD
             if "attachments" in body.sent and saved is not None:
                 before = [one.path for one in saved_drafts.files(request.user, saved.key)]
                 saved_drafts.keep_files(request.user, saved.key, files, removed=before)
+    except DraftsFull as exc:
+        raise Problem(409, "drafts-full", "There is no room for this draft.", str(exc)) from exc
     except NotADraft as exc:
         raise invalid("attachments" if "files" in str(exc) else "", str(exc)) from exc
     return _document(get_object_or_404(SavedDraft, user=request.user, key=draft.key))

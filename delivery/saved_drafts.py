@@ -18,7 +18,7 @@ from mailstore.models import Message
 from organizations.models import User
 from protocols.message.build import Attachment
 
-MOST: Final = 200  # drafts of one person; beyond, the oldest are let go
+MOST: Final = 200  # drafts of one person; none goes by itself
 MOST_FILES: Final = 100  # of one draft
 MOST_OCTETS: Final = 200 * 1024 * 1024  # of the files of all drafts of one person
 KEY: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -32,23 +32,33 @@ class NotADraft(ValueError):
     """What was sent cannot be kept. The text is a sentence."""
 
 
+class DraftsFull(NotADraft):
+    """There is no room for one more, or for more in one: somebody has to discard some."""
+
+
 def save(user: User, key: str, kind: str, original: Message | None, fields: object, now: datetime) -> SavedDraft | None:
-    """Keep the fields of a composer; None where its mail is queued already. Raises NotADraft."""
+    """Keep the fields of a composer; None where its mail is queued already. Raises NotADraft, also as DraftsFull."""
     if not KEY.fullmatch(key) or kind not in KINDS or not isinstance(fields, dict):
         raise NotADraft("This is not what a composer holds.")
     if OutboxMessage.objects.filter(author=user, submission_key=key).exists():
         return None
     kept = _kept(fields)
     shown = {"subject": str(kept.get("subject", ""))[:900], "recipients": str(kept.get("to", ""))[:300]}
-    draft, is_new = SavedDraft.objects.update_or_create(
-        user=user,
-        key=key,
-        defaults={"kind": kind, "original": original, "fields": kept, "changed_at": now, **shown},
-    )
-    if is_new:
-        beyond = list(user.drafts.values_list("pk", flat=True)[MOST:])
-        SavedDraft.objects.filter(pk__in=beyond).delete()
+    with transaction.atomic():
+        _take_turns(user)
+        draft, is_new = SavedDraft.objects.update_or_create(
+            user=user,
+            key=key,
+            defaults={"kind": kind, "original": original, "fields": kept, "changed_at": now, **shown},
+        )
+        if is_new and user.drafts.count() > MOST:
+            raise DraftsFull(f"You have {MOST} drafts already. Discard some of them.")
     return draft
+
+
+def _take_turns(user: User) -> None:
+    """What one person keeps is counted by one at a time, in two windows and by programs. Inside a transaction."""
+    User.objects.select_for_update(no_key=True).only("pk").get(pk=user.pk)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,16 @@ function values(form) {
   return fields;
 }
 
-function tell(form, words) {
+// drafts: the address of the page where some can be discarded, where that is the cure.
+function tell(form, words, drafts = "") {
   const line = form.querySelector("[data-saved]");
-  if (line && line.textContent !== words) line.textContent = words;
+  if (!line || line.dataset.words === words) return;
+  line.dataset.words = words;
+  line.textContent = words;
+  if (!drafts) return;
+  const link = document.createElement("a");
+  Object.assign(link, { className: "link", href: drafts, target: "_blank", textContent: "Open the drafts" });
+  line.append(" ", link);
 }
 
 export function forget() {
@@ -52,6 +59,7 @@ export const keptBoxes = (form) => [...form.querySelectorAll("[name=keep][value^
     Between `pause()` and `resume()`, while the mail is being sent, nothing is saved: it could come after the mail. */
 export function autosave(form) {
   let hasNewFiles = false;
+  let isFull = false;
   let timer = 0;
   let isDone = false;
   let isPaused = false;
@@ -81,11 +89,12 @@ export function autosave(form) {
     running = send(values(form));
     const words = await running;
     running = null;
-    if (!isDone && !isPaused) tell(form, words);
+    if (!isDone && !isPaused) tell(form, words, isFull ? form.dataset.draftsUrl : "");
   }
 
   async function send(fields) {
     abort = new AbortController();
+    isFull = false;
     try {
       const answer = await fetch(`${form.dataset.draftsUrl}/${key(form)}`, {
         method: "POST",
@@ -102,6 +111,12 @@ export function autosave(form) {
       }
       if (answer.type === "opaqueredirect" || answer.status === 403) return "Not saved: you are signed out. Sign in in another tab, then go on here; nothing is lost.";
       if (answer.status === 409) return "Not saved: this mail was sent from another window.";
+      const refused = answer.status === 422 ? await answer.json() : {};
+      if (refused.is_full) {
+        isFull = true;
+        if (!isPaused) timer = setTimeout(save, LATER);
+        return `Not saved: ${refused.problem} Nothing is lost as long as this page is open.`;
+      }
       if (answer.status === 422 || answer.status === 413) return "Too large to be saved as a draft. Send it, or take pictures out.";
     } catch {
       // the line is down, or the mail goes out

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts import remote_images
 from delivery import saved_drafts
 from delivery.forms import MAIL, attachments
-from delivery.saved_drafts import NotADraft
+from delivery.saved_drafts import DraftsFull, NotADraft
 from mailstore.models import Message
 from organizations.requests import SignedInRequest
 
@@ -30,11 +30,16 @@ def drafts(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 def save(request: SignedInRequest, key: str) -> HttpResponse:
-    """Keep what stands in a composer now. 204; 409 where its mail is queued already; 422 for what is no draft."""
+    """Keep what stands in a composer now. 204; 409 where its mail is queued already; 422 for what is no draft.
+
+    Where there is no room for it, that is 422 as well, with `is_full`.
+    """
     try:
         sent = json.loads(request.body)
         original = _original(request, sent.get("original"))
         kept = saved_drafts.save(request.user, key, str(sent.get("kind")), original, sent.get("fields"), timezone.now())
+    except DraftsFull as exc:
+        return JsonResponse({"problem": str(exc), "is_full": True}, status=422)
     except (ValueError, AttributeError) as exc:
         words = str(exc) if isinstance(exc, NotADraft) else "This is not what a composer holds."
         return JsonResponse({"problem": words}, status=422)

@@ -132,6 +132,8 @@ def _complete(operation: Document, path: str, scope: Scope) -> None:
 
 LAST_ADMINISTRATOR = "It would leave nobody who administers the organization."
 CONFLICTS = {
+    "drafts_create": "There is no room for one more draft (`drafts-full`); discard some.",
+    "drafts_update": "There is no room for more in your drafts (`drafts-full`); discard some.",
     "providers_update": "Somebody else was quicker.",
     "outbox_send": "The Idempotency-Key stands for another mail; or it is automatic and could begin a loop.",
     "outbox_resend": "The Idempotency-Key stands for another mail.",

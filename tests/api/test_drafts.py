@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 
 import pytest
+from django.utils import timezone
 
 from delivery import saved_drafts
 from delivery.models import DraftFile, SavedDraft
@@ -58,6 +59,17 @@ def test_too_many_files_are_told_at_their_field_and_nothing_of_the_call_is_kept(
     answer = api.post("/drafts", {"subject": "Large", "attachments": [file("a.pdf", b"12345")]})
     assert fields(answer) == ["attachments"]
     assert not SavedDraft.objects.exists()
+
+
+def test_a_program_cannot_push_out_what_a_person_has_begun(api, alice, monkeypatch):
+    monkeypatch.setattr(saved_drafts, "MOST", 2)
+    saved_drafts.save(alice, "mine", "compose", None, {"subject": "Precious"}, timezone.now())
+    second = api.post("/drafts", {"subject": "Second"}).data
+    assert_problem(api.post("/drafts", {"subject": "Third"}), 409, "drafts-full")
+    assert set(SavedDraft.objects.values_list("subject", flat=True)) == {"Precious", "Second"}
+    assert api.patch(f"/drafts/{second['id']}", {"subject": "Still written"}).status_code == 200
+    api.delete(f"/drafts/{second['id']}")
+    assert api.post("/drafts", {"subject": "Third"}).status_code == 201
 
 
 @pytest.mark.proves("A1", "F3")

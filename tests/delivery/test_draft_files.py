@@ -101,6 +101,15 @@ def test_a_form_that_still_has_the_file_itself_shows_it_once_and_sends_it_once(c
     assert attached(OutboxMessage.objects.get()) == [("offer.pdf", 10)]
 
 
+def test_where_there_is_no_room_the_page_is_told_and_nothing_goes_by_itself(client, draft, monkeypatch):
+    monkeypatch.setattr(saved_drafts, "MOST", 1)
+    body = {"kind": "compose", "original": None, "fields": {"subject": "One more"}}
+    answer = client.post(reverse("delivery:save-draft", args=["b" * 32]), body, content_type="application/json")
+    assert answer.status_code == 422
+    assert answer.json() == {"problem": "You have 1 drafts already. Discard some of them.", "is_full": True}
+    assert [one.subject for one in SavedDraft.objects.all()] == ["Half"]
+
+
 def test_what_is_too_large_is_refused_and_the_earlier_files_stay(client, draft, monkeypatch):
     monkeypatch.setattr(saved_drafts, "MAX_ATTACHMENTS_SIZE", 10)
     kept = paths(keep(client, ("small.pdf", b"12345")))
