@@ -29,11 +29,15 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Undoable:
-    """A mail that was just sent from the pages. left: seconds in which it can be taken back; 0: no more."""
+    """A mail that was just sent from the pages.
+
+    left: seconds in which it can be taken back; 0: no more. states: of those recipients who were not taken off it.
+    """
 
     message: OutboxMessage
     state: State
     left: int
+    states: tuple[State, ...]
 
     @property
     def is_sent(self) -> bool:
@@ -51,6 +55,11 @@ class Undoable:
     @property
     def words(self) -> str:
         """What became of it, as the end of a sentence that begins with its subject."""
+        everybody, sent = len(self.states), self.states.count(State.SENT)
+        if self.is_trouble and sent:
+            return f"was sent to {sent} of {everybody}."
+        if self.state is State.FAILED and (failed := self.states.count(State.FAILED)) < everybody:
+            return f"could not be sent to {failed} of {everybody}."
         return WORDS.get(self.state, "is on its way.")
 
 
@@ -85,18 +94,19 @@ def undoable(user: User, now: datetime) -> list[Undoable]:
     """What `user` has just sent from the pages, oldest first."""
     recent = OutboxMessage.objects.filter(author=user, undo_until__gt=now - FOLLOWED)
     states = OutboxRecipient.objects.filter(message__in=recent).order_by().values_list("message_id", "state")
-    found: dict[int, set[str]] = {}
+    found: dict[int, list[State]] = {}
     for pk, state in states:
-        found.setdefault(pk, set()).add(state)
-    return [one for row in recent.order_by("pk") if (one := _undoable(row, found.get(row.pk, set()), now))]
+        found.setdefault(pk, []).append(State(state))
+    return [one for row in recent.order_by("pk") if (one := _undoable(row, found.get(row.pk, []), now))]
 
 
-def _undoable(message: OutboxMessage, states: set[str], now: datetime) -> Undoable | None:
-    state = worst(State(each) for each in states)
+def _undoable(message: OutboxMessage, states: list[State], now: datetime) -> Undoable | None:
+    state = worst(states)
     if state is State.CANCELLED or message.undo_until is None:
         return None
     left = -(-(message.undo_until - now) // timedelta(seconds=1)) if state is State.QUEUED else 0
-    return Undoable(message, state, min(max(0, left), max(UndoPeriod.values)))
+    wanted = tuple(one for one in states if one is not State.CANCELLED)
+    return Undoable(message, state, min(max(0, left), max(UndoPeriod.values)), wanted)
 
 
 def can_be_reopened(message: OutboxMessage) -> bool:

@@ -108,6 +108,17 @@ def test_the_bar_then_tells_what_became_of_it_and_ends(send, client, clock, sink
     assert page_of(client, reverse("delivery:undo-bar")).strip() == ""
 
 
+def test_the_bar_counts_who_has_it_where_some_were_refused(send, client, clock, sink):
+    message = send(to="bob@example.org, nobody@example.org")
+    clock.move_to(NOW + timedelta(seconds=10), tick=False)
+    sink.recipients = {"nobody@example.org": "550 5.1.1 no such user"}
+    submit_message(message.pk)
+    bar = page_of(client, reverse("delivery:undo-bar"))
+    assert "was sent to 1 of 2." in bar
+    assert "could not be sent" not in bar
+    assert reverse("delivery:message", args=[message.pk]) in bar
+
+
 def test_pages_of_those_who_sent_nothing_do_not_ask_for_the_bar(client, monkeypatch):
     monkeypatch.setattr("delivery.undo_bar.undoable", lambda *_: pytest.fail("The rows were asked."))
     assert 'id="undo-bar"' not in page_of(client)
