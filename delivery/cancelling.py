@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from delivery.deciding import noted
-from delivery.models import OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
+from delivery.models import AFTER_LOST_ANSWER, OutboxMessage, OutboxRecipient, OutboxRecipientQuerySet
 from delivery.states import State
 from organizations.models import User
 
@@ -21,22 +21,30 @@ TOO_LATE: dict[State, str] = {
     State.FAILED: "It was not waiting any more: sending it had failed.",
     State.CANCELLED: "It had been cancelled before.",
 }
+UNSURE = f"Nothing more is sent. {AFTER_LOST_ANSWER}"
 NOBODY = "Nobody of this message has that address."
 
 
 def cancel(message: OutboxMessage, user: User, now: datetime, *, addresses: Collection[str] | None = None) -> int:
     """Take back what still waits in the queue; return how many recipients that were.
 
+    Who may have got it in an earlier attempt gets it no second time, and counts too, but stays uncertain.
+
     addresses: of these alone, as the message has them, without regard to case; None: of all.
     """
     chosen = _chosen(message, addresses)
-    cancelled = chosen.move(State.QUEUED, State.CANCELLED, now, note=f"Cancelled by {user}.")
-    return noted("outbox.cancelled", message, user, cancelled)
+    ended = chosen.end(State.QUEUED, State.CANCELLED, now, note=f"Cancelled by {user}.")
+    return noted("outbox.cancelled", message, user, ended.total)
 
 
 def was_taken_back(message: OutboxMessage) -> bool:
     """Whether nothing of it has left, or ever will by itself."""
     return not OutboxRecipient.objects.filter(message=message).exclude(state=State.CANCELLED).exists()
+
+
+def is_unsure(message: OutboxMessage, addresses: Collection[str] | None = None) -> bool:
+    """Whether a cancellation was of somebody who may have got it in an earlier attempt."""
+    return _chosen(message, addresses).filter(state=State.UNCERTAIN, may_have_left_in__isnull=False).exists()
 
 
 def why_not_cancelled(message: OutboxMessage, addresses: Collection[str] | None = None) -> str:

@@ -20,8 +20,8 @@ from django.utils import timezone
 
 from delivery import claiming, submission
 from delivery.hindrances import WITHOUT_MAILBOX, Hindrance, MaySend, asking_once, hindrance_to
-from delivery.ledger import LONGEST_NOTE, LONGEST_REPLY, ClaimLost, Ledger, take_back, without_suppressed
-from delivery.models import Attempt, OutboxMessage, OutboxRecipient
+from delivery.ledger import LONGEST_REPLY, ClaimLost, Ledger, take_back, without_suppressed
+from delivery.models import LONGEST_NOTE, Attempt, OutboxMessage, OutboxRecipient
 from delivery.models.routes import Route
 from delivery.slots import slot_of
 from delivery.states import Origin, SentCopy

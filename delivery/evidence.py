@@ -94,6 +94,11 @@ def was_left_open(attempt: Attempt | None) -> bool:
     return attempt is not None and attempt.final_dot_at is not None and not attempt.replies and not attempt.code
 
 
+def was_never_repeated(recipient: OutboxRecipient) -> bool:
+    """Whether neither a person nor the setting of the mailbox has let it be sent again already at the risk of two."""
+    return recipient.may_have_left_in is None and not recipient.was_retried_uncertain
+
+
 def _proves_handing_over(copy: Copy, message: OutboxMessage) -> bool:
     return copy.is_traced or (copy.in_sent and message.sent_copy_tries == 0)
 
@@ -116,13 +121,20 @@ def _handed_over_once(
     if not possible:
         return len(recipients) == 1
     [first, *others] = possible
-    if others or not was_left_open(first) or any(one.claim != first.claim for one in unsure):
+    if others or not was_left_open(first) or not all(_was_lost_in(first, one) for one in unsure):
         return False
-    return not first.was_lost or sum(one.claim == first.claim for one in recipients) == 1
+    return not first.was_lost or sum(_was_lost_in(first, one) for one in recipients) == 1
+
+
+def _was_lost_in(attempt: Attempt, recipient: OutboxRecipient) -> bool:
+    """Whether `recipient` had its part in this handing over, whatever came of a later one."""
+    earlier = recipient.may_have_left_in
+    return attempt.claim == (recipient.claim if earlier is None else earlier)
 
 
 def _was_refused(attempt: Attempt) -> bool:
-    return bool(attempt.replies) and all(reply["code"] >= 400 for reply in attempt.replies)
+    codes = [reply["code"] for reply in attempt.replies] or [attempt.code]
+    return all(code >= 400 for code in codes)
 
 
 def _accepted_in(attempt: Attempt) -> frozenset[str]:

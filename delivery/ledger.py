@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from delivery import suppression
 from delivery.hindrances import Hindrance
-from delivery.models import LEASE, Attempt, OutboxMessage, OutboxRecipient, Suppression
-from delivery.news import tell_of_outcome
+from delivery.models import LEASE, LONGEST_NOTE, Attempt, Ended, OutboxMessage, OutboxRecipient, Suppression
+from delivery.news import tell_of_end, tell_of_outcome
 from delivery.retrying import LATE, next_try
 from delivery.statements import Taken
 from delivery.states import Origin, SentCopy, State
@@ -29,7 +29,6 @@ from protocols.errors import MailError
 from protocols.smtp.session import RecipientReply
 
 KEPT_EVERY = 60.0  # seconds
-LONGEST_NOTE = 500
 LONGEST_REPLY = 4000
 ENDS = ("ended_at", "phase", "tls", "explanation", "code", "enhanced_code", "text", "replies")  # columns of an attempt
 DEATHS = 3  # after so many lost workers the message is set aside (fault R31)
@@ -115,7 +114,7 @@ class Ledger:
 
         earliest: when its way out is open again.
         """
-        now, failed = timezone.now(), 0
+        now, ended = timezone.now(), Ended()
         with transaction.atomic():
             for address in addresses:
                 recipient = self.recipients[address]
@@ -130,7 +129,7 @@ class Ledger:
                     earliest=earliest,
                 )
                 if moment is None:
-                    failed += self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
+                    ended += self._fail([address], _final_note(diagnosis, recipient, now), now, reply)
                 else:
                     OutboxRecipient.objects.requeue(
                         self.attempt.claim,
@@ -141,7 +140,7 @@ class Ledger:
                         note=diagnosis.title,
                         waits_for_way=earliest is not None or diagnosis.retry is Retry.NEXT_DAY,
                     )
-            self._tell(State.FAILED, failed, now)
+            self._tell_end(ended, now)
 
     def wait(self, hindrance: Hindrance) -> None:
         """Give all back without counting a try, since nobody was asked; what has run out of time fails. Nothing waits
@@ -156,8 +155,7 @@ class Ledger:
         now = timezone.now()
         with transaction.atomic():
             late = [address for address, one in self.recipients.items() if one.expires_at <= now]
-            failed = self._fail(late, f"Given up after two days: {cause}", now, reply)
-            self._tell(State.FAILED, failed, now)
+            self._tell_end(self._fail(late, f"Given up after two days: {cause}", now, reply), now)
             OutboxRecipient.objects.requeue(
                 self.attempt.claim,
                 set(self.recipients) - set(late),
@@ -190,18 +188,18 @@ class Ledger:
         """Fail those whose address came onto the suppression list while they waited; the others stay claimed."""
         now = timezone.now()
         with transaction.atomic():
-            settled = 0
+            ended = Ended()
             for address, row in suppressed.items():
                 mine = OutboxRecipient.objects.held(self.attempt.claim).filter(address=address)
-                note = suppression.not_sent(row)
-                settled += mine.move(State.SENDING, State.FAILED, now, note=note, bounce_reason=suppression.SUPPRESSED)
+                note, reason = suppression.not_sent(row), suppression.SUPPRESSED
+                ended += mine.end(State.SENDING, State.FAILED, now, note=note, bounce_reason=reason)
                 del self.recipients[address]
-            self._tell(State.FAILED, settled, now)
+            self._tell_end(ended, now)
 
     def fail(self, note: str, reply: str = "") -> None:
         with transaction.atomic():
             now = timezone.now()
-            self._tell(State.FAILED, self._fail(self.addresses, note, now, reply), now)
+            self._tell_end(self._fail(self.addresses, note, now, reply), now)
 
     def uncertain(self, reply: str) -> None:
         """Nobody knows: only a person, or the resolver, may decide now."""
@@ -243,10 +241,12 @@ class Ledger:
         """The server was asked nothing about this message, so the attempt counts against no rate."""
         Attempt.objects.filter(pk=self.attempt.pk).update(route=None)
 
-    def _fail(self, addresses: Sequence[str], note: str, now: datetime, reply: str) -> int:
-        return OutboxRecipient.objects.settle(
-            self.attempt.claim, addresses, State.FAILED, now, reply=_cut(reply), note=note[:LONGEST_NOTE]
-        )
+    def _fail(self, addresses: Iterable[str], note: str, now: datetime, reply: str) -> Ended:
+        mine = OutboxRecipient.objects.held(self.attempt.claim).filter(address__in=list(addresses))
+        return mine.end(State.SENDING, State.FAILED, now, note=note, reply=_cut(reply))
+
+    def _tell_end(self, ended: Ended, now: datetime) -> None:
+        tell_of_end(self.message, ended, claim=self.attempt.claim, now=now)
 
     def _tell(self, state: State, settled: int, now: datetime) -> None:
         tell_of_outcome(self.message, state, settled, claim=self.attempt.claim, now=now)
@@ -305,8 +305,8 @@ def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> 
             attempt.delete()
             return True
         elif Attempt.objects.filter(message_id=attempt.message_id, was_lost=True).count() + 1 >= DEATHS:
-            settled = held.move(State.SENDING, State.FAILED, now, note=LOST_AGAIN)
-            tell_of_outcome(_message(attempt), State.FAILED, settled, claim=attempt.claim, now=now)
+            ended = held.end(State.SENDING, State.FAILED, now, note=LOST_AGAIN)
+            tell_of_end(_message(attempt), ended, claim=attempt.claim, now=now)
         else:
             held.move(State.SENDING, State.QUEUED, now, not_before=now, note=LOST_ONCE)
         Attempt.objects.filter(pk=attempt_pk, ended_at=None).update(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.urls import reverse
 
-from delivery.models import OutboxMessage, OutboxRecipient
+from delivery.models import Ended, OutboxMessage, OutboxRecipient
 from delivery.states import Origin, State
 from notifications.kinds import Kind
 from notifications.models import Notification
@@ -53,6 +53,12 @@ def tell_of_outcome(message: OutboxMessage, state: State, settled: int, *, claim
         key=f"message-{message.pk}-{state}-{claim}",
         now=now,
     )
+
+
+def tell_of_end(message: OutboxMessage, ended: Ended, *, claim: int, now: datetime) -> None:
+    """Recipients of `message` have failed just now; some of them may have got it before, and are uncertain."""
+    tell_of_outcome(message, State.FAILED, ended.settled, claim=claim, now=now)
+    tell_of_outcome(message, State.UNCERTAIN, ended.unsure, claim=claim, now=now)
 
 
 def tell_settled(message: OutboxMessage, now: datetime) -> None:

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from delivery import looking
-from delivery.evidence import Finds, Verdict, judge, was_left_open
+from delivery.evidence import Finds, Verdict, judge, was_left_open, was_never_repeated
 from delivery.models import FIRST_LOOK, RETRY_PERIOD, Attempt, Look, OutboxMessage, OutboxRecipient
 from delivery.news import tell_settled
 from delivery.sent_copy import filing_provider
@@ -112,7 +112,7 @@ def _queue_again(
     lost = [
         one
         for one in recipients
-        if one.state == State.UNCERTAIN and not one.was_retried_uncertain and was_left_open(by_pk.get(one.claim))
+        if one.state == State.UNCERTAIN and was_never_repeated(one) and was_left_open(by_pk.get(one.claim))
     ]
     if not lost:
         return 0

@@ -20,7 +20,8 @@ from delivery.ways import Way
 assert State.SENT in MOVES[State.SENDING]
 
 _SENT: Final = """
-    UPDATE delivery_outboxrecipient SET state = 'sent', state_at = %s, last_reply = %s, note = ''
+    UPDATE delivery_outboxrecipient
+    SET state = 'sent', state_at = %s, last_reply = %s, note = '', may_have_left_in = NULL
     WHERE claim = %s AND state = 'sending'"""
 _WANT_COPY: Final = """
     UPDATE delivery_outboxmessage SET sent_copy_not_before = %s

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from delivery.evidence import was_left_open
+from delivery.evidence import was_left_open, was_never_repeated
 from delivery.models import Attempt, Look, OutboxMessage, OutboxRecipient
 from delivery.states import State
 
@@ -68,18 +68,19 @@ def uncertainty_of(
     if not unsure:
         return None
     version = max(one.claim for one in unsure)
-    attempt = next((one for one in attempts if one.pk == version), None)
+    claims = {claim for one in unsure for claim in (one.claim, one.may_have_left_in)}
+    attempt = next((one for one in reversed(attempts) if one.claim in claims and was_left_open(one)), None)
     planned = [one.look_at for one in unsure if one.look_at is not None]
     mailbox = message.mailbox
     return Uncertainty(
         people=unsure,
-        attempt=attempt if was_left_open(attempt) else None,
+        attempt=attempt,
         looks=looks[::-1],
         next_look=min(planned, default=None),
         version=version,
         retries=mailbox is not None
         and mailbox.retries_uncertain
-        and any(not one.was_retried_uncertain for one in unsure)
-        and was_left_open(attempt),
+        and attempt is not None
+        and any(was_never_repeated(one) for one in unsure),
         now=now,
     )

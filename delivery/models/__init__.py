@@ -5,12 +5,15 @@ from delivery.models.drafts import DraftFile, SavedDraft
 from delivery.models.log import LogRetention, LogRun, LogRunQuerySet
 from delivery.models.looks import Look
 from delivery.models.outbox import (
+    AFTER_LOST_ANSWER,
     FIRST_LOOK,
     LEASE,
+    LONGEST_NOTE,
     NOTICE_RETRY_PERIOD,
     RETRY_PERIOD,
     Attempt,
     AttemptQuerySet,
+    Ended,
     LoginRefusal,
     OctetsGone,
     OutboxMessage,
@@ -25,8 +28,9 @@ from delivery.models.sequels import DeliveryEvent, Suppression, SuppressionQuery
 from delivery.models.typed import Typed
 
 __all__ = [
-    "FIRST_LOOK", "LEASE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt", "AttemptQuerySet", "AutomaticMail",
-    "DeliveryEvent", "DraftFile", "LogRetention", "LogRun", "LogRunQuerySet", "LoginRefusal", "Look", "OctetsGone",
-    "OutboxMessage", "OutboxMessageQuerySet", "OutboxOctets", "OutboxRecipient", "OutboxRecipientQuerySet", "Pulse",
-    "Restore", "Route", "SavedDraft", "Slot", "Suppression", "SuppressionQuerySet", "Typed",
+    "AFTER_LOST_ANSWER", "FIRST_LOOK", "LEASE", "LONGEST_NOTE", "NOTICE_RETRY_PERIOD", "RETRY_PERIOD", "Attempt",
+    "AttemptQuerySet", "AutomaticMail", "DeliveryEvent", "DraftFile", "Ended", "LogRetention", "LogRun",
+    "LogRunQuerySet", "LoginRefusal", "Look", "OctetsGone", "OutboxMessage", "OutboxMessageQuerySet", "OutboxOctets",
+    "OutboxRecipient", "OutboxRecipientQuerySet", "Pulse", "Restore", "Route", "SavedDraft", "Slot", "Suppression",
+    "SuppressionQuerySet", "Typed",
 ]  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
-from django.db.models.functions import Least
+from django.db.models.functions import Coalesce, Least
 
 from accounts.models import Mailbox
 from delivery import log_words
@@ -213,14 +214,59 @@ class OutboxOctets(models.Model):
         return f"Octets of message {self.pk}"
 
 
+ENDINGS = frozenset({State.FAILED, State.CANCELLED})  # what says that it reached nobody
+PROVEN = frozenset({State.SENT, State.BOUNCED})  # what says that it left
+LONGEST_NOTE = 500
+AFTER_LOST_ANSWER = "But the answer to an earlier attempt was lost, so it may have been sent in that one."
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many recipients an end has come to. settled: for good; unsure: uncertain, since it may have left before."""
+
+    settled: int = 0
+    unsure: int = 0
+
+    def __add__(self, other: Ended) -> Ended:
+        return Ended(self.settled + other.settled, self.unsure + other.unsure)
+
+    @property
+    def total(self) -> int:
+        return self.settled + self.unsure
+
+
 class OutboxRecipientQuerySet(models.QuerySet["OutboxRecipient"]):
     def move(self, origin: State, to: State, now: datetime, **changes: object) -> int:
-        """Take the rows that are in `origin` to `to`; return how many. The one way in which a state changes."""
+        """Take the rows that are in `origin` to `to`; return how many. The one way in which a state changes.
+
+        What may have left is neither failed nor cancelled by it: see `end`.
+        """
         if to not in MOVES[origin]:
             raise IllegalMove(f"{origin} does not lead to {to}.")
-        if to is State.UNCERTAIN:
+        mine = self.filter(state=origin)
+        if to in ENDINGS:
+            mine = mine.filter(may_have_left_in=None)
+        elif to in PROVEN:
+            changes["may_have_left_in"] = None
+        elif to is State.UNCERTAIN:
             changes["look_at"] = now + FIRST_LOOK
-        return self.filter(state=origin).update(state=to, state_at=now, **changes)
+        elif origin is State.UNCERTAIN:
+            changes["may_have_left_in"] = Coalesce("may_have_left_in", "claim")
+        return mine.update(state=to, state_at=now, **changes)
+
+    def end(
+        self, origin: State, to: State, now: datetime, *, note: str, reply: str | None = None, **changes: object
+    ) -> Ended:
+        """Fail or cancel those in `origin`, with a note of ours and, where there is one, the server's reply.
+
+        Who may have got it in an earlier attempt becomes uncertain again, with both in the note.
+        changes: of those for whom it is the end.
+        """
+        replied = {} if reply is None else {"last_reply": reply}
+        settled = self.move(origin, to, now, note=note[:LONGEST_NOTE], **replied, **changes)
+        both = f"{note[: LONGEST_NOTE - len(AFTER_LOST_ANSWER) - 1]} {AFTER_LOST_ANSWER}"
+        unsure = self.filter(may_have_left_in__isnull=False)
+        return Ended(settled, unsure.move(origin, State.UNCERTAIN, now, note=both, **replied))
 
     def due(self, now: datetime) -> Self:
         return self.filter(state=State.QUEUED, not_before__lte=now)
@@ -286,6 +332,8 @@ class OutboxRecipient(models.Model):
     bounce, bounce_reason: of one that came back, "" for all others; the reason is one of `reports.Reason`.
     report:     the message that told so, as long as it is stored.
     look_at:    while it is uncertain, when it is looked for next; None: no more by itself.
+    may_have_left_in: the claim under which it was uncertain when it was queued again nevertheless; until it is proved
+                that it left. Such a one never reads failed or cancelled.
     was_retried_uncertain: it was queued again by itself, since its mailbox wants that; that happens once.
     waits_for_way: while it is queued, that it is not due for its way out alone, not for anything of its own.
     """
@@ -306,6 +354,7 @@ class OutboxRecipient(models.Model):
     bounce_reason = models.CharField(max_length=20, blank=True)
     report = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
     look_at = models.DateTimeField(null=True, blank=True)
+    may_have_left_in = models.PositiveBigIntegerField(null=True, blank=True)
     was_retried_uncertain = models.BooleanField(default=False)
     waits_for_way = models.BooleanField(db_default=False)
 

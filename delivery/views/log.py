@@ -126,7 +126,10 @@ def decide(request: SignedInRequest, pk: int, decision: str) -> HttpResponse:
         messages.error(request, str(exc))
     else:
         too_late = cancelling.why_not_cancelled(chosen, addresses) if decision == "cancel" else TOO_LATE
-        messages.success(request, done) if changed else messages.warning(request, too_late)
+        if changed and decision == "cancel" and cancelling.is_unsure(chosen, addresses):
+            messages.warning(request, cancelling.UNSURE)
+        else:
+            messages.success(request, done) if changed else messages.warning(request, too_late)
     return redirect("delivery:message", pk)
 
 

@@ -88,6 +88,16 @@ def test_a_handing_over_that_the_server_refused_as_a_whole_leaves_no_doubt():
     assert verdict(people, attempts, Finds((OURS,)))[0] == Result.SENT
 
 
+@pytest.mark.parametrize("refusal", [answered(2, 550), Attempt(pk=2, code=550, final_dot_at=timezone.now())])
+def test_a_trace_settles_whose_answer_was_lost_in_it_though_a_later_one_was_refused(refusal):
+    bob = unsure(claim=2)
+    bob.may_have_left_in = 1
+    attempts = [lost_answer(1), refusal]
+    assert verdict([bob, unsure(CAROL)], attempts, Finds((OURS,))) == (Result.SENT, ["bob@example.org", CAROL])
+    bob.may_have_left_in = 0  # since a backup, and not since that attempt
+    assert verdict([bob, unsure(CAROL)], attempts, Finds((OURS,))) == (Result.UNCLEAR, [])
+
+
 @pytest.mark.proves("R2", "R19")
 def test_of_several_recipients_of_a_worker_that_vanished_nobody_knows_whom_the_server_took():
     lost = lost_answer(was_lost=True)
