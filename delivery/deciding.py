@@ -27,7 +27,7 @@ from delivery.models import (
 )
 from delivery.news import tell_settled
 from delivery.octets import with_new_identity
-from delivery.outbox import CannotBeQueued, check_sender, enqueue
+from delivery.outbox import CannotBeQueued, check_sender, earlier_submission, enqueue
 from delivery.states import Origin, Priority, SentCopy, State
 from delivery.tasks import file_sent_copy, resolve_uncertain, submit_message
 from organizations import audit, live
@@ -125,8 +125,12 @@ def resend(
     """Queue the same mail to the same recipients once more, as a new message with its own Message-ID and date.
 
     Who was taken off it gets it only where nobody is left. in_bulk: one of many, which yield to what people write.
-    Raises MayNotSend, MayNotDecide or CannotSend; the same `submission_key` twice gives the same message.
+    Raises MayNotSend, MayNotDecide or CannotBeQueued; the same `submission_key` twice gives the same message, whatever
+    became of rights and octets since.
     """
+    digest = f"resend {message.pk}"
+    if submission_key and (earlier := earlier_submission(user, submission_key, digest)):
+        return earlier
     mailbox = check_sender(user, message.mailbox, now)
     if not may_decide(user, message, now):
         raise MayNotDecide(f"{user} may not send {message} once more.")
@@ -138,7 +142,7 @@ def resend(
         answers_id=message.answers_id,
         resend_of=message,
         submission_key=submission_key or uuid.uuid4().hex,
-        content_digest=f"resend {message.pk}",
+        content_digest=digest,
         sender=message.sender,
         from_header=message.from_header,
         sender_step=message.sender_step,

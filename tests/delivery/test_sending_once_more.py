@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts.models import MailboxGrant
 from delivery import log_runs
 from delivery.deciding import MayNotDecide, resend
-from delivery.models import LogRun, OutboxMessage
+from delivery.models import LogRun, OutboxMessage, OutboxOctets
 from delivery.outbox import CannotBeQueued
 from delivery.states import Automatic, Decision, Origin, Priority, State
 from delivery.tasks import carry_on_run
@@ -63,6 +63,19 @@ def test_a_run_yields_to_people_and_keeps_what_marks_automatic_mail(make_message
     once_more(alice, make_message(sending_mailbox, alice, **marks, recipient={"state": State.SENT}))
     [copy] = copies()
     assert (copy.priority, copy.automatic, copy.envelope_sender) == (Priority.BULK, Automatic.GENERATED, "")
+
+
+@pytest.mark.proves("R20")
+def test_the_same_key_gives_the_same_message_after_its_octets_were_let_go_and_nothing_may_be_sent(
+    make_message, sending_mailbox, alice
+):
+    message = make_message(sending_mailbox, alice, recipient={"state": State.SENT})
+    first = resend(message, alice, timezone.now(), submission_key="once")
+    OutboxOctets.objects.all().delete()
+    OutboxMessage.objects.filter(pk=message.pk).update(mailbox=None)
+    again = resend(OutboxMessage.objects.get(pk=message.pk), alice, timezone.now(), submission_key="once")
+    assert (again.pk, again.was_queued_before) == (first.pk, True)
+    assert copies() == [first]
 
 
 def test_an_answer_to_what_is_gone_is_refused_in_words(make_message, sending_mailbox, alice):
