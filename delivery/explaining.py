@@ -190,8 +190,26 @@ class Story:
 
     def _people(self, decision: str) -> str:
         """Whom a decision to send again concerns."""
-        states = LOST if decision == "try-again" else set(State)
-        return in_words([one.address for one in self.recipients if one.state in states])
+        if decision == "try-again":
+            return in_words([address for address in self._lost if address not in self.suppressed])
+        return in_words([one.address for one in self.recipients])
+
+    @property
+    def _lost(self) -> list[str]:
+        """Who did not get it."""
+        return [one.address for one in self.recipients if one.state in LOST]
+
+    @property
+    def barred(self) -> list[str]:
+        """Who did not get it, and cannot get it again before the address is taken off the suppression list."""
+        if not self.may_decide or not self.is_kept:
+            return []
+        return [address for address in self._lost if address in self.suppressed]
+
+    @property
+    def barred_words(self) -> str:
+        verb = "stands" if len(self.barred) == 1 else "stand"
+        return f"{in_words(self.barred)} {verb} on the suppression list, so it does not go there again."
 
     @property
     def decisions(self) -> frozenset[str]:
@@ -202,7 +220,7 @@ class Story:
         possible = {
             "cancel": State.QUEUED in states,
             "send-now": self.next_try is not None,
-            "try-again": self.is_kept and bool(states & LOST),
+            "try-again": self.is_kept and any(address not in self.suppressed for address in self._lost),
             "resend": self.is_kept and states <= {State.SENT, State.CANCELLED},
             "save-copy": self.message.sent_copy == SentCopy.FAILED,
         }

@@ -213,7 +213,7 @@ def test_the_page_says_why_and_leads_whoever_may_read_it_to_the_report(
     assert "Came back" in page
     assert "The address does not exist." in page
     assert "User unknown" in page
-    assert "Send again to those who failed" in page
+    assert "bob@partner.example stands on the suppression list, so it does not go there again." in page
     link = f"{reverse('mailstore:conversation', args=[arrival.conversation_id])}?message={arrival.pk}"
     assert link in page
     OperationGrant.objects.get_or_create(user=administrator, operation=Operation.VIEW_EMAIL_LOGS)

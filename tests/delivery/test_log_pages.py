@@ -235,7 +235,7 @@ def test_the_story_tells_each_recipient_each_attempt_and_the_servers_own_words(
     assert "550 5.1.1 No such &lt;user&gt; here" in page
     assert f"127.0.0.1:{sink.port}" in page
     assert "Failed for 1 of 2" in page
-    assert "Send again to those who failed" in page
+    assert "gone@example.org stands on the suppression list, so it does not go there again." in page
     assert "Alice chose alice@example.org in From." in page
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 
 from delivery import suppression
 from delivery.models import Suppression
 from delivery.states import Cause, State
 from delivery.tasks import submit_message
 from mailservers.rulebook import load_rules
+from organizations.models import OperationGrant
+from organizations.operations import Operation
 from tests.delivery.conftest import states
 
 pytestmark = [pytest.mark.django_db, pytest.mark.proves("I7")]
@@ -41,6 +44,39 @@ def test_the_next_mail_to_it_is_not_even_tried(make_message, sending_mailbox, al
     submit_message(second.pk)
     assert second.recipients.get().note.startswith("Not sent: the address is on the suppression list.")
     assert sink.connections == connections
+
+
+@pytest.mark.proves("I9")
+def test_it_is_sent_again_only_to_those_who_are_not_on_the_list(make_message, sending_mailbox, alice, client_of, sink):
+    sink.recipients = {"gone@example.org": GONE, "full@example.org": "550 5.7.1 Refused as spam"}
+    message = make_message(sending_mailbox, alice, "gone@example.org", "full@example.org")
+    submit_message(message.pk)
+    url = reverse("delivery:message", args=[message.pk])
+    page = client_of(alice).get(url).content.decode()
+    assert "It goes once more to full@example.org, who did not get it." in page
+    assert "Whoever manages the email accounts can take the address off the list first." in page
+    Suppression.objects.create(
+        organization=message.organization, address="full@example.org", cause=Cause.BY_HAND, since=message.created_at
+    )
+    page = client_of(alice).get(url).content.decode()
+    assert "Send again to those who failed" not in page
+    assert "gone@example.org and full@example.org stand on the suppression list" in page
+
+
+@pytest.mark.proves("I9")
+def test_whoever_manages_the_accounts_is_led_to_the_list_and_the_mail_can_then_go_again(
+    make_message, sending_mailbox, alice, client_of, sink
+):
+    OperationGrant.objects.get_or_create(user=alice, operation=Operation.MANAGE_EMAIL_ACCOUNTS)
+    sink.recipients = {"gone@example.org": GONE}
+    message = make_message(sending_mailbox, alice, "gone@example.org")
+    submit_message(message.pk)
+    url = reverse("delivery:message", args=[message.pk])
+    page = client_of(alice).get(url).content.decode()
+    assert f'href="{reverse("delivery:suppressions")}?q=gone%40example.org">Take the address off' in page
+    assert "Send again to those who failed" not in page
+    Suppression.objects.all().delete()
+    assert "Send again to those who failed" in client_of(alice).get(url).content.decode()
 
 
 @pytest.mark.parametrize(
