@@ -56,6 +56,7 @@ DATABASE_WAITS = (0.2, 1, 3, 8, 16)  # seconds
 REFUSES_US = frozenset({"relay-denied", "login-required", "sender-refused", "address-blocked"})  # codes of rules
 NOBODY_ASKED = (PasswordUnreadable, UnsafeArgument, DestinationRefused)  # errors of ours, before any server hears of us
 UNKNOWN_FAILURE = "unknown-failure"  # the code of the diagnosis that knows nothing
+REFUSED_AT = {StepName.LOGIN: "the login", StepName.SENDER: "the sender"}  # said of servers that no rule knows
 
 
 class Line:
@@ -247,7 +248,7 @@ class Line:
             (
                 alike,
                 words,
-                None if accepted else self._of_message(_as_error(alike[0], words), organization),
+                None if accepted else self._of_recipient(alike[0], words, organization),
             )
             for accepted, alike, words in _grouped(replies)
         ]
@@ -324,6 +325,14 @@ class Line:
             return replace(diagnosis, retry=Retry.BACK_OFF)
         return diagnosis
 
+    def _of_recipient(self, reply: RecipientReply, words: str, organization: Organization) -> Diagnosis:
+        diagnosis = self._of_message(_as_error(reply, words), organization)
+        if diagnosis.code != UNKNOWN_FAILURE:
+            return diagnosis
+        of_all = self.phase == "message" and reply.address not in self._refused_alone
+        what = "the message" if of_all else "the message for this recipient"
+        return replace(diagnosis, title=f"{self.way.endpoint.host} did not take {what}.")
+
     def _observe(self, step: Step) -> None:
         self.phase = step.name.value
         if step.name in (StepName.TLS, StepName.STARTTLS):
@@ -338,6 +347,9 @@ class Line:
             provider_key=provider.key if provider else "",
             organization=organization,
         )
+        if diagnosis.code == UNKNOWN_FAILURE and isinstance(error, Deferred | Refused) and error.step in REFUSED_AT:
+            title = f"{self.way.endpoint.host} did not take {REFUSED_AT[error.step]}."
+            diagnosis = replace(diagnosis, title=title)
         if diagnosis.code == UNKNOWN_FAILURE and isinstance(error, Deferred | Unreachable):
             return replace(diagnosis, retry=Retry.BACK_OFF)  # no rule matched: the kind of error decides
         return diagnosis

@@ -134,6 +134,21 @@ def test_a_refusal_at_any_phase_is_kept_in_its_words_and_nothing_is_sent(message
     assert attempt.ended_at
 
 
+@pytest.mark.parametrize(
+    ("phase", "title"),
+    [
+        ("mail", "127.0.0.1 did not take the sender."),
+        ("recipients", "127.0.0.1 did not take the message for this recipient."),
+        ("end", "127.0.0.1 did not take the message."),
+    ],
+)
+def test_where_no_rule_knows_the_words_the_note_still_says_what_was_not_taken(message, sink, phase, title):
+    reply = "550 5.9.9 Frobnicated"
+    setattr(sink, phase, {"bob@example.org": reply} if phase == "recipients" else reply)
+    submit_message(message.pk)
+    assert message.recipients.get().note == title
+
+
 @pytest.mark.proves("I3")
 def test_retries_wait_longer_each_time_and_end_after_48_hours(message, sink):
     sink.mail = "451 4.3.0 Try again"
