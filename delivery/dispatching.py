@@ -133,6 +133,9 @@ class Turn:
         except ClaimLost:
             log.warning("Attempt %s at message %s lost its claim and sent nothing.", ledger.attempt.pk, message.pk)
             ledger.close(phase="claim", text="Another worker had taken over; nothing was handed over.")
+        except submission.DATABASE_ERRORS:
+            submission.persistently(lambda: take_back(ledger.attempt.pk, timezone.now(), counts=False))
+            raise
         except Exception:
             submission.persistently(lambda: take_back(ledger.attempt.pk, timezone.now()))
             raise

@@ -35,6 +35,7 @@ DEATHS = 3  # after so many lost workers the message is set aside (fault R31)
 
 UNKNOWN_OUTCOME = "The server's answer was lost, so it may have been sent. It is not sent again by itself."
 LOST_AGAIN = f"The worker stopped in the middle of it {DEATHS} times, so it was set aside."
+STUMBLED = "The database could not be reached before anything was handed over; it is tried again."
 LOST_ONCE = "The worker stopped before anything was handed over; it is tried again."
 
 
@@ -279,14 +280,15 @@ def without_suppressed(ledgers: Iterable[Ledger]) -> list[Ledger]:
     return left
 
 
-def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> bool:
+def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False, counts: bool = True) -> bool:
     """Decide about what a vanished worker held: uncertain with the final-dot mark, queued again without it.
 
     Locks the attempt first, which `Attempt.mark_final_dot` changes, so that the two never pass each other; with
     `overdue_only` a lease that was renewed meanwhile is left alone. True when anything was taken back.
 
     Of several messages that were claimed together only the one that had its turn is held responsible: what came after
-    it goes back as if it had never been taken.
+    it goes back as if it had never been taken. counts: whether the message may be to blame; for a database that
+    stumbled it is not, so it goes back however often that happens.
     """
     with transaction.atomic():
         attempt = Attempt.objects.select_for_update().filter(pk=attempt_pk).first()
@@ -303,6 +305,10 @@ def take_back(attempt_pk: int, now: datetime, *, overdue_only: bool = False) -> 
         elif _had_not_begun(attempt):
             held.move(State.SENDING, State.QUEUED, now)
             attempt.delete()
+            return True
+        elif not counts:
+            held.move(State.SENDING, State.QUEUED, now, not_before=now, note=STUMBLED)
+            Attempt.objects.filter(pk=attempt_pk, ended_at=None).update(ended_at=now, text=STUMBLED)
             return True
         elif Attempt.objects.filter(message_id=attempt.message_id, was_lost=True).count() + 1 >= DEATHS:
             ended = held.end(State.SENDING, State.FAILED, now, note=LOST_AGAIN)

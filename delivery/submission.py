@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import groupby
 from time import monotonic
 
-from django.db import OperationalError, close_old_connections, transaction
+from django.db import InterfaceError, OperationalError, close_old_connections, transaction
 from django.utils import timezone
 
 from accounts.sessions import smtp_session
@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 
 SMALL = 200_000  # octets
 QUICK = 0.5  # seconds
+DATABASE_ERRORS = (OperationalError, InterfaceError)  # of a database that is locked, full or away
 DATABASE_WAITS = (0.2, 1, 3, 8, 16)  # seconds
 REFUSES_US = frozenset({"relay-denied", "login-required", "sender-refused", "address-blocked"})  # codes of rules
 NOBODY_ASKED = (PasswordUnreadable, UnsafeArgument, DestinationRefused)  # errors of ours, before any server hears of us
@@ -371,7 +372,7 @@ def persistently(write: Callable[[], object]) -> None:
     for wait in DATABASE_WAITS:
         try:
             write()
-        except OperationalError as exc:
+        except DATABASE_ERRORS as exc:
             log.warning("The outcome of a submission is not written yet: %s", exc)
             close_old_connections()
             time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311

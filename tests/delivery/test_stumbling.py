@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from delivery import claiming, dispatching, ledger, submission, sweeping
@@ -69,6 +69,39 @@ def test_the_third_time_such_a_message_is_set_aside_and_the_others_leave(message
             submit_route(route.pk)
     submit_route(route.pk)
     assert outcomes() == [State.SENT, State.FAILED, State.SENT, State.SENT]
+
+
+@pytest.mark.proves("R5")
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("connection already closed")])
+def test_a_database_that_stumbles_at_the_mark_is_no_fault_of_the_message(messages, sink, monkeypatch, error):
+    def stumble(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(submission, "DATABASE_WAITS", ())
+    for _ in range(ledger.DEATHS + 1):
+        with monkeypatch.context() as patched:
+            patched.setattr(submission, "write", stumble)
+            with pytest.raises(type(error)):
+                submit_message(messages[0].pk)
+        assert states(messages[0]) == {"person0@example.org": State.QUEUED}
+    assert messages[0].recipients.get().note == ledger.STUMBLED
+    assert not messages[0].attempts.filter(was_lost=True).exists()
+    assert not sink.taken
+    submit_message(messages[0].pk)
+    assert states(messages[0]) == {"person0@example.org": State.SENT}
+
+
+@pytest.mark.proves("R5", "I3")
+def test_a_database_that_stumbles_after_the_mark_leaves_it_uncertain(messages, sink, monkeypatch):
+    def stumble(*args: object, **options: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(submission.Line, "_answers", stumble)
+    monkeypatch.setattr(ledger.Ledger, "taken", lambda *args: None)
+    with pytest.raises(OperationalError):
+        submit_message(messages[0].pk)
+    assert states(messages[0]) == {"person0@example.org": State.UNCERTAIN}
+    assert len(sink.taken) == 1
 
 
 def test_a_message_that_cannot_even_be_failed_is_as_it_was(messages, sink, monkeypatch):
