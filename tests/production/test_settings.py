@@ -76,3 +76,11 @@ def test_secrets_may_stand_in_files(tmp_path: Path):
     )
     ended = run("-c", show, **plain, **files)
     assert ended.stdout.split() == [PRODUCTION["SECRET_KEY"], "first", str(tmp_path / "keys")], ended.stderr
+
+
+@pytest.mark.parametrize(("part", "cache"), [("sys.modules['emailsettings.asgi'] = sys", 8_000), ("pass", 32_000)])
+def test_the_pages_keep_less_of_the_sqlite_file_for_each_of_their_many_connections(part, cache):
+    read = f"import sys; {part}; from emailsettings import settings; print(settings.DATABASES)"
+    given = {"DATABASE_URL": "sqlite:////nowhere/at-all", "SECRET_KEY": "k3y", "EMAILSETTINGS_ENCRYPTION_KEYS": KEYS}
+    done = run("-c", read, **given)
+    assert f"PRAGMA cache_size=-{cache};" in done.stdout, done.stderr
