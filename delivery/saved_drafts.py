@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from protocols.message.build import Attachment
 
 MOST: Final = 200  # drafts of one person; none goes by itself
 MOST_FILES: Final = 100  # of one draft
-MOST_OCTETS: Final = 200 * 1024 * 1024  # of the files of all drafts of one person
+MOST_OCTETS: Final = 200 * 1024 * 1024  # of all drafts of one person: their text with its pictures, and their files
 KEY: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 KINDS: Final = frozenset(("compose", "reply", "forward"))
 _SWITCHES: Final = frozenset(("signed", "include_original", "as_attachment"))
@@ -44,16 +45,27 @@ def save(user: User, key: str, kind: str, original: Message | None, fields: obje
         return None
     kept = _kept(fields)
     shown = {"subject": str(kept.get("subject", ""))[:900], "recipients": str(kept.get("to", ""))[:300]}
+    size = len(json.dumps(kept))
     with transaction.atomic():
         _take_turns(user)
+        before = user.drafts.filter(key=key).values_list("size", flat=True).first() or 0
         draft, is_new = SavedDraft.objects.update_or_create(
             user=user,
             key=key,
-            defaults={"kind": kind, "original": original, "fields": kept, "changed_at": now, **shown},
+            defaults={"kind": kind, "original": original, "fields": kept, "size": size, "changed_at": now, **shown},
         )
         if is_new and user.drafts.count() > MOST:
             raise DraftsFull(f"You have {MOST} drafts already. Discard some of them.")
+        if size > before and _held(user) > MOST_OCTETS:
+            raise DraftsFull(f"Your drafts hold {filesizeformat(MOST_OCTETS)} already. Discard large ones.")
     return draft
+
+
+def _held(user: User) -> int:
+    """Octets of all that one person has begun. It reads neither texts nor files."""
+    texts = user.drafts.aggregate(octets=Sum("size", default=0))
+    files = DraftFile.objects.filter(draft__user=user).aggregate(octets=Sum("size", default=0))
+    return int(texts["octets"] + files["octets"])
 
 
 def _take_turns(user: User) -> None:
@@ -88,6 +100,7 @@ def keep_files(
     of `chosen`, in its order. Raises NotADraft where there is no such draft, or where the files are too much.
     """
     with transaction.atomic():
+        _take_turns(user)
         draft = SavedDraft.objects.select_for_update().filter(user=user, key=key).first()
         if draft is None:
             raise NotADraft("There is no such draft (any more).")
@@ -116,10 +129,9 @@ def _check_sizes(user: User, draft: SavedDraft) -> None:
     if mine["octets"] > MAX_ATTACHMENTS_SIZE or mine["number"] > MOST_FILES:
         limit = filesizeformat(MAX_ATTACHMENTS_SIZE)
         raise NotADraft(f"The files are too many or too large to be kept with the draft: {limit} together are kept.")
-    every = DraftFile.objects.filter(draft__user=user).aggregate(octets=Sum("size", default=0))
-    if every["octets"] > MOST_OCTETS:
+    if mine["octets"] and _held(user) > MOST_OCTETS:
         raise NotADraft(
-            f"Your drafts hold {filesizeformat(MOST_OCTETS)} of files already. Discard one with large files."
+            f"Your drafts hold {filesizeformat(MOST_OCTETS)} of text and files already. Discard one with large files."
         )
 
 

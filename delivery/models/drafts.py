@@ -21,6 +21,7 @@ class SavedDraft(models.Model):
     kind:     of the composer: "compose", "reply" or "forward".
     original: the message that is answered or passed on.
     fields:   values by the names of the form, as they were typed. Chosen files are rows of their own, `DraftFile`.
+    size:     octets of `fields` as JSON.
     """
 
     user = models.ForeignKey(User, models.CASCADE, related_name="drafts")
@@ -28,6 +29,7 @@ class SavedDraft(models.Model):
     kind = models.CharField(max_length=10)
     original = models.ForeignKey(Message, models.SET_NULL, null=True, blank=True, related_name="+")
     fields = models.JSONField()
+    size = models.PositiveIntegerField(default=0)
     subject = models.CharField(max_length=900, blank=True)
     recipients = models.CharField(max_length=300, blank=True, help_text="The beginning of To, for lists.")
     changed_at = models.DateTimeField()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from importlib import import_module
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.utils import timezone
 
 from delivery import saved_drafts
@@ -55,8 +58,8 @@ def test_its_files_are_those_that_were_sent_last(api, client_of, alice, mailbox)
 
 
 def test_too_many_files_are_told_at_their_field_and_nothing_of_the_call_is_kept(api, monkeypatch):
-    monkeypatch.setattr(saved_drafts, "MOST_OCTETS", 3)
-    answer = api.post("/drafts", {"subject": "Large", "attachments": [file("a.pdf", b"12345")]})
+    monkeypatch.setattr(saved_drafts, "MOST_OCTETS", 500)
+    answer = api.post("/drafts", {"subject": "Large", "attachments": [file("a.pdf", b"1" * 501)]})
     assert fields(answer) == ["attachments"]
     assert not SavedDraft.objects.exists()
 
@@ -70,6 +73,24 @@ def test_a_program_cannot_push_out_what_a_person_has_begun(api, alice, monkeypat
     assert api.patch(f"/drafts/{second['id']}", {"subject": "Still written"}).status_code == 200
     api.delete(f"/drafts/{second['id']}")
     assert api.post("/drafts", {"subject": "Third"}).status_code == 201
+
+
+def test_the_text_of_drafts_counts_with_their_files(api, monkeypatch):
+    draft = api.post("/drafts", {"text": "x" * 600, "attachments": [file("a.pdf", b"1" * 300)]}).data
+    monkeypatch.setattr(saved_drafts, "MOST_OCTETS", 1_000)
+    assert_problem(api.post("/drafts", {"html": "y" * 200}), 409, "drafts-full")
+    assert_problem(api.patch(f"/drafts/{draft['id']}", {"text": "x" * 800}), 409, "drafts-full")
+    assert SavedDraft.objects.get().fields["text"] == "x" * 600
+    assert api.patch(f"/drafts/{draft['id']}", {"text": "Shorter"}).status_code == 200
+    assert api.post("/drafts", {"html": "y" * 200}).status_code == 201
+
+
+def test_drafts_from_before_they_were_measured_count_as_if_they_were_saved_again(api):
+    api.post("/drafts", {"subject": "Größe", "text": "x" * 600})
+    [size] = SavedDraft.objects.values_list("size", flat=True)
+    SavedDraft.objects.update(size=0)
+    import_module("delivery.migrations.0025_measure_drafts").measure(apps, connection.schema_editor())
+    assert SavedDraft.objects.get().size == size > 600
 
 
 @pytest.mark.proves("A1", "F3")
