@@ -43,6 +43,15 @@ def test_a_notice_to_somebody_else_is_not_sent_once_more_and_read(make_message, 
     assert copies() == []
 
 
+def test_the_page_of_a_copy_names_the_mail_that_it_is_a_copy_of(make_message, sending_mailbox, alice, client_of):
+    message = make_message(sending_mailbox, alice)
+    OutboxMessage.objects.filter(pk=message.pk).update(subject="Offer <1>")
+    copy = resend(message, alice, timezone.now())
+    page = client_of(alice).get(reverse("delivery:message", args=[copy.pk])).content.decode()
+    link = reverse("delivery:message", args=[message.pk])
+    assert f'<dt>Copy of</dt><dd class="anywhere"><a class="link" href="{link}">Offer &lt;1&gt;</a>' in page
+
+
 def test_whoever_was_taken_off_a_mail_does_not_get_it_once_more(make_message, sending_mailbox, alice):
     message = make_message(sending_mailbox, alice, "bob@x.org", "wrong@x.org", recipient={"state": State.SENT})
     put(message.recipients.filter(address="wrong@x.org"), State.CANCELLED)
