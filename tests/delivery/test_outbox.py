@@ -121,7 +121,7 @@ def test_a_blind_copy_stands_in_the_envelope_and_never_on_the_wire(queue, sink):
     [taken] = sink.taken
     assert taken.recipients == ["bob@example.org", "sam@example.org"]
     assert b"sam" not in taken.raw.lower()
-    assert b"bcc" not in taken.raw.lower()
+    assert b"\nbcc:" not in taken.raw.lower()  # in a Message-ID the three letters may stand
 
 
 @pytest.mark.proves("I8")
