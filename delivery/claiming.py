@@ -19,6 +19,7 @@ from delivery import clocks
 from delivery.hindrances import Hindrance
 from delivery.ledger import Ledger
 from delivery.models import Attempt, OutboxMessage, OutboxOctets, OutboxRecipient
+from delivery.models.outbox import PIECE
 from delivery.models.routes import Route
 from delivery.statements import insert_attempts
 from delivery.states import State
@@ -114,8 +115,12 @@ def _messages_of(attempts: Sequence[Attempt]) -> dict[int, OutboxMessage]:
     """With octets, mailbox, author and organization, each of these read once for all messages that share it."""
     pks = tuple(attempt.message_id for attempt in attempts)
     messages = {message.pk: message for message in _claimed(pks)}
-    for octets in _octets(pks):
+    small = tuple(pk for pk in pks if pk in messages and messages[pk].size <= PIECE)
+    for octets in _octets(small) if small else ():
         messages[octets.message_id].raw = bytes(octets.raw)
+    for pk in messages.keys() - set(small):
+        if raw := OutboxOctets.objects.in_pieces(pk):
+            messages[pk].raw = raw
     mailboxes = Mailbox.objects.select_related("mail_server__provider", "provider")
     prefetch_related_objects(list(messages.values()), "author", "organization", Prefetch("mailbox", mailboxes))
     return messages

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.db import models, transaction
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import BinaryField, Exists, F, Func, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import Mailbox
@@ -20,6 +20,7 @@ from mailstore.models import Message
 from organizations.models import Organization, User
 from organizations.operations import Operation
 
+PIECE = 2 * 1024 * 1024  # octets that are read at once
 LEASE = timedelta(minutes=15)  # above the ten minutes a server may take to answer the final dot (RFC 5321, 4.5.3.2.6)
 RENEWED_AFTER = timedelta(minutes=1)
 FIRST_LOOK = timedelta(minutes=1)  # after the outcome was lost
@@ -204,11 +205,28 @@ class OutboxMessage(models.Model):
         self._raw = bytes(octets)
 
 
+class OutboxOctetsQuerySet(models.QuerySet["OutboxOctets"]):
+    def in_pieces(self, message_pk: int) -> bytes:
+        """The octets of one message, nothing where they are gone. PostgreSQL writes octets as hexadecimal digits: a
+        large message would lie in memory three times over.
+        """
+        pieces: list[bytes] = []
+        while not pieces or len(pieces[-1]) == PIECE:
+            cut = Func(
+                "raw", Value(len(pieces) * PIECE + 1), Value(PIECE), function="SUBSTR", output_field=BinaryField()
+            )
+            piece = self.filter(message=message_pk).values_list(cut, flat=True).first()
+            pieces.append(bytes(piece or b""))
+        return b"".join(pieces)
+
+
 class OutboxOctets(models.Model):
     """What goes over the wire for one message; frozen, and let go earlier than the row (see `retention`)."""
 
     message = models.OneToOneField(OutboxMessage, models.CASCADE, primary_key=True, related_name="octets")
     raw = models.BinaryField()
+
+    objects = OutboxOctetsQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"Octets of message {self.pk}"
